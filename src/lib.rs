@@ -1,0 +1,1 @@
+//! KWIK: one session, many paths.
