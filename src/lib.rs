@@ -1,1 +1,2 @@
 //! KWIK: one session, many paths.
+pub mod proto;

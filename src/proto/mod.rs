@@ -1,0 +1,5 @@
+//! The sans-IO core.
+#![forbid(unsafe_code)]
+pub mod frame;
+pub mod id;
+pub mod time;
