@@ -1,0 +1,194 @@
+//! How calls on a session fail, and why sessions end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::code::TransportCode;
+use super::id::{PathId, StreamId};
+
+/// A code that the application gives to a reset, a stop or a close: up to 2^62 - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct AppCode(pub u64);
+
+impl std::fmt::Display for AppCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Why a session has ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// This end closed it.
+    #[error("the session was closed by this end with code {code}{}", undelivered(*.undelivered_bytes))]
+    LocallyClosed {
+        /// What was given to `close`.
+        code: AppCode,
+        /// Bytes written that the peer had not acknowledged when the session ended.
+        undelivered_bytes: u64,
+    },
+    /// The peer's application closed it.
+    #[error("the session was closed by the peer with code {code}: {}", text(.reason))]
+    ClosedByPeer {
+        /// The peer's code.
+        code: AppCode,
+        /// The peer's reason.
+        reason: Bytes,
+    },
+    /// The peer ended it because of what this end did, or for want of resources.
+    #[error("the peer ended the session: {code}: {}", text(.reason))]
+    PeerError {
+        /// What the peer calls it.
+        code: TransportCode,
+        /// Details, in the peer's words.
+        reason: Bytes,
+    },
+    /// The peer broke the protocol; this end closed the session.
+    #[error("the peer broke the protocol ({code}): {reason}")]
+    Protocol {
+        /// Which rule.
+        code: TransportCode,
+        /// What it did.
+        reason: String,
+    },
+    /// No path came back in time.
+    #[error("no path came back within {after:?}; raise resume_timeout to wait longer")]
+    ResumeTimeout {
+        /// How long the session was kept.
+        after: Duration,
+    },
+    /// The server refused the session, or to take it up again.
+    #[error("the server refused the session: {code}: {}", text(.reason))]
+    Rejected {
+        /// Why.
+        code: TransportCode,
+        /// Details, in the server's words.
+        reason: Bytes,
+    },
+    /// The first path could not be opened.
+    #[error("the server could not be reached: {reason}")]
+    DialFailed {
+        /// What the carrier said.
+        reason: String,
+    },
+}
+
+fn text(reason: &Bytes) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(reason)
+}
+
+fn undelivered(bytes: u64) -> String {
+    if bytes == 0 { String::new() } else { format!("; {bytes} bytes were not delivered") }
+}
+
+/// Why a stream cannot be written to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The peer stopped reading.
+    #[error("stream {stream}: the peer stopped reading with code {code}")]
+    Stopped {
+        /// The stream.
+        stream: StreamId,
+        /// The peer's code.
+        code: AppCode,
+    },
+    /// It was finished or reset by this end.
+    #[error("stream {stream} is already finished or reset")]
+    Closed {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The session has ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Why a stream cannot be read from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The peer gave the stream up.
+    #[error("stream {stream}: the peer reset it with code {code}")]
+    Reset {
+        /// The stream.
+        stream: StreamId,
+        /// The peer's code.
+        code: AppCode,
+    },
+    /// This end stopped it, or has read it to its end.
+    #[error("stream {stream} is already stopped or read to its end")]
+    Closed {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The session has ended before the stream had.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Why a stream cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// One of the ends is draining the session.
+    #[error("the session is draining: no new streams")]
+    GoingAway,
+    /// The session has ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Why a datagram cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// It is longer than the peer or every path takes.
+    #[error("a datagram of {len} bytes is too long: at most {max} fit")]
+    TooLong {
+        /// Its length.
+        len: usize,
+        /// The longest that would do now.
+        max: usize,
+    },
+    /// The peer takes no datagrams, or no path carries them.
+    #[error("the session carries no datagrams")]
+    Unsupported,
+    /// The session has ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Why a path cannot be added, changed or removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// Either end's `max_paths` is reached.
+    #[error("the session already has {max} paths, the most that both ends allow")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// There is no such path (any more).
+    #[error("path {path} does not exist any more")]
+    Unknown {
+        /// The path.
+        path: PathId,
+    },
+    /// Only a client opens paths; a server advises them.
+    #[error("only the client opens paths; a server advertises addresses")]
+    NotClient,
+    /// It could not be opened.
+    #[error("path {path} could not be opened: {reason}")]
+    Failed {
+        /// The path.
+        path: PathId,
+        /// What the carrier or the server said.
+        reason: String,
+    },
+    /// The session has ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}

@@ -1,0 +1,102 @@
+//! What a session tells its application and its backend.
+
+use bytes::Bytes;
+
+use super::error::AppCode;
+use super::id::{Dir, PathId, StreamId};
+
+/// Where a path leads. The core gives it no meaning; a backend dials it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PathAddress {
+    /// `host:port`; IPv6 addresses in brackets.
+    pub authority: String,
+    /// SHA-256 of the certificates to accept; none: platform roots.
+    pub pins: Vec<[u8; 32]>,
+    /// The local IP address to send from, when it matters.
+    pub local: Option<std::net::IpAddr>,
+}
+
+/// Something that a backend has to do for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Dial this address and report with `path_connected` or `path_failed`.
+    Dial {
+        /// The path that is being opened.
+        path: PathId,
+        /// Where it leads.
+        address: PathAddress,
+    },
+    /// Close the path's carrier, or stop dialling.
+    ClosePath {
+        /// The path.
+        path: PathId,
+        /// For the carrier's closing message: a code of docs/PROTOCOL.md section 7.
+        code: u64,
+        /// For people.
+        reason: Bytes,
+    },
+    /// The path may have something to transmit.
+    Transmit {
+        /// The path.
+        path: PathId,
+    },
+}
+
+/// Something that has changed for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The session is open (client: the server has accepted it).
+    Opened,
+    /// The peer opened a stream of this kind: `accept` has one.
+    Incoming(Dir),
+    /// `open` may succeed again.
+    Available(Dir),
+    /// There is something to read, or the stream has ended or failed.
+    Readable(StreamId),
+    /// There is room to write, or the stream was stopped.
+    Writable(StreamId),
+    /// The peer has all of the stream, or it was reset or stopped.
+    SendDone(StreamId),
+    /// A datagram can be read.
+    Datagram,
+    /// Something about paths that applications may want to show.
+    Session(SessionEvent),
+    /// The session has ended.
+    Closed,
+}
+
+/// The changes in a session's life that an application may want to know of. None of them needs an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// A path is part of the session.
+    PathAdded(PathId),
+    /// A path does not answer; what it carries is being sent on others.
+    PathSuspect(PathId),
+    /// A silent path answers again.
+    PathBack(PathId),
+    /// A path is gone, and why.
+    PathLost(PathId, PathLoss),
+    /// No path is left; the session waits for one.
+    Suspended,
+    /// A path is there again.
+    Resumed,
+    /// The server advises another address.
+    Advised(PathAddress),
+    /// The peer wants no new streams.
+    Draining,
+}
+
+/// Why a path is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathLoss {
+    /// It did not answer for `path_timeout`.
+    TimedOut,
+    /// It was removed by this end.
+    Removed,
+    /// The peer closed it.
+    ClosedByPeer(AppCode),
+    /// It could not be opened, or broke.
+    Failed(String),
+}
