@@ -1,0 +1,185 @@
+//! Schedulers decide which path carries the next chunk.
+//!
+//! The transmit side is pulled: a path that can take more asks, and the scheduler answers for that path
+//! alone: take it, or leave it because another path does better. So a decision is made as late as possible,
+//! with figures as fresh as possible. The session keeps the invariants (policies, caps, flow control, what to
+//! send again after a failure); a scheduler only compares paths, so a bad one is slow but never wrong.
+
+mod earliest_completion;
+mod simple;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use earliest_completion::EarliestCompletion;
+pub use simple::{MinRtt, PrimaryBackup, Redundant, RoundRobin, Weighted};
+
+use super::id::PathId;
+use super::time::Time;
+
+/// Decides which path carries the next chunk. Implement it to bring your own:
+/// [`SchedulerKind::Custom`] takes a function that makes one for each session.
+pub trait Scheduler: fmt::Debug + Send {
+    /// `ready` can take more now: should it carry the next chunk?
+    ///
+    /// `paths` are the usable paths, `ready` among them, ordered by id; there are at least two.
+    fn decide(&mut self, now: Time, ready: PathId, paths: &[PathView], work: &Work) -> Verdict;
+
+    /// `bytes` went to `path`, by this scheduler's verdict.
+    fn on_sent(&mut self, path: PathId, bytes: usize) {
+        let _ = (path, bytes);
+    }
+
+    /// Whether every path should get a copy of everything.
+    fn copies(&self) -> Copies {
+        Copies::Capped
+    }
+}
+
+/// The answer of a [`Scheduler`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The path carries the next chunk, up to this many bytes of it.
+    Send {
+        /// Most bytes to send before asking again.
+        max_bytes: usize,
+    },
+    /// Another path does better. The session asks again when anything changes; it also makes sure that the
+    /// other paths get to ask, so a scheduler must not decline on behalf of a path that would decline too.
+    Decline,
+}
+
+/// Whether bytes travel more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    /// Only within the cap on reinjection.
+    Capped,
+    /// Everything on every path.
+    Everywhere,
+}
+
+/// What a scheduler knows of a path.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PathView {
+    /// The path.
+    pub id: PathId,
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// Least round-trip time seen lately.
+    pub min_rtt: Duration,
+    /// Expected rate in bytes per second; 0 while unknown.
+    pub rate_bytes_per_s: u64,
+    /// Bytes given to the path that the peer has not reported as arrived.
+    pub committed_bytes: u64,
+    /// Bytes that the path can have under way before more has to queue: the congestion window where the
+    /// carrier tells, 1.5 x the bandwidth-delay product otherwise.
+    pub window_bytes: u64,
+    /// What a byte costs; only comparisons matter.
+    pub cost: u64,
+    /// Share of the traffic that a weighted scheduler gives it.
+    pub weight: u32,
+}
+
+impl PathView {
+    /// When the last of `bytes`, given to the path now, is expected at the peer.
+    pub fn delivery_time(&self, bytes: u64) -> Duration {
+        let queued = (self.committed_bytes + bytes).saturating_sub(self.window_bytes);
+        let queueing = match self.rate_bytes_per_s {
+            0 => Duration::ZERO,
+            rate => Duration::from_secs_f64(queued as f64 / rate as f64),
+        };
+        self.rtt / 2 + queueing
+    }
+
+    /// Whether the path can take bytes without queueing them.
+    pub fn has_room(&self) -> bool {
+        self.committed_bytes < self.window_bytes
+    }
+}
+
+/// What a scheduler knows of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The next chunk: bytes at hand for it.
+    pub chunk_bytes: usize,
+    /// Bytes of all streams that wait to be sent, this chunk included; [`u64::MAX`] when the application
+    /// waits to write more than the buffers hold.
+    pub backlog_bytes: u64,
+    /// Bytes that flow control lets out, for this stream.
+    pub credit_bytes: u64,
+}
+
+/// Which scheduler a session uses.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum SchedulerKind {
+    /// The path on which the chunk arrives first, all that waits considered (after ECF and BLEST). The default.
+    #[default]
+    EarliestCompletion,
+    /// The path with the least rtt that has room.
+    MinRtt,
+    /// All paths in turn.
+    RoundRobin,
+    /// All paths by their weights.
+    Weighted,
+    /// A copy on every path.
+    Redundant,
+    /// The path with the lowest id; the next one only when that is away.
+    PrimaryBackup,
+    /// Your own.
+    Custom(Arc<dyn Fn() -> Box<dyn Scheduler> + Send + Sync>),
+}
+
+impl SchedulerKind {
+    /// The names that [`std::str::FromStr`] takes.
+    pub const NAMES: [&'static str; 6] =
+        ["earliest-completion", "min-rtt", "round-robin", "weighted", "redundant", "primary-backup"];
+
+    pub(crate) fn build(&self) -> Box<dyn Scheduler> {
+        match self {
+            Self::EarliestCompletion => Box::new(EarliestCompletion::default()),
+            Self::MinRtt => Box::new(MinRtt),
+            Self::RoundRobin => Box::new(RoundRobin::default()),
+            Self::Weighted => Box::new(Weighted::default()),
+            Self::Redundant => Box::new(Redundant),
+            Self::PrimaryBackup => Box::new(PrimaryBackup),
+            Self::Custom(make) => make(),
+        }
+    }
+}
+
+impl fmt::Debug for SchedulerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EarliestCompletion => Self::NAMES[0],
+            Self::MinRtt => Self::NAMES[1],
+            Self::RoundRobin => Self::NAMES[2],
+            Self::Weighted => Self::NAMES[3],
+            Self::Redundant => Self::NAMES[4],
+            Self::PrimaryBackup => Self::NAMES[5],
+            Self::Custom(_) => "custom",
+        })
+    }
+}
+
+/// The name is none of [`SchedulerKind::NAMES`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown scheduler '{0}': use one of {list}", list = SchedulerKind::NAMES.join(", "))]
+pub struct UnknownScheduler(pub String);
+
+impl std::str::FromStr for SchedulerKind {
+    type Err = UnknownScheduler;
+
+    fn from_str(name: &str) -> Result<Self, UnknownScheduler> {
+        Ok(match name {
+            "earliest-completion" => Self::EarliestCompletion,
+            "min-rtt" => Self::MinRtt,
+            "round-robin" => Self::RoundRobin,
+            "weighted" => Self::Weighted,
+            "redundant" => Self::Redundant,
+            "primary-backup" => Self::PrimaryBackup,
+            _ => return Err(UnknownScheduler(name.to_owned())),
+        })
+    }
+}
