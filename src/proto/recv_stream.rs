@@ -1,0 +1,234 @@
+//! The receiving half of a stream: from chunks of any path to bytes in order.
+//!
+//! ```text
+//!           end known          all arrived          all read
+//!   Open ------------> (Open) -------------> (Open) ---------> Done
+//!     | RESET_STREAM              | stop
+//!     +----------> Reset          +--> Stopped --(peer ends it)--> Done
+//! ```
+
+use bytes::Bytes;
+
+use super::assembler::Assembler;
+use super::code::TransportCode;
+use super::config::Window;
+use super::error::AppCode;
+use super::flow::RecvWindow;
+use super::frame::Ack;
+use super::id::StreamId;
+use super::limits::{MAX_ACK_RANGES, MAX_STREAM_CHUNKS_OUTSTANDING};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecvState {
+    Open,
+    Reset { code: AppCode },
+    Stopped { code: AppCode },
+    Done,
+}
+
+/// What reading gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The next bytes of the stream.
+    Data(Bytes),
+    /// The stream has ended; all its bytes have been read.
+    Finished,
+    /// Nothing for now.
+    Blocked,
+}
+
+/// A rule of the protocol that the peer broke, for the conductor to end the session with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) code: TransportCode,
+    pub(crate) reason: String,
+}
+
+impl Violation {
+    pub(crate) fn new(code: TransportCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct RecvStream {
+    pub(crate) id: StreamId,
+    pub(crate) state: RecvState,
+    pub(crate) window: RecvWindow,
+    pub(crate) reader_waits: bool,
+    pub(crate) released: bool,
+    /// Bytes that arrived since the last acknowledgement.
+    pub(crate) unacked_bytes: u64,
+    assembler: Assembler,
+    /// One past the highest byte that the peer has sent: what flow control counts.
+    highest: u64,
+    final_size: Option<u64>,
+}
+
+impl RecvStream {
+    pub(crate) fn new(id: StreamId, window: Window) -> Self {
+        Self {
+            id,
+            state: RecvState::Open,
+            window: RecvWindow::new(window.initial_bytes, window.max_bytes),
+            reader_waits: false,
+            released: false,
+            unacked_bytes: 0,
+            assembler: Assembler::new(2 * MAX_STREAM_CHUNKS_OUTSTANDING),
+            highest: 0,
+            final_size: None,
+        }
+    }
+
+    /// Takes a chunk. Returns by how much it advanced what flow control counts.
+    pub(crate) fn on_chunk(&mut self, offset: u64, data: Bytes, fin: bool) -> Result<u64, Violation> {
+        let end = offset + data.len() as u64;
+        let advance = self.check_end(end, fin)?;
+        if self.state != RecvState::Open {
+            return Ok(advance);
+        }
+        match self.assembler.insert(offset, data) {
+            Ok(new_bytes) => {
+                self.unacked_bytes += new_bytes;
+                Ok(advance)
+            }
+            Err(_) => Err(Violation::new(
+                TransportCode::LimitExceeded,
+                format!("stream {} is in too many pieces", self.id),
+            )),
+        }
+    }
+
+    fn check_end(&mut self, end: u64, fin: bool) -> Result<u64, Violation> {
+        if let Some(size) = self.final_size {
+            if end > size || (fin && end != size) {
+                let what = format!("stream {} ended at {size} and goes on to {end}", self.id);
+                return Err(Violation::new(TransportCode::FinalSize, what));
+            }
+        } else if fin {
+            if end < self.highest {
+                let what = format!("stream {} ends at {end}, before byte {}", self.id, self.highest);
+                return Err(Violation::new(TransportCode::FinalSize, what));
+            }
+            self.final_size = Some(end);
+        }
+        let advance = end.saturating_sub(self.highest);
+        if advance > 0 {
+            self.highest = end;
+            self.window.on_received(advance).map_err(|_| {
+                let what = format!("stream {} has more than {} bytes", self.id, self.window.limit());
+                Violation::new(TransportCode::FlowControl, what)
+            })?;
+        }
+        Ok(advance)
+    }
+
+    /// RESET_STREAM. Returns the advance as `on_chunk` does, and the bytes whose credit comes back.
+    pub(crate) fn on_reset(&mut self, code: AppCode, final_size: u64) -> Result<(u64, u64), Violation> {
+        let advance = self.check_end(final_size, true)?;
+        if self.is_all_here() && self.state == RecvState::Open {
+            return Ok((advance, 0));
+        }
+        let unread = self.discard();
+        self.state = match self.state {
+            RecvState::Open => RecvState::Reset { code },
+            RecvState::Stopped { .. } => RecvState::Done,
+            ended => ended,
+        };
+        Ok((advance, unread))
+    }
+
+    /// Drops what is held; returns how many bytes of credit that frees.
+    fn discard(&mut self) -> u64 {
+        if matches!(self.state, RecvState::Reset { .. } | RecvState::Done) {
+            return 0;
+        }
+        let unread = self.highest - self.window.consumed();
+        self.assembler.clear();
+        self.window.on_consumed(unread);
+        unread
+    }
+
+    /// Whether every byte up to the end has arrived.
+    pub(crate) fn is_all_here(&self) -> bool {
+        self.final_size == Some(self.assembler.contiguous_end())
+    }
+
+    /// Whether the peer need not send anything more.
+    pub(crate) fn is_complete(&self) -> bool {
+        match self.state {
+            RecvState::Open => self.is_all_here(),
+            RecvState::Stopped { .. } => false,
+            RecvState::Reset { .. } | RecvState::Done => true,
+        }
+    }
+
+    /// A stopped stream is over once its end is known: whatever is still under way is not wanted.
+    pub(crate) fn settle_stopped(&mut self) -> u64 {
+        let stopped = matches!(self.state, RecvState::Stopped { .. });
+        if !stopped {
+            return 0;
+        }
+        let unread = self.highest - self.window.consumed();
+        self.window.on_consumed(unread);
+        if self.final_size.is_some() {
+            self.state = RecvState::Done;
+        }
+        unread
+    }
+
+    pub(crate) fn read(&mut self, max_bytes: usize) -> Read {
+        if let Some(data) = self.assembler.read(max_bytes) {
+            self.window.on_consumed(data.len() as u64);
+            return Read::Data(data);
+        }
+        if self.final_size == Some(self.assembler.read_offset()) {
+            self.state = RecvState::Done;
+            return Read::Finished;
+        }
+        self.reader_waits = true;
+        Read::Blocked
+    }
+
+    /// Whether `read` would return something.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.state != RecvState::Open
+            || self.assembler.contiguous_end() > self.assembler.read_offset()
+            || self.final_size == Some(self.assembler.read_offset())
+    }
+
+    /// The application wants no more. Returns how many bytes of credit that frees; `None` if it was over anyway.
+    pub(crate) fn stop(&mut self, code: AppCode) -> Option<u64> {
+        if self.state != RecvState::Open {
+            return None;
+        }
+        let over = self.is_all_here();
+        let unread = self.discard();
+        self.state = if over { RecvState::Done } else { RecvState::Stopped { code } };
+        Some(unread)
+    }
+
+    pub(crate) fn buffered_bytes(&self) -> u64 {
+        self.assembler.buffered_bytes()
+    }
+
+    pub(crate) fn ack(&mut self) -> Ack {
+        self.unacked_bytes = 0;
+        Ack {
+            stream: self.id,
+            complete: self.is_complete(),
+            contiguous: self.assembler.contiguous_end(),
+            ranges: self.assembler.received_ranges().take(MAX_ACK_RANGES).collect(),
+        }
+    }
+
+    /// Whether both the peer and the application are through with it.
+    pub(crate) fn is_forgettable(&self) -> bool {
+        let over = match self.state {
+            RecvState::Done => true,
+            RecvState::Reset { .. } => true,
+            RecvState::Open | RecvState::Stopped { .. } => false,
+        };
+        over && self.released
+    }
+}

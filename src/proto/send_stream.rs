@@ -1,0 +1,383 @@
+//! The sending half of a stream: what was written, where it went, what has to go again.
+//!
+//! ```text
+//!            finish            all acknowledged
+//!   Open ------------> Finished ----------------> Done
+//!     | reset / stopped    | reset / stopped       ^
+//!     +--------> Reset <---+      confirmed        |
+//!                  +-------------------------------+
+//! ```
+//!
+//! The end of the stream is treated as one more byte, at the offset of the final size. So whatever keeps the
+//! account of bytes (what was sent on which path, what is to be sent again) keeps that of the end, too.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::config::PathPolicy;
+use super::error::AppCode;
+use super::flow::SendCredit;
+use super::frame::Ack;
+use super::id::{LaneId, PathId, StreamId};
+use super::limits::MAX_STREAM_CHUNKS_OUTSTANDING;
+use super::range_set::RangeSet;
+use super::send_buffer::SendBuffer;
+use super::time::Time;
+
+/// Where a sending half is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendState {
+    Open,
+    Finished,
+    Reset { code: AppCode },
+    Done,
+}
+
+/// One lane that carries the stream on one path.
+#[derive(Debug)]
+struct SendLane {
+    path: PathId,
+    lane: LaneId,
+    /// What was written on it and is not acknowledged yet.
+    sent: RangeSet,
+    finished: bool,
+}
+
+/// What to send next, and whether it was sent before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Never sent before.
+    New(Range<u64>),
+    /// Lost, as far as anyone can tell, with a silent or closed path.
+    Again(Range<u64>),
+}
+
+#[derive(Debug)]
+pub(crate) struct SendStream {
+    pub(crate) id: StreamId,
+    pub(crate) state: SendState,
+    pub(crate) priority: i32,
+    pub(crate) policy: PathPolicy,
+    pub(crate) credit: SendCredit,
+    /// The application waits for room.
+    pub(crate) writer_waits: bool,
+    /// The application has let go of its handle.
+    pub(crate) released: bool,
+    /// The peer's code, if it stopped reading.
+    pub(crate) stopped: Option<AppCode>,
+    /// In the session's queue of streams with something to send.
+    pub(crate) queued: bool,
+    /// When acknowledgement last advanced, or the first byte went out.
+    pub(crate) progress_at: Time,
+    buffer: SendBuffer,
+    /// First offset that was never sent; one past the final size when the end was sent, too.
+    next: u64,
+    again: RangeSet,
+    lanes: Vec<SendLane>,
+}
+
+impl SendStream {
+    pub(crate) fn new(id: StreamId, credit_bytes: u64) -> Self {
+        Self {
+            id,
+            state: SendState::Open,
+            priority: 0,
+            policy: PathPolicy::Any,
+            credit: SendCredit::new(credit_bytes),
+            writer_waits: false,
+            released: false,
+            stopped: None,
+            queued: false,
+            progress_at: Time::ZERO,
+            buffer: SendBuffer::new(),
+            next: 0,
+            again: RangeSet::new(),
+            lanes: Vec::new(),
+        }
+    }
+
+    /// Bytes kept until they are acknowledged.
+    pub(crate) fn retained_bytes(&self) -> u64 {
+        self.buffer.retained_bytes()
+    }
+
+    /// Bytes that were never sent.
+    pub(crate) fn unsent_bytes(&self) -> u64 {
+        self.buffer.end_offset().saturating_sub(self.next)
+    }
+
+    /// Bytes that the peer has not acknowledged.
+    pub(crate) fn undelivered_bytes(&self) -> u64 {
+        match self.state {
+            SendState::Open | SendState::Finished => self.buffer.unacked_bytes(),
+            SendState::Reset { .. } | SendState::Done => 0,
+        }
+    }
+
+    /// Whether everything written so far, and the end if it was given, is acknowledged.
+    pub(crate) fn is_flushed(&self) -> bool {
+        match self.state {
+            SendState::Open => self.buffer.unacked_bytes() == 0,
+            SendState::Finished | SendState::Reset { .. } => false,
+            SendState::Done => true,
+        }
+    }
+
+    /// Takes bytes from the application; the caller has checked that there is room.
+    pub(crate) fn write(&mut self, data: Bytes) {
+        debug_assert_eq!(self.state, SendState::Open);
+        self.buffer.push(data);
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if self.state == SendState::Open {
+            self.state = SendState::Finished;
+        }
+    }
+
+    /// Gives up; returns the lanes to reset.
+    pub(crate) fn reset(&mut self, code: AppCode) -> Vec<(PathId, LaneId)> {
+        self.state = SendState::Reset { code };
+        self.buffer.clear();
+        self.again = RangeSet::new();
+        self.take_open_lanes()
+    }
+
+    /// The size to state in a RESET_STREAM: flow control has counted this much.
+    pub(crate) fn final_size(&self) -> u64 {
+        self.next.min(self.buffer.end_offset())
+    }
+
+    /// Whether the peer needs nothing more and the application has let go.
+    pub(crate) fn is_forgettable(&self) -> bool {
+        self.state == SendState::Done && self.released
+    }
+
+    /// One past what can be sent in all, the end included.
+    fn end(&self) -> u64 {
+        let end = self.buffer.end_offset();
+        if self.state == SendState::Finished { end + 1 } else { end }
+    }
+
+    fn is_sending(&self) -> bool {
+        matches!(self.state, SendState::Open | SendState::Finished)
+    }
+
+    /// Whether there is anything that waits to be sent, given the session's credit.
+    pub(crate) fn has_work(&self, session_credit: u64) -> bool {
+        self.is_sending() && (!self.again.is_empty() || !self.new_range(session_credit).is_empty())
+    }
+
+    fn new_range(&self, session_credit: u64) -> Range<u64> {
+        if self.fragments() >= MAX_STREAM_CHUNKS_OUTSTANDING {
+            return self.next..self.next;
+        }
+        let written = self.buffer.end_offset();
+        let credit = self.credit.available().min(session_credit);
+        let allowed = written.min(self.next.saturating_add(credit));
+        if allowed >= written { self.next..self.end().max(self.next) } else { self.next..allowed.max(self.next) }
+    }
+
+    /// How many separate ranges the receiver may have to hold at worst.
+    fn fragments(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.sent.len()).sum()
+    }
+
+    /// The next piece for any path, what was lost first.
+    pub(crate) fn next_piece(&self, max_bytes: u64, session_credit: u64) -> Option<Piece> {
+        if !self.is_sending() {
+            return None;
+        }
+        if let Some(range) = self.again.peek_first() {
+            return Some(Piece::Again(self.cut(range, max_bytes)));
+        }
+        let range = self.new_range(session_credit);
+        if range.is_empty() { None } else { Some(Piece::New(self.cut(range, max_bytes))) }
+    }
+
+    /// At most `max_bytes`, where the end of the stream comes for free.
+    fn cut(&self, range: Range<u64>, max_bytes: u64) -> Range<u64> {
+        let end = range.start.saturating_add(max_bytes.max(1)).min(range.end);
+        if end == self.buffer.end_offset() && end < range.end { range.start..range.end } else { range.start..end }
+    }
+
+    /// The first outstanding range that `path` has not sent: what a copy on that path would carry.
+    pub(crate) fn copy_for(&self, path: PathId, max_bytes: u64) -> Option<Range<u64>> {
+        if !self.is_sending() {
+            return None;
+        }
+        let mut from = self.buffer.acked_contiguous();
+        while let Some(gap) = self.buffer.acked().first_gap(from..self.next) {
+            let own = self.lanes.iter().filter(|lane| lane.path == path);
+            let gap = own.fold(Some(gap.clone()), |gap, lane| gap.and_then(|gap| lane.sent.first_gap(gap)));
+            match gap {
+                Some(gap) => return Some(self.cut(gap, max_bytes)),
+                None => from = self.buffer.acked().first_gap(from..self.next).map_or(self.next, |gap| gap.end),
+            }
+        }
+        None
+    }
+
+    /// The paths that carry `offset` and have not had it acknowledged.
+    pub(crate) fn carriers_of(&self, offset: u64) -> impl Iterator<Item = PathId> + '_ {
+        self.lanes.iter().filter(move |lane| lane.sent.contains(offset)).map(|lane| lane.path)
+    }
+
+    /// Whether anything is out there without an acknowledgement.
+    pub(crate) fn has_outstanding(&self) -> bool {
+        self.is_sending() && self.buffer.acked().first_gap(self.buffer.acked_contiguous()..self.next).is_some()
+    }
+
+    /// Whether the part of `range` at its end is the end of the stream, and how many bytes it has.
+    pub(crate) fn payload(&self, range: &Range<u64>) -> Payload {
+        let written = self.buffer.end_offset();
+        let fin = self.state == SendState::Finished && range.end > written;
+        let end = range.end.min(written);
+        Payload { offset: range.start, len: end.saturating_sub(range.start), fin }
+    }
+
+    /// The longest slice at `offset`, up to `max_bytes`.
+    pub(crate) fn slice(&mut self, offset: u64, max_bytes: u64) -> Bytes {
+        self.buffer.slice(offset, usize::try_from(max_bytes).unwrap_or(usize::MAX))
+    }
+
+    /// The lane on `path` that can still be written to.
+    pub(crate) fn open_lane(&self, path: PathId) -> Option<LaneId> {
+        self.lanes.iter().find(|lane| lane.path == path && !lane.finished).map(|lane| lane.lane)
+    }
+
+    /// Whether this stream ever had a lane on `path`.
+    pub(crate) fn had_lane(&self, path: PathId) -> bool {
+        self.lanes.iter().any(|lane| lane.path == path)
+    }
+
+    pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
+        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), finished: false });
+    }
+
+    /// `range` was written to `lane`. Returns how many bytes of it were new to flow control.
+    pub(crate) fn on_sent(&mut self, now: Time, path: PathId, lane: LaneId, range: Range<u64>) -> u64 {
+        self.again.remove(range.clone());
+        if let Some(entry) = self.lanes.iter_mut().find(|entry| entry.path == path && entry.lane == lane) {
+            entry.sent.insert(range.clone());
+        }
+        if range.end <= self.next {
+            return 0;
+        }
+        let written = self.buffer.end_offset();
+        let new_bytes = range.end.min(written).saturating_sub(self.next.min(written));
+        if self.next == 0 || self.buffer.acked_contiguous() == self.next {
+            self.progress_at = now;
+        }
+        self.next = range.end;
+        self.credit.consume(new_bytes);
+        new_bytes
+    }
+
+    /// The end of the stream went out on this lane: nothing may follow. Returns whether it was open.
+    pub(crate) fn finish_lane(&mut self, path: PathId, lane: LaneId) -> bool {
+        let entry = self.lanes.iter_mut().find(|entry| entry.path == path && entry.lane == lane);
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.finished, true))
+    }
+
+    /// Closes the books on all lanes; returns those that were still open.
+    pub(crate) fn take_open_lanes(&mut self) -> Vec<(PathId, LaneId)> {
+        self.lanes.drain(..).filter(|lane| !lane.finished).map(|lane| (lane.path, lane.lane)).collect()
+    }
+
+    /// Applies an acknowledgement. The ranges were checked to lie within what was sent.
+    pub(crate) fn on_ack(&mut self, now: Time, ack: &Ack) -> u64 {
+        let mut freed = self.buffer.ack(0..ack.contiguous.min(self.next));
+        for range in &ack.ranges {
+            freed += self.buffer.ack(range.clone());
+        }
+        if freed > 0 {
+            self.progress_at = now;
+        }
+        for range in std::iter::once(&(0..ack.contiguous)).chain(&ack.ranges) {
+            self.again.remove(range.clone());
+        }
+        let acked = self.buffer.acked_contiguous();
+        for lane in &mut self.lanes {
+            lane.sent.trim_below(acked);
+            for range in &ack.ranges {
+                lane.sent.remove(range.clone());
+            }
+        }
+        self.lanes.retain(|lane| !lane.finished || !lane.sent.is_empty());
+        freed
+    }
+
+    /// Whether an acknowledgement claims bytes that were never sent.
+    pub(crate) fn is_ack_plausible(&self, ack: &Ack) -> bool {
+        let sent = self.final_size();
+        ack.contiguous <= sent && ack.ranges.last().is_none_or(|range| range.end <= sent)
+    }
+
+    /// The peer has everything it will ever want. Returns the lanes to finish.
+    pub(crate) fn on_complete(&mut self) -> Vec<(PathId, LaneId)> {
+        self.state = SendState::Done;
+        self.buffer.clear();
+        self.again = RangeSet::new();
+        self.take_open_lanes()
+    }
+
+    /// `path` does not answer: what only it carries has to go again.
+    ///
+    /// `is_healthy` tells whether another path that carries the same bytes can be trusted with them.
+    pub(crate) fn on_path_silent(&mut self, path: PathId, is_healthy: impl Fn(PathId) -> bool) {
+        if !self.is_sending() {
+            return;
+        }
+        let mut lost = RangeSet::new();
+        for lane in self.lanes.iter().filter(|lane| lane.path == path) {
+            lane.sent.iter().for_each(|range| drop(lost.insert(range)));
+        }
+        for lane in self.lanes.iter().filter(|lane| lane.path != path && is_healthy(lane.path)) {
+            lane.sent.iter().for_each(|range| lost.remove(range));
+        }
+        for range in self.buffer.acked().iter() {
+            lost.remove(range);
+        }
+        lost.iter().for_each(|range| drop(self.again.insert(range)));
+    }
+
+    /// `path` answers again: its carrier delivers what it has, so that need not go again.
+    pub(crate) fn on_path_back(&mut self, path: PathId) {
+        for lane in self.lanes.iter().filter(|lane| lane.path == path) {
+            lane.sent.iter().for_each(|range| self.again.remove(range));
+        }
+    }
+
+    /// `path` is gone, and its lanes with it.
+    pub(crate) fn on_path_closed(&mut self, path: PathId, is_healthy: impl Fn(PathId) -> bool) {
+        self.on_path_silent(path, is_healthy);
+        self.lanes.retain(|lane| lane.path != path);
+        if self.policy == PathPolicy::Pin(path) {
+            self.policy = PathPolicy::Any;
+        }
+    }
+
+    /// A lane broke while its path lives on.
+    pub(crate) fn on_lane_lost(&mut self, path: PathId, lane: LaneId) {
+        let Some(index) = self.lanes.iter().position(|entry| entry.path == path && entry.lane == lane) else {
+            return;
+        };
+        let lost = self.lanes.swap_remove(index);
+        if self.is_sending() {
+            lost.sent.iter().for_each(|range| drop(self.again.insert(range)));
+            for range in self.buffer.acked().iter() {
+                self.again.remove(range);
+            }
+        }
+    }
+}
+
+/// What a piece carries once the end of the stream is no longer counted as a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Payload {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+    pub(crate) fin: bool,
+}
