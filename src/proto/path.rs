@@ -1,0 +1,351 @@
+//! One path of a session: its state, what it carries, and whether it can be trusted.
+//!
+//! ```text
+//!            accepted           silent for its probe timeout
+//!  Opening ----------> Active <------------------------------> Suspect
+//!     |                 |  ^      answers again                   |
+//!     |          status |  | status                               | silent for `path_timeout`
+//!     |                 v  |                                      |
+//!     |               Standby                                     |
+//!     |   refused         |  removed                              |
+//!     +------------> Closing ----------> Closed <-----------------+
+//! ```
+//!
+//! Standby is a wish that active paths are used first, and says nothing of health: it is kept beside the state.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::carrier::{Figures, Lanes};
+use super::event::PathAddress;
+use super::id::{LaneId, PathId};
+use super::lane::LaneReader;
+use super::rate::DeliveryRate;
+use super::rtt::RttEstimator;
+use super::scheduler::PathView;
+use super::time::Time;
+
+/// No path is suspected before it was silent for this long: shorter silences are scheduling noise.
+const MIN_SUSPICION: Duration = Duration::from_millis(100);
+/// Assumed until there is a measurement (RFC 9002 section 6.2.2 says 333 ms; a wrong low guess costs a probe).
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+/// What may be under way on a path whose carrier tells nothing, before anything is measured.
+const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
+/// A report is due after so many bytes, at the latest.
+const REPORT_BYTES: u64 = 64 * 1024;
+
+/// Where a path is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum PathState {
+    /// Being dialled, or waiting for the server's word.
+    Opening,
+    /// In use.
+    Active,
+    /// Used when no active path is left.
+    Standby,
+    /// Silent; what it carried is being sent on other paths.
+    Suspect,
+    /// Being removed: it carries nothing new.
+    Closing,
+    /// Gone.
+    Closed,
+}
+
+impl std::fmt::Display for PathState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Opening => "opening",
+            Self::Active => "active",
+            Self::Standby => "standby",
+            Self::Suspect => "suspect",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// What one end wants of a path, as stated in PATH_STATUS.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) sequence: u64,
+    pub(crate) standby: bool,
+    pub(crate) cost: u64,
+}
+
+/// The stage of a path on its way to `Active`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The backend dials (client only).
+    Dialling,
+    /// The carrier is there; HELLO is to be sent, or has been, and ACCEPT is awaited.
+    Greeting { hello_sent: bool },
+    /// Server: ACCEPT is to be sent.
+    Accepting,
+    Established,
+    Suspect { since: Time },
+    Closing { until: Time },
+}
+
+/// Counts that applications see.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PathCounts {
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) reinjected_bytes: u64,
+    pub(crate) datagrams_sent: u64,
+    pub(crate) datagrams_received: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) id: PathId,
+    pub(crate) phase: Phase,
+    pub(crate) address: Option<PathAddress>,
+    pub(crate) control: Option<LaneId>,
+    pub(crate) lanes: BTreeMap<LaneId, LaneReader>,
+    pub(crate) figures: Figures,
+    pub(crate) kind: Lanes,
+    pub(crate) own: Wish,
+    pub(crate) peer: Wish,
+    pub(crate) weight: u32,
+    pub(crate) counts: PathCounts,
+    /// Tokens of pings to answer.
+    pub(crate) pongs: Vec<u64>,
+    /// Tokens of pings that the application, or suspicion, wants sent.
+    pub(crate) pings: Vec<u64>,
+    /// The ping that is under way, and since when.
+    pub(crate) probe: Option<(u64, Time)>,
+    /// The last time the path had capacity left and nothing to carry.
+    pub(crate) starved: bool,
+    /// The scheduler declined for this path since anything changed.
+    pub(crate) declined: bool,
+    /// Carrier's capacity ran out at the last look.
+    pub(crate) opened_at: Time,
+    rtt: RttEstimator,
+    rate: DeliveryRate,
+    reported_bytes: u64,
+    unreported_bytes: u64,
+    received_at: Time,
+    report_at: Option<Time>,
+    /// Without the carrier's help: when something was sent that has not been answered in any way.
+    unanswered_since: Option<Time>,
+}
+
+impl Path {
+    pub(crate) fn new(id: PathId, phase: Phase, now: Time) -> Self {
+        Self {
+            id,
+            phase,
+            address: None,
+            control: None,
+            lanes: BTreeMap::new(),
+            figures: Figures::default(),
+            kind: Lanes::Many,
+            own: Wish::default(),
+            peer: Wish::default(),
+            weight: 1,
+            counts: PathCounts::default(),
+            pongs: Vec::new(),
+            pings: Vec::new(),
+            probe: None,
+            starved: false,
+            declined: false,
+            opened_at: now,
+            rtt: RttEstimator::new(),
+            rate: DeliveryRate::new(),
+            reported_bytes: 0,
+            unreported_bytes: 0,
+            received_at: now,
+            report_at: None,
+            unanswered_since: None,
+        }
+    }
+
+    pub(crate) fn state(&self) -> PathState {
+        match self.phase {
+            Phase::Dialling | Phase::Greeting { .. } | Phase::Accepting => PathState::Opening,
+            Phase::Established if self.is_standby() => PathState::Standby,
+            Phase::Established => PathState::Active,
+            Phase::Suspect { .. } => PathState::Suspect,
+            Phase::Closing { .. } => PathState::Closing,
+        }
+    }
+
+    /// Either end may put a path on standby.
+    pub(crate) fn is_standby(&self) -> bool {
+        self.own.standby || self.peer.standby
+    }
+
+    /// Whether it is part of the session and answers.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.phase == Phase::Established
+    }
+
+    /// Whether it is part of the session, answering or not.
+    pub(crate) fn is_attached(&self) -> bool {
+        matches!(self.phase, Phase::Established | Phase::Suspect { .. })
+    }
+
+    /// Whether it is on its way into the session or in it.
+    pub(crate) fn is_alive(&self) -> bool {
+        !matches!(self.phase, Phase::Closing { .. })
+    }
+
+    pub(crate) fn rtt(&self) -> Duration {
+        match (self.figures.rtt, self.rtt.min()) {
+            (Some(rtt), _) => rtt,
+            (None, Some(_)) => self.rtt.smoothed(),
+            (None, None) => INITIAL_RTT,
+        }
+    }
+
+    pub(crate) fn measured_rtt(&self) -> Option<Duration> {
+        self.figures.rtt.or_else(|| self.rtt.min().map(|_| self.rtt.smoothed()))
+    }
+
+    pub(crate) fn committed_bytes(&self) -> u64 {
+        self.counts.sent_bytes.saturating_sub(self.reported_bytes)
+    }
+
+    pub(crate) fn delivery_rate(&self) -> u64 {
+        self.rate.bytes_per_second()
+    }
+
+    /// What the scheduler sees.
+    pub(crate) fn view(&self) -> PathView {
+        let rtt = self.rtt();
+        let measured = self.rate.bytes_per_second();
+        let (rate, window) = match self.figures.congestion_window_bytes {
+            Some(window) => {
+                let by_window = window as f64 / rtt.as_secs_f64().max(1e-6);
+                (measured.max(by_window as u64), window)
+            }
+            None => {
+                let least = self.rtt.min().unwrap_or(INITIAL_RTT);
+                let product = (measured as f64 * least.as_secs_f64() * 1.5) as u64;
+                (measured, product.max(INITIAL_WINDOW_BYTES))
+            }
+        };
+        PathView {
+            id: self.id,
+            rtt,
+            min_rtt: self.rtt.min().unwrap_or(rtt),
+            rate_bytes_per_s: rate,
+            committed_bytes: self.committed_bytes(),
+            window_bytes: window,
+            cost: self.own.cost.max(self.peer.cost),
+            weight: self.weight,
+        }
+    }
+
+    // ---- sending ----
+
+    pub(crate) fn on_sent(&mut self, now: Time, bytes: u64) {
+        self.counts.sent_bytes += bytes;
+        self.rate.on_sent(now, self.counts.sent_bytes);
+        self.on_spoke(now);
+    }
+
+    /// Something went out that the peer answers, sooner or later.
+    pub(crate) fn on_spoke(&mut self, now: Time) {
+        self.unanswered_since.get_or_insert(now);
+    }
+
+    /// PATH_REPORT. A report of more than was sent is the peer's error.
+    pub(crate) fn on_report(&mut self, now: Time, received_bytes: u64, delay: Duration) -> bool {
+        if received_bytes > self.counts.sent_bytes {
+            return false;
+        }
+        if received_bytes > self.reported_bytes {
+            self.reported_bytes = received_bytes;
+            if let Some(sample) = self.rate.on_report(now, received_bytes, delay) {
+                self.rtt.update(sample, Duration::ZERO);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn on_pong(&mut self, now: Time, token: u64) {
+        if let Some((_, sent)) = self.probe.take_if(|(expected, _)| *expected == token) {
+            self.rtt.update(now - sent, Duration::ZERO);
+        }
+    }
+
+    // ---- receiving ----
+
+    /// Anything at all arrived on the path.
+    pub(crate) fn on_heard(&mut self) {
+        self.unanswered_since = None;
+    }
+
+    pub(crate) fn on_received(&mut self, now: Time, bytes: u64, max_delay: Duration) {
+        self.counts.received_bytes += bytes;
+        self.unreported_bytes += bytes;
+        self.received_at = now;
+        let due = now + if self.unreported_bytes >= REPORT_BYTES { Duration::ZERO } else { max_delay };
+        self.report_at = Some(self.report_at.map_or(due, |at| at.min(due)));
+    }
+
+    /// The report to send now, if one is due: bytes received and how long ago the newest of them came.
+    pub(crate) fn take_report(&mut self, now: Time) -> Option<(u64, Duration)> {
+        self.report_at.take_if(|at| *at <= now)?;
+        self.unreported_bytes = 0;
+        Some((self.counts.received_bytes, now - self.received_at))
+    }
+
+    // ---- health ----
+
+    /// How long the path may stay silent while an answer is due.
+    pub(crate) fn patience(&self, peer_ack_delay: Duration) -> Duration {
+        let pto = self.figures.pto.unwrap_or_else(|| self.rtt.pto(Duration::ZERO));
+        (pto + self.rtt() + peer_ack_delay).max(MIN_SUSPICION)
+    }
+
+    /// Since when an answer is due, as far as anyone knows.
+    pub(crate) fn silent_since(&self) -> Option<Time> {
+        if self.figures.knows_acks { self.figures.awaiting_since } else { self.probe.map(|(_, at)| at) }
+    }
+
+    /// When the core has to look at this path's health again without further input.
+    pub(crate) fn health_deadline(&self, peer_ack_delay: Duration, path_timeout: Duration) -> Option<Time> {
+        let silence = match self.phase {
+            Phase::Established => {
+                let patience = self.patience(peer_ack_delay);
+                let probe = if self.figures.knows_acks { None } else { self.unanswered_since };
+                self.silent_since().or(probe).map(|since| since + patience)
+            }
+            Phase::Suspect { since } => Some(since + self.give_up_after(path_timeout)),
+            Phase::Closing { until } => Some(until),
+            Phase::Dialling | Phase::Greeting { .. } | Phase::Accepting => None,
+        };
+        silence
+    }
+
+    /// How long a suspect path gets before it is given up: long enough for a few probes on a slow path.
+    pub(crate) fn give_up_after(&self, path_timeout: Duration) -> Duration {
+        path_timeout.max(self.rtt() * 6)
+    }
+
+    /// Whether the path was silent for too long by now.
+    pub(crate) fn is_too_silent(&self, now: Time, peer_ack_delay: Duration) -> bool {
+        self.silent_since().is_some_and(|since| now >= since + self.patience(peer_ack_delay))
+    }
+
+    /// Whether the carrier cannot tell and it is time to ask the peer.
+    pub(crate) fn wants_probe(&self, now: Time, peer_ack_delay: Duration) -> bool {
+        let unanswered = |since| now >= since + self.patience(peer_ack_delay);
+        !self.figures.knows_acks && self.probe.is_none() && self.unanswered_since.is_some_and(unanswered)
+    }
+
+    pub(crate) fn report_deadline(&self) -> Option<Time> {
+        self.report_at
+    }
+}
+
+/// A buffer for the control frames of one turn.
+pub(crate) fn control_buffer() -> BytesMut {
+    BytesMut::with_capacity(256)
+}
