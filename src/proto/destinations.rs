@@ -1,0 +1,108 @@
+//! The client's address book: where paths lead, and when to dial what is missing.
+
+use rand_core::Rng;
+
+use super::event::PathAddress;
+use super::id::PathId;
+use super::redial::Backoff;
+use super::time::Time;
+
+/// One place that a path is wanted to. Two of them may have the same address.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) address: PathAddress,
+    /// The advice that it came by, if the server gave it.
+    pub(crate) advice: Option<u64>,
+    /// The path that leads there now, or is being opened.
+    path: Option<PathId>,
+    backoff: Backoff,
+    dial_at: Option<Time>,
+    /// Whether a path there was ever established.
+    reached: bool,
+}
+
+/// All places that the client wants paths to.
+#[derive(Debug, Default)]
+pub(crate) struct Destinations {
+    all: Vec<Destination>,
+}
+
+impl Destinations {
+    /// Adds a place to dial at `now`.
+    pub(crate) fn add(&mut self, now: Time, address: PathAddress, advice: Option<u64>) {
+        let backoff = Backoff::new();
+        self.all.push(Destination { address, advice, path: None, backoff, dial_at: Some(now), reached: false });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn knows_advice(&self, advice: u64) -> bool {
+        self.all.iter().any(|place| place.advice == Some(advice))
+    }
+
+    pub(crate) fn knows_address(&self, authority: &str) -> bool {
+        self.all.iter().any(|place| place.address.authority == authority)
+    }
+
+    /// The next place to dial at this time, which `path` will lead to.
+    pub(crate) fn dial(&mut self, now: Time, path: PathId) -> Option<PathAddress> {
+        let due = |place: &&mut Destination| place.path.is_none() && place.dial_at.is_some_and(|at| at <= now);
+        let place = self.all.iter_mut().find(due)?;
+        place.path = Some(path);
+        place.dial_at = None;
+        Some(place.address.clone())
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.all.iter().filter(|place| place.path.is_none()).filter_map(|place| place.dial_at).min()
+    }
+
+    pub(crate) fn on_established(&mut self, path: PathId) {
+        if let Some(place) = self.of(path) {
+            place.backoff.reset();
+            place.reached = true;
+        }
+    }
+
+    /// The path is gone: dial again after a while.
+    pub(crate) fn on_lost(&mut self, now: Time, path: PathId, rng: &mut impl Rng) {
+        if let Some(place) = self.of(path) {
+            place.path = None;
+            place.dial_at = Some(now + place.backoff.next(rng));
+        }
+    }
+
+    /// The path is not wanted any more, nor another one there.
+    pub(crate) fn forget_path(&mut self, path: PathId) {
+        self.all.retain(|place| place.path != Some(path));
+    }
+
+    /// The advice is withdrawn; returns the path that came of it.
+    pub(crate) fn forget_advice(&mut self, advice: u64) -> Option<PathId> {
+        let index = self.all.iter().position(|place| place.advice == Some(advice))?;
+        self.all.swap_remove(index).path
+    }
+
+    /// Whether a path that failed had never been reached, and was not the server's idea.
+    pub(crate) fn was_reached(&self, path: PathId) -> bool {
+        self.all.iter().any(|place| place.path == Some(path) && place.reached)
+    }
+
+    /// Something says that the network may be back: dial everything that is missing at once.
+    pub(crate) fn hurry(&mut self, now: Time) {
+        for place in self.all.iter_mut().filter(|place| place.path.is_none()) {
+            place.backoff.reset();
+            place.dial_at = Some(now);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    fn of(&mut self, path: PathId) -> Option<&mut Destination> {
+        self.all.iter_mut().find(|place| place.path == Some(path))
+    }
+}

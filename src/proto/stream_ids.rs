@@ -1,0 +1,120 @@
+//! Which streams may be opened, by either end, and which were.
+
+use super::id::{Dir, Side, StreamId};
+use super::limits::MAX_STREAMS;
+
+/// The account for one direction.
+#[derive(Debug, Default)]
+struct Account {
+    /// Next index that this end opens.
+    next_own: u64,
+    /// How many the peer lets this end open.
+    own_limit: u64,
+    /// Lowest index that the peer has not opened.
+    next_peer: u64,
+    /// How many this end lets the peer open.
+    peer_limit: u64,
+    /// The peer's streams that the application has not accepted yet: from here to `next_peer`.
+    next_accept: u64,
+    /// The application waits for room to open one.
+    opener_waits: bool,
+}
+
+/// The account of stream ids of a session.
+#[derive(Debug)]
+pub(crate) struct StreamIds {
+    side: Side,
+    bidi: Account,
+    uni: Account,
+}
+
+/// What a stream id that the peer mentions means to this end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It is open, or was.
+    Yes,
+    /// The peer opens it by mentioning it.
+    Opens,
+    /// This end has never opened it.
+    Never,
+    /// The peer may not open it.
+    OverLimit,
+}
+
+impl StreamIds {
+    pub(crate) fn new(side: Side, max_bidi: u64, max_uni: u64) -> Self {
+        let account = |limit: u64| Account { peer_limit: limit.min(MAX_STREAMS), ..Account::default() };
+        Self { side, bidi: account(max_bidi), uni: account(max_uni) }
+    }
+
+    fn of(&mut self, dir: Dir) -> &mut Account {
+        match dir {
+            Dir::Bi => &mut self.bidi,
+            Dir::Uni => &mut self.uni,
+        }
+    }
+
+    /// The next stream of this end's own, if the peer allows one.
+    pub(crate) fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        let side = self.side;
+        let account = self.of(dir);
+        if account.next_own >= account.own_limit {
+            account.opener_waits = true;
+            return None;
+        }
+        account.next_own += 1;
+        Some(StreamId::new(side, dir, account.next_own - 1))
+    }
+
+    /// Raises what the peer allows; returns whether someone waits for it.
+    pub(crate) fn raise_limit(&mut self, dir: Dir, limit: u64) -> bool {
+        let account = self.of(dir);
+        if limit <= account.own_limit {
+            return false;
+        }
+        account.own_limit = limit.min(MAX_STREAMS);
+        std::mem::take(&mut account.opener_waits)
+    }
+
+    /// One of the peer's streams is over: it may open another. Returns the new limit.
+    pub(crate) fn replenish(&mut self, dir: Dir) -> u64 {
+        let account = self.of(dir);
+        account.peer_limit = (account.peer_limit + 1).min(MAX_STREAMS);
+        account.peer_limit
+    }
+
+    pub(crate) fn peer_limit(&mut self, dir: Dir) -> u64 {
+        self.of(dir).peer_limit
+    }
+
+    pub(crate) fn lookup(&mut self, id: StreamId) -> Known {
+        let own = id.initiator() == self.side;
+        let account = self.of(id.dir());
+        match own {
+            true if id.index() < account.next_own => Known::Yes,
+            true => Known::Never,
+            false if id.index() < account.next_peer => Known::Yes,
+            false if id.index() < account.peer_limit => Known::Opens,
+            false => Known::OverLimit,
+        }
+    }
+
+    /// The peer has opened `id`, and with it every lower one of its kind (as RFC 9000 section 2.1).
+    pub(crate) fn opened_by_peer(&mut self, id: StreamId) -> Vec<StreamId> {
+        let peer = self.side.peer();
+        let account = self.of(id.dir());
+        let first = std::mem::replace(&mut account.next_peer, id.index() + 1);
+        (first..=id.index()).map(|index| StreamId::new(peer, id.dir(), index)).collect()
+    }
+
+    /// The next of the peer's streams for the application.
+    pub(crate) fn accept(&mut self, dir: Dir) -> Option<StreamId> {
+        let peer = self.side.peer();
+        let account = self.of(dir);
+        if account.next_accept >= account.next_peer {
+            return None;
+        }
+        account.next_accept += 1;
+        Some(StreamId::new(peer, dir, account.next_accept - 1))
+    }
+}
