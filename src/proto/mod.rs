@@ -7,6 +7,7 @@ pub(crate) mod flow;
 pub mod frame;
 pub mod id;
 pub(crate) mod range_set;
+pub(crate) mod rate;
 pub(crate) mod redial;
 pub(crate) mod rtt;
 pub(crate) mod send_buffer;
