@@ -166,6 +166,7 @@ impl RangeSet {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one range is what is meant")]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -190,6 +190,7 @@ impl SendBuffer {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one range is what is meant")]
 mod tests {
     use proptest::prelude::*;
 
