@@ -1,0 +1,291 @@
+//! Credit: how much one end may send before the other has read (docs/PROTOCOL.md, flow control).
+//!
+//! The same two structs serve the session as a whole and every stream. All limits are absolute counts since
+//! the beginning, so that a statement repeated on another path, late or twice, does no harm.
+
+use std::time::Duration;
+
+use super::time::Time;
+
+/// The peer sent more than it was allowed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the peer sent {received_bytes} bytes where {limit_bytes} were allowed")]
+pub(crate) struct Exceeded {
+    /// The limit that the peer had been told.
+    pub(crate) limit_bytes: u64,
+    /// Where its sending would have got to.
+    pub(crate) received_bytes: u64,
+}
+
+/// The receiving end: what the peer has been granted, and when to grant more.
+///
+/// Promise: never more than the window is granted beyond what the application has consumed, so the window
+/// bounds what can wait here unread. The window doubles, up to its maximum, whenever half of it is used up
+/// within two round trips, because it is then what holds the peer back.
+#[derive(Clone, Debug)]
+pub(crate) struct RecvWindow {
+    limit: u64,
+    window: u64,
+    max_window: u64,
+    received: u64,
+    consumed: u64,
+    /// When the half window that is being used up was granted; `None` before anybody asked.
+    granted_at: Option<Time>,
+    restate: bool,
+}
+
+impl RecvWindow {
+    /// A window of `initial` bytes, all of them granted, that may grow to `max` bytes.
+    pub(crate) fn new(initial: u64, max: u64) -> Self {
+        Self {
+            limit: initial,
+            window: initial,
+            max_window: max.max(initial),
+            received: 0,
+            consumed: 0,
+            granted_at: None,
+            restate: false,
+        }
+    }
+
+    /// For the session: `new_bytes` have arrived that count anew.
+    ///
+    /// # Errors
+    /// [`Exceeded`] when the peer was not allowed to send them; nothing changes.
+    pub(crate) fn on_received(&mut self, new_bytes: u64) -> Result<(), Exceeded> {
+        let received_bytes = self.received.saturating_add(new_bytes);
+        if received_bytes > self.limit {
+            return Err(Exceeded { limit_bytes: self.limit, received_bytes });
+        }
+        self.received = received_bytes;
+        Ok(())
+    }
+
+    /// For a stream: bytes up to `end_offset` have arrived, or the stream's size is said to be that. Returns
+    /// by how much this goes beyond all before: what the session's window is to count.
+    ///
+    /// # Errors
+    /// [`Exceeded`] when the peer was not allowed to get there; nothing changes.
+    pub(crate) fn on_received_up_to(&mut self, end_offset: u64) -> Result<u64, Exceeded> {
+        let new_bytes = end_offset.saturating_sub(self.received);
+        self.on_received(new_bytes)?;
+        Ok(new_bytes)
+    }
+
+    /// The application has taken `bytes`, or they were thrown away: their room is free again.
+    pub(crate) fn on_consumed(&mut self, bytes: u64) {
+        self.consumed = self.consumed.saturating_add(bytes);
+    }
+
+    /// The new limit that the peer should be told now, if any. `rtt` is that of the path which carries the
+    /// data; with several of them, the longest.
+    pub(crate) fn next_update(&mut self, now: Time, rtt: Duration) -> Option<u64> {
+        let granted_at = *self.granted_at.get_or_insert(now);
+        let remaining = self.limit.saturating_sub(self.consumed);
+        if remaining <= self.window / 2 {
+            if now.saturating_since(granted_at) < rtt.saturating_mul(2) {
+                self.window = self.window.saturating_mul(2).min(self.max_window);
+            }
+            let limit = self.consumed.saturating_add(self.window);
+            if limit > self.limit {
+                self.limit = limit;
+                self.granted_at = Some(now);
+                self.restate = true;
+            }
+        }
+        std::mem::take(&mut self.restate).then_some(self.limit)
+    }
+
+    /// The limit that the peer may have been told on a path that has died: the next
+    /// [`Self::next_update`] states it again, due or not.
+    pub(crate) fn readvertise(&mut self) {
+        self.restate = true;
+    }
+
+    /// The absolute limit granted so far.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Lets the window grow to `max` bytes, or shrinks it to that. What has been granted is not taken back:
+    /// a smaller window shows once the peer has used up the difference.
+    pub(crate) fn set_max(&mut self, max: u64) {
+        self.max_window = max;
+        self.window = self.window.min(max);
+    }
+}
+
+/// The sending end: what the peer has granted and how much of it is left.
+#[derive(Clone, Debug)]
+pub(crate) struct SendCredit {
+    limit: u64,
+    used: u64,
+}
+
+impl SendCredit {
+    /// Up to `limit` bytes may be sent.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, used: 0 }
+    }
+
+    /// The peer grants up to `limit` bytes in all; returns whether this is more than before. A lower limit is
+    /// an old one that comes late, and is ignored.
+    pub(crate) fn raise(&mut self, limit: u64) -> bool {
+        let raised = limit > self.limit;
+        self.limit = self.limit.max(limit);
+        raised
+    }
+
+    /// How many bytes may still be sent for the first time. Sending again what was sent before is free.
+    pub(crate) fn available(&self) -> u64 {
+        self.limit - self.used
+    }
+
+    /// `bytes` are sent for the first time: at most [`Self::available`].
+    pub(crate) fn consume(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.available(), "{bytes} bytes sent, {} granted", self.available());
+        self.used += bytes.min(self.available());
+    }
+
+    /// Whether nothing may be sent until the peer grants more.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.available() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(50);
+
+    fn at(ms: u64) -> Time {
+        Time::from_epoch(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_peer_that_overruns_its_credit_is_told_by_how_much() {
+        let mut window = RecvWindow::new(1_000, 1_000);
+        assert_eq!(window.on_received(1_000), Ok(()));
+        assert_eq!(window.on_received(1), Err(Exceeded { limit_bytes: 1_000, received_bytes: 1_001 }));
+        assert!(window.on_received(u64::MAX).is_err());
+        assert_eq!(window.on_received(0), Ok(()));
+    }
+
+    #[test]
+    fn bytes_of_a_stream_that_come_twice_count_once() {
+        let mut window = RecvWindow::new(1_000, 1_000);
+        assert_eq!(window.on_received_up_to(600), Ok(600));
+        assert_eq!(window.on_received_up_to(400), Ok(0));
+        assert_eq!(window.on_received_up_to(700), Ok(100));
+        assert!(window.on_received_up_to(1_001).is_err());
+        assert_eq!(window.on_received_up_to(1_000), Ok(300));
+    }
+
+    #[test]
+    fn credit_is_renewed_when_half_of_it_is_used_up() {
+        let mut window = RecvWindow::new(1_000, 1_000);
+        window.on_consumed(499);
+        assert_eq!(window.next_update(at(0), RTT), None);
+        window.on_consumed(1);
+        assert_eq!(window.next_update(at(0), RTT), Some(1_500));
+        assert_eq!(window.next_update(at(0), RTT), None);
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_grants_nothing() {
+        let mut window = RecvWindow::new(1_000, 64_000);
+        window.on_received(1_000).unwrap();
+        assert_eq!(window.next_update(at(0), RTT), None);
+    }
+
+    #[test]
+    fn the_window_doubles_for_a_fast_peer_up_to_the_maximum() {
+        let mut window = RecvWindow::new(1_000, 4_000);
+        assert_eq!(window.next_update(at(0), RTT), None);
+        window.on_consumed(500);
+        assert_eq!(window.next_update(at(99), RTT), Some(500 + 2_000));
+        window.on_consumed(1_000);
+        assert_eq!(window.next_update(at(198), RTT), Some(1_500 + 4_000));
+        window.on_consumed(2_000);
+        assert_eq!(window.next_update(at(199), RTT), Some(3_500 + 4_000));
+    }
+
+    #[test]
+    fn the_window_stays_for_a_slow_peer() {
+        let mut window = RecvWindow::new(1_000, 4_000);
+        assert_eq!(window.next_update(at(0), RTT), None);
+        window.on_consumed(500);
+        assert_eq!(window.next_update(at(100), RTT), Some(1_500));
+    }
+
+    #[test]
+    fn a_limit_that_may_have_died_with_its_path_is_stated_again() {
+        let mut window = RecvWindow::new(1_000, 1_000);
+        window.readvertise();
+        assert_eq!(window.next_update(at(0), RTT), Some(1_000));
+        assert_eq!(window.next_update(at(0), RTT), None);
+    }
+
+    #[test]
+    fn a_smaller_maximum_takes_back_nothing_and_holds_from_then_on() {
+        let mut window = RecvWindow::new(1_000, 1_000);
+        window.set_max(100);
+        window.on_consumed(950);
+        assert_eq!(window.next_update(at(0), RTT), Some(1_050));
+        window.set_max(400);
+        window.on_consumed(50);
+        assert_eq!(window.next_update(at(1), RTT), Some(1_200));
+    }
+
+    #[test]
+    fn a_window_of_a_single_byte_does_not_stall() {
+        let mut window = RecvWindow::new(1, 1);
+        for limit in 2..10 {
+            assert_eq!(window.on_received(1), Ok(()));
+            window.on_consumed(1);
+            assert_eq!(window.next_update(at(0), RTT), Some(limit));
+        }
+    }
+
+    #[test]
+    fn send_credit_only_grows() {
+        let mut credit = SendCredit::new(100);
+        credit.consume(100);
+        assert!(credit.is_blocked());
+        assert!(!credit.raise(100) && !credit.raise(50));
+        assert!(credit.is_blocked());
+        assert!(credit.raise(150));
+        assert_eq!((credit.available(), credit.is_blocked()), (50, false));
+    }
+
+    proptest! {
+        #[test]
+        fn a_transfer_never_stalls_and_never_waits_beyond_the_window(
+            initial in 1..5_000u64,
+            max in 1..20_000u64,
+            steps in prop::collection::vec((0..4_000u64, 0..4_000u64, 0..200u64), 1..80),
+        ) {
+            let mut window = RecvWindow::new(initial, max);
+            let mut credit = SendCredit::new(window.limit());
+            let (mut unread, mut now) = (0u64, 0);
+            for (wanted, read, wait) in steps {
+                let sent = wanted.min(credit.available());
+                credit.consume(sent);
+                prop_assert_eq!(window.on_received(sent), Ok(()));
+                unread += sent;
+                prop_assert!(unread <= max.max(initial));
+                let read = read.min(unread);
+                unread -= read;
+                window.on_consumed(read);
+                now += wait;
+                if let Some(limit) = window.next_update(at(now), RTT) {
+                    prop_assert!(credit.raise(limit));
+                }
+                prop_assert!(unread > 0 || !credit.is_blocked(), "all is read and nothing may be sent");
+            }
+        }
+    }
+}
