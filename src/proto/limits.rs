@@ -54,9 +54,9 @@ pub const MAX_STREAM_HEADER_BYTES: usize = 9;
 /// Most unacknowledged chunks of one stream that a sender may have under way.
 ///
 /// A receiver keeps one entry per separate range, and flow control counts bytes only: without this bound a
-/// window of single bytes with gaps between them would cost it hundreds of times the window. It may close the
-/// session with LIMIT_EXCEEDED above twice this many ranges; twice, because an acknowledgement is news to the
-/// sender only half a round trip later.
+/// window of single bytes with gaps between them would cost it hundreds of times the window. Each gap holds a
+/// chunk that is outstanding, so there are no more ranges than chunks. A receiver may close the session with
+/// LIMIT_EXCEEDED above twice this many; twice, because chunks may be cut again when they are sent again.
 pub const MAX_STREAM_CHUNKS_OUTSTANDING: usize = 4_096;
 
 /// Datagrams that a receiver remembers at least, counted back from the newest sequence number, to drop
