@@ -1,11 +1,13 @@
-//! The frames of the control lane (docs/PROTOCOL.md section 4): encoding and decoding, no decisions.
+//! The frames of the control lane (docs/PROTOCOL.md section 4) as types; no decisions.
 //!
-//! Every frame is `type (varint), length (varint), body`, so that one of an unknown type is skipped. Decoding
-//! never panics and allocates no more than the frame's own length.
+//! Every frame is `type (varint), length (varint), body`, so that one of an unknown type is skipped.
+//! [`Frame::encode`] and [`Frame::decode_body`] are beside this file, in `codec.rs`.
 
 use bytes::Bytes;
 
 use super::id::{Dir, PathId, SessionId, StreamId};
+
+pub use super::codec::{FrameError, FrameType};
 
 /// A frame of the control lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,43 +21,98 @@ pub enum Frame {
     /// How a path is to be used by the end that receives this.
     PathStatus(PathStatus),
     /// Answer with a [`Frame::Pong`] of the same token on the same path.
-    Ping { token: u64 },
+    Ping {
+        /// Any number; comes back in the answer.
+        token: u64,
+    },
     /// The answer to a ping.
-    Pong { token: u64 },
+    Pong {
+        /// The token of the ping.
+        token: u64,
+    },
     /// Which bytes of a stream have arrived.
     Ack(Ack),
     /// How many payload bytes have arrived on the path that carries this frame.
     PathReport(PathReport),
     /// Bytes of all streams together that may be sent, counted from the session's beginning.
-    MaxData { max_bytes: u64 },
+    MaxData {
+        /// The limit, in bytes. Never goes down: a lower value is old news.
+        max_bytes: u64,
+    },
     /// Bytes of one stream that may be sent, counted from the stream's beginning.
-    MaxStreamData { stream: StreamId, max_bytes: u64 },
+    MaxStreamData {
+        /// The stream meant.
+        stream: StreamId,
+        /// The limit, in bytes. Never goes down.
+        max_bytes: u64,
+    },
     /// Streams of one kind that the receiver of this frame may open, counted from the session's beginning.
-    MaxStreams { dir: Dir, max: u64 },
+    MaxStreams {
+        /// The kind of stream.
+        dir: Dir,
+        /// The limit, at most [`MAX_STREAMS`](super::limits::MAX_STREAMS). Never goes down.
+        max: u64,
+    },
     /// The sender gives the stream up; what was not delivered is not going to be.
-    ResetStream { stream: StreamId, code: u64, final_size: u64 },
+    ResetStream {
+        /// The stream meant.
+        stream: StreamId,
+        /// The application's reason.
+        code: u64,
+        /// The end of the highest byte that was sent, for flow control.
+        final_size: u64,
+    },
     /// The receiver does not want the rest of the stream.
-    StopSending { stream: StreamId, code: u64 },
+    StopSending {
+        /// The stream meant.
+        stream: StreamId,
+        /// The application's reason.
+        code: u64,
+    },
     /// Server: another address under which the session can be reached.
     AddPath(AddPath),
     /// Server: an address of an earlier [`Frame::AddPath`] should no longer be used.
-    RemovePath { advice: u64 },
+    RemovePath {
+        /// Which advice is taken back.
+        advice: u64,
+    },
     /// A path is abandoned by the end that sends this; may travel on any other path.
-    PathClose { path: PathId, code: u64, reason: Bytes },
+    PathClose {
+        /// The path meant.
+        path: PathId,
+        /// One of the codes of docs/PROTOCOL.md section 7.
+        code: u64,
+        /// For people; what is beyond [`MAX_REASON_BYTES`](super::limits::MAX_REASON_BYTES) is not sent.
+        reason: Bytes,
+    },
     /// No new streams, please; those that are open are finished.
     GoAway,
     /// The session ends now.
     Close(Close),
     /// A chunk of a stream, for a carrier that has one lane only.
-    Stream { stream: StreamId, offset: u64, fin: bool, data: Bytes },
+    Stream {
+        /// The stream meant.
+        stream: StreamId,
+        /// Where in the stream `data` begins.
+        offset: u64,
+        /// Whether the stream ends where `data` ends.
+        fin: bool,
+        /// At most [`MAX_FRAME_DATA_BYTES`](super::limits::MAX_FRAME_DATA_BYTES).
+        data: Bytes,
+    },
     /// A datagram, for a carrier that has none.
-    Datagram { sequence: u64, data: Bytes },
+    Datagram {
+        /// Counts up over the session; tells copies apart.
+        sequence: u64,
+        /// At most [`MAX_FRAME_DATA_BYTES`](super::limits::MAX_FRAME_DATA_BYTES).
+        data: Bytes,
+    },
 }
 
 /// Body of [`Frame::Hello`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Versions of this protocol that the client speaks, best first.
+    /// Versions of this protocol that the client speaks, best first; 1 to [`MAX_VERSIONS`](super::limits::MAX_VERSIONS).
     pub versions: Vec<u64>,
     /// The id that the client gives this path.
     pub path: PathId,
@@ -71,7 +128,12 @@ pub enum Intent {
     /// Open a session; the path is its primary.
     New,
     /// Join a path to a session, with the proof of section 3.3.
-    Join { session: SessionId, proof: [u8; 32] },
+    Join {
+        /// The session's name.
+        session: SessionId,
+        /// What [`token::proof`](super::token::proof) gives for this path.
+        proof: [u8; 32],
+    },
 }
 
 /// Body of [`Frame::Accept`].
@@ -107,7 +169,7 @@ impl std::fmt::Debug for Credentials {
 pub struct Reject {
     /// One of the codes of docs/PROTOCOL.md section 7.
     pub code: u64,
-    /// For people.
+    /// For people; what is beyond [`MAX_REASON_BYTES`](super::limits::MAX_REASON_BYTES) is not sent.
     pub reason: Bytes,
 }
 
@@ -133,7 +195,9 @@ pub struct Ack {
     pub complete: bool,
     /// All bytes before this offset have arrived.
     pub contiguous: u64,
-    /// Further ranges that have arrived: start (inclusive) and end (exclusive), ascending, apart from one another.
+    /// Further ranges that have arrived: start (inclusive) and end (exclusive), none empty, ascending, with at
+    /// least one missing byte before each. Only the first
+    /// [`MAX_ACK_RANGES`](super::limits::MAX_ACK_RANGES) are sent.
     pub ranges: Vec<std::ops::Range<u64>>,
 }
 
@@ -155,7 +219,7 @@ pub struct AddPath {
     pub priority: u64,
     /// Whether the address is a relay's.
     pub relay: bool,
-    /// `host:port`, UTF-8.
+    /// `host:port`, 1 to [`MAX_AUTHORITY_BYTES`](super::limits::MAX_AUTHORITY_BYTES).
     pub authority: String,
     /// SHA-256 of the certificate to expect, when platform roots do not know it.
     pub certificate_hash: Option<[u8; 32]>,
@@ -168,7 +232,7 @@ pub struct Close {
     pub application: bool,
     /// Why.
     pub code: u64,
-    /// Why, for people.
+    /// Why, for people; what is beyond [`MAX_REASON_BYTES`](super::limits::MAX_REASON_BYTES) is not sent.
     pub reason: Bytes,
 }
 

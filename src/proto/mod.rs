@@ -1,14 +1,41 @@
-//! The sans-IO core.
+//! The sans-IO core: a deterministic state machine, in the style of quinn-proto and str0m.
+//!
+//! Inputs go in, outputs are polled, time and randomness are arguments. [`session`] has the one rule that
+//! drivers follow; [`carrier`] is what a path is made of; the wire is docs/PROTOCOL.md.
 #![forbid(unsafe_code)]
-pub(crate) mod assembler;
-pub(crate) mod budget;
-pub(crate) mod datagrams;
-pub(crate) mod flow;
+
+mod assembler;
+mod budget;
+pub mod carrier;
+pub mod code;
+mod codec;
+pub mod config;
+mod datagrams;
+mod destinations;
+pub mod error;
+pub mod event;
+mod flow;
 pub mod frame;
+pub mod grease;
+pub mod greeter;
 pub mod id;
-pub(crate) mod range_set;
-pub(crate) mod rate;
-pub(crate) mod redial;
-pub(crate) mod rtt;
-pub(crate) mod send_buffer;
+pub mod lane;
+pub mod limits;
+mod number;
+mod parameters;
+pub mod path;
+mod path_ids;
+mod range_set;
+mod rate;
+pub mod recv_stream;
+mod redial;
+mod rtt;
+pub mod scheduler;
+mod send_buffer;
+mod send_stream;
+pub mod session;
+mod statements;
+mod stream_ids;
 pub mod time;
+pub mod token;
+pub mod varint;
