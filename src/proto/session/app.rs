@@ -1,0 +1,462 @@
+//! What the application asks of its session.
+
+use bytes::Bytes;
+
+use super::{Advice, Session, State};
+use crate::proto::code::TransportCode;
+use crate::proto::config::PathPolicy;
+use crate::proto::datagrams::Datagram;
+use crate::proto::error::{AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError};
+use crate::proto::event::{Event, PathAddress};
+use crate::proto::frame::{AddPath, Close};
+use crate::proto::id::{Dir, PathId, Side, StreamId};
+use crate::proto::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
+use crate::proto::recv_stream::{Read, RecvState, RecvStream};
+use crate::proto::send_stream::{SendState, SendStream};
+use crate::proto::time::Time;
+
+/// How far the end of a session has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseState {
+    /// Not closed.
+    Open,
+    /// A graceful close waits for the peer to acknowledge what was written.
+    Flushing,
+    /// Over, and why. The backend may still be telling the peer.
+    Closed(SessionError),
+}
+
+/// The least room that is worth waking a writer for.
+const WRITER_WAKE_BYTES: usize = 64 * 1024;
+
+impl Session {
+    /// Opens a stream; `None` until the peer allows one more: then [`Event::Available`] follows.
+    pub fn open(&mut self, dir: Dir) -> Result<Option<StreamId>, OpenError> {
+        self.check_alive()?;
+        if self.draining.own || self.draining.peer || matches!(self.state, State::Flushing { .. }) {
+            return Err(OpenError::GoingAway);
+        }
+        let Some(id) = self.ids.open(dir) else { return Ok(None) };
+        self.insert_stream(id);
+        Ok(Some(id))
+    }
+
+    /// The next stream that the peer opened; `None` until there is one: then [`Event::Incoming`] follows.
+    pub fn accept(&mut self, dir: Dir) -> Option<StreamId> {
+        self.ids.accept(dir)
+    }
+
+    pub(super) fn insert_stream(&mut self, id: StreamId) {
+        let own = id.initiator() == self.side;
+        if own || id.dir() == Dir::Bi {
+            let credit = self.peer_parameters.as_ref().map_or(0, |peer| peer.initial_max_stream_data_bytes);
+            self.send.insert(id, SendStream::new(id, credit));
+        }
+        if !own || id.dir() == Dir::Bi {
+            self.recv.insert(id, RecvStream::new(id, self.config.stream_receive_window));
+        }
+    }
+
+    /// Takes as much of `data` as there is room for and returns how much that was. When it was not all,
+    /// [`Event::Writable`] follows.
+    pub fn write(&mut self, now: Time, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        if let State::Closed { error, .. } = &self.state {
+            return Err(WriteError::Session(error.clone()));
+        }
+        let room = self.room_for(id);
+        let Some(stream) = self.send.get_mut(&id) else { return Err(WriteError::Closed { stream: id }) };
+        if let Some(code) = stream.stopped {
+            return Err(WriteError::Stopped { stream: id, code });
+        }
+        if stream.state != SendState::Open {
+            return Err(WriteError::Closed { stream: id });
+        }
+        let take = data.len().min(room);
+        stream.writer_waits = take < data.len();
+        if take == 0 {
+            return Ok(0);
+        }
+        stream.write(data.split_to(take));
+        self.retained_bytes += take as u64;
+        self.unsent_bytes += take as u64;
+        self.enqueue(id);
+        self.wake_for_data(now);
+        Ok(take)
+    }
+
+    /// Whether a write of at least one byte would be taken, or fail at once.
+    pub fn is_writable(&self, id: StreamId) -> bool {
+        match self.send.get(&id) {
+            Some(stream) if stream.state == SendState::Open && !self.is_closed() => self.room_for(id) > 0,
+            _ => true,
+        }
+    }
+
+    fn room_for(&self, id: StreamId) -> usize {
+        let Some(stream) = self.send.get(&id) else { return 0 };
+        let left = |limit: usize, used: u64| limit.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
+        left(self.config.stream_send_buffer_bytes, stream.retained_bytes())
+            .min(left(self.config.stream_unsent_bytes, stream.unsent_bytes()))
+            .min(left(self.config.session_send_buffer_bytes, self.retained_bytes))
+    }
+
+    /// Tells writers that wait about room, once there is enough of it to be worth their while.
+    pub(super) fn notify_writers(&mut self) {
+        let waiting: Vec<_> = self.send.values().filter(|stream| stream.writer_waits).map(|s| s.id).collect();
+        let least = WRITER_WAKE_BYTES
+            .min(self.config.stream_send_buffer_bytes / 2)
+            .min(self.config.stream_unsent_bytes / 2)
+            .max(1);
+        for id in waiting {
+            if self.room_for(id) >= least
+                && let Some(stream) = self.send.get_mut(&id)
+            {
+                stream.writer_waits = false;
+                self.events.push_back(Event::Writable(id));
+            }
+        }
+    }
+
+    /// Ends the stream after what was written.
+    pub fn finish(&mut self, now: Time, id: StreamId) -> Result<(), WriteError> {
+        let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
+        if let Some(code) = stream.stopped {
+            return Err(WriteError::Stopped { stream: id, code });
+        }
+        if stream.state != SendState::Open {
+            return Err(WriteError::Closed { stream: id });
+        }
+        stream.finish();
+        self.enqueue(id);
+        self.wake_for_data(now);
+        Ok(())
+    }
+
+    /// Gives the stream up: what the peer does not have yet, it will not get.
+    pub fn reset(&mut self, now: Time, id: StreamId, code: AppCode) -> Result<(), WriteError> {
+        let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
+        if !matches!(stream.state, SendState::Open | SendState::Finished) {
+            return Err(WriteError::Closed { stream: id });
+        }
+        self.reset_stream(id, code);
+        self.wake_for_statements(now);
+        Ok(())
+    }
+
+    pub(super) fn reset_stream(&mut self, id: StreamId, code: AppCode) {
+        let Some(stream) = self.send.get_mut(&id) else { return };
+        let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
+        for (path, lane) in stream.reset(code) {
+            self.lane_duty(path, super::transmit::LaneDuty::Reset(lane));
+        }
+        self.retained_bytes -= retained;
+        self.unsent_bytes -= unsent;
+        self.statements.resets.insert(id);
+    }
+
+    /// Streams of a higher priority go first; those of the same take turns. The default is 0.
+    pub fn set_priority(&mut self, id: StreamId, priority: i32) {
+        let Some(stream) = self.send.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut stream.priority, priority);
+        if std::mem::take(&mut stream.queued) {
+            if let Some(queue) = self.ready.get_mut(&std::cmp::Reverse(old)) {
+                queue.retain(|queued| *queued != id);
+            }
+            self.enqueue(id);
+        }
+    }
+
+    /// On which paths the stream may travel.
+    pub fn set_policy(&mut self, now: Time, id: StreamId, policy: PathPolicy) {
+        if let Some(stream) = self.send.get_mut(&id) {
+            stream.policy = policy;
+            self.wake_for_data(now);
+        }
+    }
+
+    /// The next bytes of a stream, up to `max_bytes`. After [`Read::Blocked`], [`Event::Readable`] follows.
+    pub fn read(&mut self, now: Time, id: StreamId, max_bytes: usize) -> Result<Read, ReadError> {
+        let over = match &self.state {
+            State::Closed { error, .. } => Some(error.clone()),
+            _ => None,
+        };
+        let Some(stream) = self.recv.get_mut(&id) else { return Err(ReadError::Closed { stream: id }) };
+        match stream.state {
+            RecvState::Open => {}
+            RecvState::Reset { code } => return Err(ReadError::Reset { stream: id, code }),
+            RecvState::Stopped { .. } | RecvState::Done => return Err(ReadError::Closed { stream: id }),
+        }
+        let read = stream.read(max_bytes);
+        match (&read, over) {
+            (Read::Blocked, Some(error)) => return Err(ReadError::Session(error)),
+            (Read::Data(data), _) => {
+                self.stats.delivered_bytes += data.len() as u64;
+                self.consumed(now, Some(id), data.len() as u64);
+            }
+            (Read::Finished, _) => self.retire_recv(id),
+            (Read::Blocked, None) => {}
+        }
+        Ok(read)
+    }
+
+    /// Credit for what was read or dropped, and the statements that follow from it.
+    pub(super) fn consumed(&mut self, now: Time, id: Option<StreamId>, bytes: u64) {
+        let rtt = self.longest_rtt();
+        self.recv_window.on_consumed(bytes);
+        let before = self.statements.is_due(now);
+        self.statements.max_data |= self.recv_window.next_update(now, rtt).is_some();
+        if let Some((id, stream)) = id.and_then(|id| self.recv.get_mut(&id).map(|stream| (id, stream)))
+            && !stream.is_complete()
+            && stream.window.next_update(now, rtt).is_some()
+        {
+            self.statements.max_stream_data.insert(id);
+        }
+        if !before {
+            self.wake_for_statements(now);
+        }
+    }
+
+    /// The application wants no more of the stream.
+    pub fn stop(&mut self, now: Time, id: StreamId, code: AppCode) -> Result<(), ReadError> {
+        let stream = self.recv.get_mut(&id).ok_or(ReadError::Closed { stream: id })?;
+        let freed = stream.stop(code).ok_or(ReadError::Closed { stream: id })?;
+        if matches!(stream.state, RecvState::Stopped { .. }) {
+            self.statements.stops.insert(id);
+            self.wake_for_statements(now);
+        }
+        self.consumed(now, None, freed);
+        self.retire_recv(id);
+        Ok(())
+    }
+
+    /// The application lets go of a sending half; an open one is finished, as if `finish` had been called.
+    pub fn release_send(&mut self, now: Time, id: StreamId) {
+        // Finishing what is over already changes nothing, so there is nothing to report.
+        let _ = self.finish(now, id);
+        if let Some(stream) = self.send.get_mut(&id) {
+            stream.released = true;
+        }
+        self.retire_send(id);
+    }
+
+    /// The application lets go of a receiving half; what it has not read is stopped with code 0.
+    pub fn release_recv(&mut self, now: Time, id: StreamId) {
+        // Stopping what is over already changes nothing, so there is nothing to report.
+        let _ = self.stop(now, id, AppCode(0));
+        if let Some(stream) = self.recv.get_mut(&id) {
+            stream.released = true;
+        }
+        self.retire_recv(id);
+    }
+
+    /// Whether the peer has all of a stream: `None` while it has not, then how that ended.
+    pub fn send_outcome(&self, id: StreamId) -> Option<Result<(), WriteError>> {
+        let stream = self.send.get(&id)?;
+        match (&self.state, stream.state, stream.stopped) {
+            (_, _, Some(code)) => Some(Err(WriteError::Stopped { stream: id, code })),
+            (_, SendState::Done, None) => Some(Ok(())),
+            (_, SendState::Reset { .. }, None) => Some(Err(WriteError::Closed { stream: id })),
+            (State::Closed { error, .. }, ..) => Some(Err(WriteError::Session(error.clone()))),
+            (_, SendState::Open | SendState::Finished, None) => None,
+        }
+    }
+
+    /// Forgets a sending half once nobody needs it.
+    pub(super) fn retire_send(&mut self, id: StreamId) {
+        if self.send.get(&id).is_some_and(SendStream::is_forgettable) {
+            self.send.remove(&id);
+            self.replenish(id);
+        }
+    }
+
+    /// Forgets a receiving half once nobody needs it.
+    pub(super) fn retire_recv(&mut self, id: StreamId) {
+        if self.recv.get(&id).is_some_and(RecvStream::is_forgettable) {
+            self.recv.remove(&id);
+            self.statements.stops.remove(&id);
+            self.statements.max_stream_data.remove(&id);
+            self.replenish(id);
+        }
+    }
+
+    /// When both halves of one of the peer's streams are forgotten, it may open another.
+    fn replenish(&mut self, id: StreamId) {
+        if id.initiator() == self.side || self.send.contains_key(&id) || self.recv.contains_key(&id) {
+            return;
+        }
+        self.ids.replenish(id.dir());
+        match id.dir() {
+            Dir::Bi => self.statements.max_streams_bidi = true,
+            Dir::Uni => self.statements.max_streams_uni = true,
+        }
+    }
+
+    /// Sends a datagram, once, without a promise. `policy` as for streams.
+    pub fn send_datagram(&mut self, now: Time, data: Bytes, policy: PathPolicy) -> Result<(), DatagramError> {
+        self.check_alive()?;
+        let max = self.max_datagram_bytes().ok_or(DatagramError::Unsupported)?;
+        if data.len() > max {
+            return Err(DatagramError::TooLong { len: data.len(), max });
+        }
+        let deadline = match policy {
+            PathPolicy::Deadline(within) => Some(now + within),
+            _ => None,
+        };
+        self.datagrams_out.push(Datagram { data, deadline, tag: policy });
+        self.wake_all(now);
+        Ok(())
+    }
+
+    /// The longest datagram that the peer takes and a path carries; `None` when there are none.
+    pub fn max_datagram_bytes(&self) -> Option<usize> {
+        let peer = self.peer_parameters.as_ref().map_or(u64::MAX, |peer| peer.max_datagram_bytes);
+        let peer = usize::try_from(peer).unwrap_or(usize::MAX);
+        let path = self.paths.values().filter(|path| path.is_attached()).map(|path| path.max_datagram_bytes).max();
+        // A session without a path keeps datagrams for the next one, so the last known limit would do; the
+        // smallest that every QUIC path carries is the honest guess.
+        let max = peer.min(path.unwrap_or(1_000));
+        (max > 0).then_some(max)
+    }
+
+    /// The oldest datagram that has arrived.
+    pub fn recv_datagram(&mut self, now: Time) -> Option<Bytes> {
+        self.datagrams_in.pop(now).map(|datagram| datagram.data)
+    }
+
+    /// Client: adds a path to `address`, and keeps one there until it is removed.
+    pub fn add_path(&mut self, now: Time, address: PathAddress) -> Result<PathId, PathError> {
+        self.check_alive()?;
+        if self.side == Side::Server {
+            return Err(PathError::NotClient);
+        }
+        if self.destinations.len() >= self.max_paths() {
+            return Err(PathError::TooMany { max: self.max_paths() });
+        }
+        let path = PathId(self.next_path);
+        self.destinations.add(now, address, None);
+        self.dial_due(now);
+        Ok(path)
+    }
+
+    /// Server: tells the client of another address. Returns what to withdraw it with.
+    pub fn advertise(&mut self, now: Time, authority: String, pin: Option<[u8; 32]>, priority: u64) -> Option<u64> {
+        if self.side == Side::Client || authority.len() > MAX_AUTHORITY_BYTES {
+            return None;
+        }
+        let advice = self.next_advice;
+        self.next_advice += 1;
+        let add = AddPath { advice, priority, relay: false, authority, certificate_hash: pin };
+        self.advice.insert(advice, Advice::Add(add));
+        self.statements.advice.insert(advice);
+        self.wake_for_statements(now);
+        Some(advice)
+    }
+
+    /// Server: withdraws an address; the client closes the path that came of it.
+    pub fn withdraw(&mut self, now: Time, advice: u64) {
+        if let Some(entry) = self.advice.get_mut(&advice) {
+            *entry = Advice::Withdrawn;
+            self.statements.advice.insert(advice);
+            self.wake_for_statements(now);
+        }
+    }
+
+    /// No new streams from either end; those that are open go on.
+    pub fn drain(&mut self, now: Time) {
+        self.draining.own = true;
+        self.statements.go_away = true;
+        self.wake_for_statements(now);
+    }
+
+    /// Ends the session once the peer has acknowledged everything written, or `close_timeout` has passed.
+    pub fn close(&mut self, now: Time, code: AppCode, reason: Bytes) {
+        match self.state {
+            State::Opening => self.abort(now, code, reason),
+            State::Open => {
+                let reason = clip(reason);
+                let until = now + self.config.close_timeout;
+                self.state = State::Flushing { code, reason, until };
+                self.check_flushed(now);
+            }
+            State::Flushing { .. } | State::Closed { .. } => {}
+        }
+    }
+
+    /// Ends the session at once.
+    pub fn abort(&mut self, now: Time, code: AppCode, reason: Bytes) {
+        let close = Close { application: true, code: code.0, reason: clip(reason) };
+        let undelivered_bytes = self.undelivered_bytes();
+        self.end(now, SessionError::LocallyClosed { code, undelivered_bytes }, Some(close));
+    }
+
+    /// Whether the session has ended, or is about to.
+    pub fn close_state(&self) -> CloseState {
+        match &self.state {
+            State::Opening | State::Open => CloseState::Open,
+            State::Flushing { .. } => CloseState::Flushing,
+            State::Closed { error, .. } => CloseState::Closed(error.clone()),
+        }
+    }
+
+    /// Whether the session has ended and every carrier is closed.
+    pub fn is_over(&self) -> bool {
+        self.is_closed() && self.paths.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    pub(super) fn is_flushed(&self) -> bool {
+        self.send.values().all(SendStream::is_flushed) && self.statements.resets.is_empty()
+    }
+
+    pub(super) fn check_flushed(&mut self, now: Time) {
+        if matches!(self.state, State::Flushing { .. }) && self.is_flushed() {
+            self.end_flush(now);
+        }
+    }
+
+    pub(super) fn end_flush(&mut self, now: Time) {
+        let State::Flushing { code, reason, .. } = &self.state else { return };
+        let (code, reason) = (*code, reason.clone());
+        self.abort(now, code, reason);
+    }
+
+    fn undelivered_bytes(&self) -> u64 {
+        self.send.values().map(SendStream::undelivered_bytes).sum()
+    }
+
+    fn check_alive(&self) -> Result<(), SessionError> {
+        match &self.state {
+            State::Closed { error, .. } => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The session is over; `say` goes out on every path that can still carry it.
+    pub(super) fn end(&mut self, now: Time, error: SessionError, say: Option<Close>) {
+        if self.is_closed() {
+            return;
+        }
+        let code = match (&say, &error) {
+            (Some(close), _) if !close.application => close.code,
+            (_, SessionError::ResumeTimeout { .. }) => TransportCode::ResumeTimeout.as_u64(),
+            _ => TransportCode::SessionClosed.as_u64(),
+        };
+        self.destinations.clear();
+        self.suspended_since = None;
+        self.close_all_paths(now, code, say.is_some());
+        self.state = State::Closed { error, said: say };
+        self.retained_bytes = 0;
+        self.unsent_bytes = 0;
+        self.ready.clear();
+        self.events.push_back(Event::Closed);
+    }
+}
+
+/// As much of a reason as fits on the wire.
+fn clip(mut reason: Bytes) -> Bytes {
+    reason.truncate(MAX_REASON_BYTES);
+    reason
+}
