@@ -1,0 +1,391 @@
+//! Bytes that arrive: lanes, frames, chunks, datagrams.
+
+use bytes::Bytes;
+
+use super::{Session, State};
+use crate::proto::code::TransportCode;
+use crate::proto::datagrams::Datagram;
+use crate::proto::error::{AppCode, SessionError};
+use crate::proto::event::{Event, SessionEvent};
+use crate::proto::frame::{Ack, Close, Frame};
+use crate::proto::id::{Dir, LaneId, PathId, Side, StreamId};
+use crate::proto::lane::{LaneItem, LaneKind, LaneReader};
+use crate::proto::path::{Phase};
+use crate::proto::recv_stream::Violation;
+use crate::proto::send_stream::SendState;
+use crate::proto::stream_ids::Known;
+use crate::proto::time::Time;
+
+/// Acknowledgements of bulk data go out after so many bytes, at the latest.
+const ACK_BYTES: u64 = 64 * 1024;
+
+impl Session {
+    /// Bytes arrived on a lane, in the lane's order. `dir` is the lane's, whoever opened it.
+    pub fn on_lane_data(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, data: Bytes) {
+        let Some(entry) = self.paths.get_mut(&path) else { return };
+        entry.on_heard();
+        entry.lanes.entry(lane).or_insert_with(LaneReader::new).push(data);
+        self.read_lane(now, path, lane, dir);
+    }
+
+    /// The peer finished its half of a lane.
+    pub fn on_lane_finished(&mut self, now: Time, path: PathId, lane: LaneId) {
+        let Some(entry) = self.paths.get_mut(&path) else { return };
+        entry.on_heard();
+        let is_control = entry.control == Some(lane);
+        let reader = entry.lanes.remove(&lane);
+        if let Some(Err(error)) = reader.map(|reader| reader.finish()) {
+            self.violation(now, Violation::new(error.code(), error.to_string()));
+        } else if is_control {
+            // A path without its control lane is of no use.
+            let loss = crate::proto::event::PathLoss::ClosedByPeer(AppCode(TransportCode::NoError.as_u64()));
+            self.actions.push_back(crate::proto::event::Action::ClosePath {
+                path,
+                code: TransportCode::NoError.as_u64(),
+                reason: Bytes::new(),
+            });
+            self.path_closed(now, path, loss);
+        }
+    }
+
+    /// The peer gave a lane up. What it carried comes another way, or its stream was reset.
+    pub fn on_lane_reset(&mut self, path: PathId, lane: LaneId) {
+        if let Some(entry) = self.paths.get_mut(&path) {
+            entry.on_heard();
+            entry.lanes.remove(&lane);
+        }
+    }
+
+    /// The peer reads no more from a lane that this end writes to: what was on it goes another way.
+    pub fn on_lane_stopped(&mut self, now: Time, path: PathId, lane: LaneId) {
+        let ids: Vec<_> = self.send.keys().copied().collect();
+        for id in ids {
+            if let Some(stream) = self.send.get_mut(&id) {
+                stream.on_lane_lost(path, lane);
+            }
+            self.enqueue(id);
+        }
+        self.wake_for_data(now);
+    }
+
+    /// A carrier datagram arrived.
+    pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
+        let Some(sequence) = crate::proto::varint::get(&mut data) else {
+            self.violation(now, Violation::new(TransportCode::FrameEncoding, "a datagram without a sequence number"));
+            return;
+        };
+        self.take_datagram(now, path, sequence, data);
+    }
+
+    fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) {
+        let Some(entry) = self.paths.get_mut(&path) else { return };
+        entry.on_heard();
+        entry.counts.datagrams_received += 1;
+        if data.len() > self.config.max_datagram_bytes {
+            let what = format!("a datagram of {} bytes where {} are taken", data.len(), self.config.max_datagram_bytes);
+            self.violation(now, Violation::new(TransportCode::LimitExceeded, what));
+        } else if self.datagrams_seen.insert(sequence) && !self.is_closed() {
+            self.datagrams_in.push(Datagram { data, deadline: None, tag: () });
+            self.events.push_back(Event::Datagram);
+        }
+    }
+
+    /// Goes through what a lane has so far.
+    pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
+        loop {
+            let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else { return };
+            let outcome = match reader.next() {
+                Ok(None) => return,
+                Ok(Some(item)) => self.on_item(now, path, lane, dir, item),
+                Err(error) => Err(Violation::new(error.code(), error.to_string())),
+            };
+            if let Err(violation) = outcome {
+                self.violation(now, violation);
+                return;
+            }
+        }
+    }
+
+    fn on_item(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, item: LaneItem) -> Result<(), Violation> {
+        let is_control = self.paths.get(&path).and_then(|entry| entry.control) == Some(lane);
+        match item {
+            LaneItem::Kind(LaneKind::Control) if is_control => Ok(()),
+            LaneItem::Kind(LaneKind::Control) => {
+                Err(Violation::new(TransportCode::ProtocolViolation, "a second control lane on one path"))
+            }
+            LaneItem::Kind(LaneKind::Stream(stream)) => {
+                self.learn_stream(now, stream)?;
+                if dir == Dir::Bi && stream.dir() == Dir::Bi && !self.owns_lane(path, lane, stream) {
+                    self.lane_of_peer(path, lane, stream);
+                }
+                Ok(())
+            }
+            LaneItem::Kind(LaneKind::Unknown(_)) => Ok(()),
+            LaneItem::Frame(frame) => self.on_frame(now, path, frame),
+            LaneItem::Chunk { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
+        }
+    }
+
+    /// Whether this end opened the lane or has already answered on it.
+    fn owns_lane(&self, path: PathId, lane: LaneId, stream: StreamId) -> bool {
+        let opened = self.paths.get(&path).is_some_and(|entry| entry.own_lanes.contains(&lane));
+        opened || self.send.get(&stream).is_some_and(|stream| stream.open_lane(path) == Some(lane))
+    }
+
+    /// The peer mentions a stream that it sends on: opens it if it is new.
+    fn learn_stream(&mut self, now: Time, id: StreamId) -> Result<(), Violation> {
+        let peer_sends = id.dir() == Dir::Bi || id.initiator() != self.side;
+        if !peer_sends {
+            let what = format!("the peer sends on stream {id}, which is not its to send on");
+            return Err(Violation::new(TransportCode::StreamState, what));
+        }
+        self.require_stream(now, id)
+    }
+
+    fn require_stream(&mut self, now: Time, id: StreamId) -> Result<(), Violation> {
+        match self.ids.lookup(id) {
+            Known::Yes => Ok(()),
+            Known::Never => {
+                let what = format!("the peer mentions stream {id}, which was never opened");
+                Err(Violation::new(TransportCode::StreamState, what))
+            }
+            Known::OverLimit => {
+                let what = format!("the peer opens stream {id}, beyond the limit");
+                Err(Violation::new(TransportCode::StreamLimit, what))
+            }
+            Known::Opens => {
+                for opened in self.ids.opened_by_peer(id) {
+                    self.insert_stream(opened);
+                    self.events.push_back(Event::Incoming(opened.dir()));
+                }
+                let _ = now;
+                Ok(())
+            }
+        }
+    }
+
+    fn on_chunk(
+        &mut self,
+        now: Time,
+        path: PathId,
+        id: StreamId,
+        offset: u64,
+        fin: bool,
+        data: Bytes,
+    ) -> Result<(), Violation> {
+        let bytes = data.len() as u64;
+        if let Some(entry) = self.paths.get_mut(&path) {
+            entry.on_received(now, bytes, self.config.max_ack_delay);
+        }
+        self.learn_stream(now, id)?;
+        let Some(stream) = self.recv.get_mut(&id) else {
+            // Forgotten here, so it is over: the peer's acknowledgement of that was lost.
+            self.statements.ack(id, now);
+            return Ok(());
+        };
+        let was_readable = stream.is_readable();
+        let advance = stream.on_chunk(offset, data, fin)?;
+        let notify = !was_readable && stream.is_readable() && std::mem::take(&mut stream.reader_waits);
+        let freed = stream.settle_stopped();
+        let due = stream.is_complete() || stream.unacked_bytes >= ACK_BYTES;
+        let at = if due { now } else { now + self.config.max_ack_delay };
+        self.statements.ack(id, at);
+        self.count_received(advance)?;
+        if freed > 0 {
+            self.consumed(now, None, freed);
+        }
+        if notify {
+            self.events.push_back(Event::Readable(id));
+        }
+        self.retire_recv(id);
+        Ok(())
+    }
+
+    fn count_received(&mut self, advance: u64) -> Result<(), Violation> {
+        self.recv_window.on_received(advance).map_err(|exceeded| {
+            Violation::new(TransportCode::FlowControl, format!("all streams together: {exceeded}"))
+        })
+    }
+
+    fn on_frame(&mut self, now: Time, path: PathId, frame: Frame) -> Result<(), Violation> {
+        let Some(entry) = self.paths.get_mut(&path) else { return Ok(()) };
+        if let Phase::Greeting { .. } = entry.phase {
+            match frame {
+                Frame::Accept(accept) => self.on_accept(now, path, accept),
+                Frame::Reject(reject) => self.on_reject(now, path, &reject),
+                _ => return Err(Violation::new(TransportCode::ProtocolViolation, "a frame before ACCEPT")),
+            }
+            return Ok(());
+        }
+        match frame {
+            Frame::Hello(_) | Frame::Accept(_) | Frame::Reject(_) => {
+                Err(Violation::new(TransportCode::ProtocolViolation, "a second greeting on one path"))
+            }
+            Frame::PathStatus(status) => {
+                self.on_path_status(now, &status);
+                Ok(())
+            }
+            Frame::Ping { token } => entry.queue_pong(token),
+            Frame::Pong { token } => {
+                if let Some(rtt) = entry.on_pong(now, token) {
+                    self.events.push_back(Event::Pong(path, token, rtt));
+                }
+                Ok(())
+            }
+            Frame::PathReport(report) => {
+                let delay = std::time::Duration::from_micros(report.delay_us);
+                if !entry.on_report(now, report.received_bytes, delay) {
+                    let what = "a report of more bytes than were sent on the path";
+                    return Err(Violation::new(TransportCode::ProtocolViolation, what));
+                }
+                Ok(())
+            }
+            Frame::PathClose { path: closed, code, .. } => {
+                self.on_path_close(now, closed, code);
+                Ok(())
+            }
+            Frame::AddPath(_) | Frame::RemovePath { .. } if self.side == Side::Server => {
+                Err(Violation::new(TransportCode::ProtocolViolation, "advice from a client"))
+            }
+            Frame::AddPath(add) => {
+                self.on_advice(now, add);
+                Ok(())
+            }
+            Frame::RemovePath { advice } => {
+                self.on_advice_withdrawn(now, advice);
+                Ok(())
+            }
+            Frame::GoAway => {
+                if !std::mem::replace(&mut self.draining.peer, true) {
+                    self.notify(SessionEvent::Draining);
+                    self.events.extend([Event::Available(Dir::Bi), Event::Available(Dir::Uni)]);
+                }
+                Ok(())
+            }
+            Frame::Close(close) => {
+                self.on_close(now, close);
+                Ok(())
+            }
+            Frame::Datagram { sequence, data } => {
+                self.take_datagram(now, path, sequence, data);
+                Ok(())
+            }
+            other => self.on_stream_frame(now, path, other),
+        }
+    }
+
+    fn on_stream_frame(&mut self, now: Time, path: PathId, frame: Frame) -> Result<(), Violation> {
+        match frame {
+            Frame::Ack(ack) => self.on_ack(now, ack),
+            Frame::MaxData { max_bytes } => {
+                if self.credit.raise(max_bytes) {
+                    self.wake_for_data(now);
+                }
+                Ok(())
+            }
+            Frame::MaxStreamData { stream, max_bytes } => {
+                self.check_own_half(stream)?;
+                self.require_stream(now, stream)?;
+                if let Some(entry) = self.send.get_mut(&stream)
+                    && entry.credit.raise(max_bytes)
+                {
+                    self.enqueue(stream);
+                    self.wake_for_data(now);
+                }
+                Ok(())
+            }
+            Frame::MaxStreams { dir, max } => {
+                if self.ids.raise_limit(dir, max) {
+                    self.events.push_back(Event::Available(dir));
+                }
+                Ok(())
+            }
+            Frame::ResetStream { stream, code, final_size } => self.on_reset_stream(now, stream, code, final_size),
+            Frame::StopSending { stream, code } => self.on_stop_sending(now, stream, code),
+            Frame::Stream { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
+            _ => Ok(()),
+        }
+    }
+
+    /// The peer speaks of this end's sending half of a stream.
+    fn check_own_half(&self, id: StreamId) -> Result<(), Violation> {
+        if id.dir() == Dir::Bi || id.initiator() == self.side {
+            return Ok(());
+        }
+        let what = format!("the peer speaks of a sending half that stream {id} does not have");
+        Err(Violation::new(TransportCode::StreamState, what))
+    }
+
+    fn on_ack(&mut self, now: Time, ack: Ack) -> Result<(), Violation> {
+        self.check_own_half(ack.stream)?;
+        self.require_stream(now, ack.stream)?;
+        let id = ack.stream;
+        let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
+        if matches!(stream.state, SendState::Open | SendState::Finished) && !stream.is_ack_plausible(&ack) {
+            let what = format!("an acknowledgement of bytes of stream {id} that were never sent");
+            return Err(Violation::new(TransportCode::ProtocolViolation, what));
+        }
+        let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
+        stream.on_ack(now, &ack);
+        if ack.complete && stream.state != SendState::Done {
+            let lanes = stream.on_complete();
+            for (path, lane) in lanes {
+                self.lane_duty(path, super::transmit::LaneDuty::Finish(lane));
+            }
+            self.statements.resets.remove(&id);
+            self.events.push_back(Event::SendDone(id));
+            self.events.push_back(Event::Writable(id));
+        }
+        if let Some(stream) = self.send.get(&id) {
+            self.retained_bytes -= retained - stream.retained_bytes();
+            self.unsent_bytes -= unsent - stream.unsent_bytes();
+        }
+        self.notify_writers();
+        self.retire_send(id);
+        self.check_flushed(now);
+        Ok(())
+    }
+
+    fn on_reset_stream(&mut self, now: Time, id: StreamId, code: u64, final_size: u64) -> Result<(), Violation> {
+        self.learn_stream(now, id)?;
+        self.statements.ack(id, now);
+        let Some(stream) = self.recv.get_mut(&id) else { return Ok(()) };
+        let (advance, freed) = stream.on_reset(AppCode(code), final_size)?;
+        let notify = std::mem::take(&mut stream.reader_waits);
+        self.count_received(advance)?;
+        self.consumed(now, None, freed);
+        if notify {
+            self.events.push_back(Event::Readable(id));
+        }
+        self.statements.stops.remove(&id);
+        self.retire_recv(id);
+        Ok(())
+    }
+
+    fn on_stop_sending(&mut self, now: Time, id: StreamId, code: u64) -> Result<(), Violation> {
+        self.check_own_half(id)?;
+        self.require_stream(now, id)?;
+        let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
+        if matches!(stream.state, SendState::Open | SendState::Finished) {
+            stream.stopped = Some(AppCode(code));
+            self.reset_stream(id, AppCode(code));
+            self.events.push_back(Event::Writable(id));
+            self.events.push_back(Event::SendDone(id));
+            self.wake_for_statements(now);
+        }
+        Ok(())
+    }
+
+    fn on_close(&mut self, now: Time, close: Close) {
+        if let State::Closed { .. } = self.state {
+            return;
+        }
+        let error = if close.application {
+            SessionError::ClosedByPeer { code: AppCode(close.code), reason: close.reason }
+        } else {
+            let code = TransportCode::from_u64(close.code).unwrap_or(TransportCode::Internal);
+            SessionError::PeerError { code, reason: close.reason }
+        };
+        self.end(now, error, None);
+    }
+}

@@ -1,0 +1,565 @@
+//! Paths that come, go, fall silent and answer again.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::transmit::LaneDuty;
+use super::{Session, State};
+use crate::proto::code::TransportCode;
+use crate::proto::error::{AppCode, PathError, SessionError};
+use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
+use crate::proto::frame::{Accept, AddPath, Intent, PathStatus, Reject};
+use crate::proto::greeter::Greeted;
+use crate::proto::id::{PathId, Side, StreamId};
+use crate::proto::path::{Path, PathState, Phase};
+use crate::proto::recv_stream::RecvState;
+use crate::proto::send_stream::SendState;
+use crate::proto::time::Time;
+use crate::proto::token;
+
+/// How long a path that is being closed may take to say what it has to.
+const CLOSING_GRACE: Duration = Duration::from_millis(500);
+
+/// What a session knows of one of its paths.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PathInfo {
+    /// The path.
+    pub id: PathId,
+    /// Where it is in its life.
+    pub state: PathState,
+    /// Where it leads, on the client.
+    pub address: Option<PathAddress>,
+    /// The peer's address on the network, once the carrier knows it. Filled in by the backend.
+    pub remote: Option<SocketAddr>,
+    /// Smoothed round-trip time, once measured.
+    pub rtt: Option<Duration>,
+    /// Expected rate in bytes per second; 0 while unknown.
+    pub rate_bytes_per_s: u64,
+    /// Bytes given to the path that the peer has not reported as arrived.
+    pub in_flight_bytes: u64,
+    /// Stream bytes sent, copies included.
+    pub sent_bytes: u64,
+    /// Stream bytes received, copies included.
+    pub received_bytes: u64,
+    /// Of the bytes sent, those that were copies of bytes on other paths.
+    pub reinjected_bytes: u64,
+    /// Packets that the carrier found lost, where it can tell.
+    pub lost_packets: u64,
+    /// Packets that the carrier sent, where it can tell.
+    pub sent_packets: u64,
+    /// What a byte costs; only comparisons matter.
+    pub cost: u64,
+}
+
+impl Session {
+    // ---- inputs from the backend ----
+
+    /// Client: the carrier that [`Action::Dial`] asked for is there.
+    pub fn path_connected(&mut self, now: Time, path: PathId) {
+        if let Some(entry) = self.paths.get_mut(&path)
+            && entry.phase == Phase::Dialling
+        {
+            entry.phase = Phase::Greeting { hello_sent: false };
+            self.actions.push_back(Action::Transmit { path });
+        }
+        self.wake_for_statements(now);
+    }
+
+    /// Client: the carrier could not be had.
+    pub fn path_failed(&mut self, now: Time, path: PathId, reason: String) {
+        self.lose_path(now, path, PathLoss::Failed(reason));
+    }
+
+    /// The carrier is gone, whoever closed it.
+    pub fn path_closed(&mut self, now: Time, path: PathId, loss: PathLoss) {
+        self.lose_path(now, path, loss);
+    }
+
+    /// Server: whether `hello` may join this session. The path id is used up whatever comes of it later.
+    pub fn check_join(&mut self, path: PathId, session_proof: &Intent) -> Result<(), TransportCode> {
+        let (Some(credentials), Intent::Join { session, proof }) = (&self.credentials, session_proof) else {
+            return Err(TransportCode::ProtocolViolation);
+        };
+        if self.is_closed() {
+            return Err(TransportCode::UnknownSession);
+        }
+        if !token::verify(credentials, *session, path, proof) {
+            return Err(TransportCode::BadProof);
+        }
+        if self.paths.len() >= self.max_paths() + 1 {
+            // One more than stated: a client that lost a path may be back before this end knows of the loss.
+            return Err(TransportCode::TooManyPaths);
+        }
+        if !self.used_path_ids.claim(path) {
+            return Err(TransportCode::PathIdUsed);
+        }
+        Ok(())
+    }
+
+    /// Server: the path is part of the session from here on. For one that joins, `check_join` has agreed.
+    pub fn attach(&mut self, now: Time, greeted: Greeted) {
+        let id = greeted.hello.path;
+        if greeted.hello.intent == Intent::New {
+            self.used_path_ids.claim(id);
+        }
+        let mut path = Path::new(id, Phase::Accepting, now);
+        path.control = Some(greeted.control);
+        path.lanes.insert(greeted.control, greeted.reader);
+        self.paths.insert(id, path);
+        self.actions.push_back(Action::Transmit { path: id });
+        self.read_lane(now, id, greeted.control, crate::proto::id::Dir::Bi);
+    }
+
+    /// ACCEPT has gone out, or has come in.
+    pub(super) fn establish(&mut self, now: Time, path: PathId) {
+        let Some(entry) = self.paths.get_mut(&path) else { return };
+        entry.phase = Phase::Established;
+        if entry.own.sequence > 0 {
+            self.statements.path_statuses.insert(path);
+        }
+        self.destinations.on_established(path);
+        self.notify(SessionEvent::PathAdded(path));
+        if self.suspended_since.take().is_some() {
+            self.stats.resumes += 1;
+            self.notify(SessionEvent::Resumed);
+            self.restate();
+        }
+        for (id, advice) in &self.advice {
+            let _ = advice;
+            self.statements.advice.insert(*id);
+        }
+        self.wake_all(now);
+    }
+
+    /// Client: the server's word on a path.
+    pub(super) fn on_accept(&mut self, now: Time, path: PathId, accept: Accept) {
+        match self.id {
+            None => {
+                self.id = Some(accept.session);
+                self.credentials = accept.credentials;
+                self.apply_parameters(&accept.parameters);
+                self.state = State::Open;
+                self.events.push_back(Event::Opened);
+            }
+            Some(id) if id != accept.session => {
+                self.lose_path(now, path, PathLoss::Failed("the server answered for another session".into()));
+                return;
+            }
+            Some(_) => {}
+        }
+        self.establish(now, path);
+        self.dial_due(now);
+    }
+
+    /// Client: the server refuses a path.
+    pub(super) fn on_reject(&mut self, now: Time, path: PathId, reject: &Reject) {
+        let code = TransportCode::from_u64(reject.code).unwrap_or(TransportCode::Internal);
+        let reason = reject.reason.clone();
+        let fatal = self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
+        if fatal && self.has_attached_path_besides(path) {
+            // The session lives on other paths: this address leads to a server that does not know it.
+            self.destinations.forget_path(path);
+            self.lose_path(now, path, PathLoss::Failed(code.to_string()));
+        } else if fatal {
+            self.end(now, SessionError::Rejected { code, reason }, None);
+        } else {
+            self.lose_path(now, path, PathLoss::Failed(format!("the server refused it: {code}")));
+        }
+    }
+
+    fn has_attached_path_besides(&self, path: PathId) -> bool {
+        self.paths.values().any(|other| other.id != path && other.is_attached())
+    }
+
+    // ---- dialling ----
+
+    /// Client: dials what is missing and due.
+    pub(super) fn dial_due(&mut self, now: Time) {
+        if self.side == Side::Server || self.is_closed() {
+            return;
+        }
+        // Before the session has a name there is nothing to join: further paths wait for the first.
+        if self.id.is_none() && !self.paths.is_empty() {
+            return;
+        }
+        while self.paths.values().filter(|path| path.is_alive()).count() < self.max_paths() {
+            let id = PathId(self.next_path);
+            let Some(address) = self.destinations.dial(now, id) else { break };
+            self.next_path += 1;
+            let mut path = Path::new(id, Phase::Dialling, now);
+            path.address = Some(address.clone());
+            self.paths.insert(id, path);
+            self.actions.push_back(Action::Dial { path: id, address });
+            if self.id.is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Something says that the network may be back (a page that is visible again, an interface that came
+    /// up): redial at once whatever is missing.
+    pub fn hurry(&mut self, now: Time) {
+        self.destinations.hurry(now);
+        self.dial_due(now);
+    }
+
+    /// Client: ADD_PATH.
+    pub(super) fn on_advice(&mut self, now: Time, add: AddPath) {
+        let known = self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
+        if self.side == Side::Server || known {
+            return;
+        }
+        // Without a hash of its own the address is trusted as the first one is.
+        let first = self.paths.values().find_map(|path| path.address.clone());
+        let pins = match add.certificate_hash {
+            Some(hash) => vec![hash],
+            None => first.map(|address| address.pins).unwrap_or_default(),
+        };
+        let address = PathAddress { authority: add.authority, pins, local: None };
+        self.notify(SessionEvent::Advised(address.clone()));
+        if self.config.follow_advice && self.destinations.len() < self.max_paths() {
+            self.destinations.add(now, address, Some(add.advice));
+            self.dial_due(now);
+        }
+    }
+
+    /// Client: REMOVE_PATH.
+    pub(super) fn on_advice_withdrawn(&mut self, now: Time, advice: u64) {
+        if let Some(path) = self.destinations.forget_advice(advice) {
+            self.close_path(now, path, TransportCode::NoError);
+        }
+    }
+
+    // ---- the application's wishes ----
+
+    /// Removes a path: what it carries goes on elsewhere, and it is not dialled again.
+    pub fn remove_path(&mut self, now: Time, path: PathId) -> Result<(), PathError> {
+        if !self.paths.contains_key(&path) {
+            return Err(PathError::Unknown { path });
+        }
+        self.destinations.forget_path(path);
+        self.close_path(now, path, TransportCode::NoError);
+        Ok(())
+    }
+
+    /// Puts a path on standby, or back into use, for both directions.
+    pub fn set_standby(&mut self, now: Time, path: PathId, standby: bool) -> Result<(), PathError> {
+        let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
+        entry.own.standby = standby;
+        entry.own.sequence += 1;
+        self.statements.path_statuses.insert(path);
+        self.wake_all(now);
+        Ok(())
+    }
+
+    /// Says what a byte on this path costs, for both directions; only comparisons matter.
+    pub fn set_cost(&mut self, now: Time, path: PathId, cost: u64) -> Result<(), PathError> {
+        let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
+        entry.own.cost = cost;
+        entry.own.sequence += 1;
+        self.statements.path_statuses.insert(path);
+        self.wake_all(now);
+        Ok(())
+    }
+
+    /// This end's share of traffic for this path, under the weighted scheduler.
+    pub fn set_weight(&mut self, path: PathId, weight: u32) -> Result<(), PathError> {
+        self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?.weight = weight;
+        Ok(())
+    }
+
+    /// Measures a round trip on the path's control lane; [`Event::Pong`] with the token follows.
+    pub fn ping(&mut self, now: Time, path: PathId) -> Result<u64, PathError> {
+        let entry = self.paths.get_mut(&path).filter(|path| path.is_attached());
+        let entry = entry.ok_or(PathError::Unknown { path })?;
+        let token = entry.next_ping();
+        entry.pings.push(token);
+        let _ = now;
+        self.actions.push_back(Action::Transmit { path });
+        Ok(token)
+    }
+
+    /// What is known of one path.
+    pub fn path_info(&self, path: PathId) -> Option<PathInfo> {
+        self.paths.get(&path).map(Path::info)
+    }
+
+    /// What is known of all paths, by id.
+    pub fn paths(&self) -> impl Iterator<Item = PathInfo> + '_ {
+        self.paths.values().map(Path::info)
+    }
+
+    // ---- health ----
+
+    /// Looks at every path whose time has come.
+    pub(super) fn check_paths(&mut self, now: Time) {
+        let ids: Vec<_> = self.paths.keys().copied().collect();
+        for id in ids {
+            self.check_path(now, id);
+        }
+    }
+
+    /// Looks at one path: after a timeout, and whenever its carrier told something new.
+    pub(super) fn check_path(&mut self, now: Time, id: PathId) {
+        let ack_delay = self.peer_ack_delay();
+        let Some(path) = self.paths.get_mut(&id) else { return };
+        match path.phase {
+            Phase::Dialling | Phase::Greeting { .. } => {
+                if now >= path.opened_at + self.config.handshake_timeout {
+                    self.lose_path(now, id, PathLoss::Failed("it took too long to open".into()));
+                }
+            }
+            Phase::Established if path.is_too_silent(now, ack_delay) => self.suspect(now, id),
+            Phase::Established if path.wants_probe(now, ack_delay) => {
+                let token = path.next_ping();
+                path.pings.push(token);
+                self.actions.push_back(Action::Transmit { path: id });
+            }
+            Phase::Suspect { .. } if !path.is_too_silent(now, ack_delay) => self.trust_again(now, id),
+            Phase::Suspect { since } => {
+                if now >= since + path.give_up_after(self.config.path_timeout) {
+                    self.lose_path(now, id, PathLoss::TimedOut);
+                }
+            }
+            Phase::Closing { until } if now >= until => self.drop_closing(id),
+            Phase::Accepting | Phase::Established | Phase::Closing { .. } => {}
+        }
+    }
+
+    /// The path does not answer: what only it carries becomes work for the others, before its carrier gives up.
+    fn suspect(&mut self, now: Time, id: PathId) {
+        let Some(path) = self.paths.get_mut(&id) else { return };
+        path.phase = Phase::Suspect { since: now };
+        tracing::debug!(path = id.0, silent_for = ?path.silent_since().map(|at| now - at), "path suspect");
+        self.stats.path_failures += 1;
+        self.requeue_from(id, false);
+        self.restate();
+        self.notify(SessionEvent::PathSuspect(id));
+        self.wake_all(now);
+    }
+
+    fn trust_again(&mut self, now: Time, id: PathId) {
+        let Some(path) = self.paths.get_mut(&id) else { return };
+        path.phase = Phase::Established;
+        for stream in self.send.values_mut() {
+            stream.on_path_back(id);
+        }
+        self.notify(SessionEvent::PathBack(id));
+        self.wake_all(now);
+    }
+
+    /// Makes what `path` carries, and no healthy path does, work for the others.
+    fn requeue_from(&mut self, path: PathId, gone: bool) {
+        let healthy: Vec<_> = self.paths.values().filter(|other| other.is_healthy()).map(|p| p.id).collect();
+        let is_healthy = |id: PathId| healthy.contains(&id);
+        for stream in self.send.values_mut() {
+            if gone {
+                stream.on_path_closed(path, is_healthy);
+            } else {
+                stream.on_path_silent(path, is_healthy);
+            }
+        }
+        let ids: Vec<_> = self.send.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.enqueue(id));
+    }
+
+    /// States again what may have been lost with a path (docs/PROTOCOL.md section 6.3).
+    fn restate(&mut self) {
+        self.statements.max_data = true;
+        self.statements.max_streams_bidi = true;
+        self.statements.max_streams_uni = true;
+        self.statements.go_away |= self.draining.own;
+        self.statements.advice.extend(self.advice.keys());
+        for (id, stream) in &self.recv {
+            self.statements.ack(*id, Time::ZERO);
+            match stream.state {
+                RecvState::Open => drop(self.statements.max_stream_data.insert(*id)),
+                RecvState::Stopped { .. } => drop(self.statements.stops.insert(*id)),
+                RecvState::Reset { .. } | RecvState::Done => {}
+            }
+        }
+        for (id, stream) in &self.send {
+            if matches!(stream.state, SendState::Reset { .. }) {
+                self.statements.resets.insert(*id);
+            }
+        }
+        for (id, path) in &self.paths {
+            if path.own.sequence > 0 {
+                self.statements.path_statuses.insert(*id);
+            }
+        }
+    }
+
+    /// PATH_STATUS.
+    pub(super) fn on_path_status(&mut self, now: Time, status: &PathStatus) {
+        if let Some(path) = self.paths.get_mut(&status.path)
+            && status.sequence > path.peer.sequence
+        {
+            path.peer.sequence = status.sequence;
+            path.peer.standby = status.standby;
+            path.peer.cost = status.cost;
+            self.wake_all(now);
+        }
+    }
+
+    // ---- ends ----
+
+    /// The path is gone: everything that it carried is work for the others.
+    fn lose_path(&mut self, now: Time, id: PathId, loss: PathLoss) {
+        let Some(path) = self.paths.remove(&id) else { return };
+        let was_closing = matches!(path.phase, Phase::Closing { .. });
+        if !matches!(loss, PathLoss::ClosedByPeer(_)) || path.phase == Phase::Dialling {
+            let code = TransportCode::PathAbandoned.as_u64();
+            self.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
+        }
+        if self.is_closed() {
+            return;
+        }
+        if matches!(path.phase, Phase::Established) && !was_closing {
+            self.stats.path_failures += 1;
+        }
+        if self.id.is_none() {
+            let reason = match &loss {
+                PathLoss::Failed(reason) => reason.clone(),
+                PathLoss::ClosedByPeer(code) => format!("the server closed the connection with code {code}"),
+                PathLoss::TimedOut | PathLoss::Removed => "no answer".to_owned(),
+            };
+            self.end(now, SessionError::DialFailed { reason }, None);
+            return;
+        }
+        self.statements.path_statuses.remove(&id);
+        if self.side == Side::Client {
+            let by_application = path.opened_by_application && !self.destinations.was_reached(id);
+            if by_application && matches!(loss, PathLoss::Failed(_)) {
+                self.destinations.forget_path(id);
+            } else {
+                self.destinations.on_lost(now, id, &mut self.rng);
+            }
+        }
+        let attached = path.is_attached() || was_closing;
+        self.after_loss(now, id, attached);
+        if !was_closing {
+            self.notify(SessionEvent::PathLost(id, loss));
+        }
+        self.dial_due(now);
+    }
+
+    fn after_loss(&mut self, now: Time, id: PathId, attached: bool) {
+        self.requeue_from(id, true);
+        if attached {
+            self.restate();
+        }
+        let left = self.paths.values().any(Path::is_attached);
+        if !left && self.suspended_since.is_none() && !self.is_closed() {
+            self.suspended_since = Some(now);
+            self.notify(SessionEvent::Suspended);
+            self.destinations.hurry(now);
+        }
+        self.wake_all(now);
+    }
+
+    /// Closes a path in good order: it carries nothing new, says why, and goes.
+    pub(super) fn close_path(&mut self, now: Time, id: PathId, code: TransportCode) {
+        let Some(path) = self.paths.get_mut(&id) else { return };
+        if matches!(path.phase, Phase::Dialling | Phase::Greeting { .. }) {
+            self.lose_path(now, id, PathLoss::Removed);
+            return;
+        }
+        if !path.is_alive() {
+            return;
+        }
+        let was_healthy = path.is_healthy();
+        path.phase = Phase::Closing { until: now + CLOSING_GRACE };
+        path.close_code = Some(code.as_u64());
+        self.actions.push_back(Action::Transmit { path: id });
+        self.statements.path_closes.insert(id, code.as_u64());
+        self.notify(SessionEvent::PathLost(id, PathLoss::Removed));
+        if !was_healthy {
+            self.drop_closing(id);
+        }
+        // Its streams are other paths' work at once: a copy too many is better than a stream that waits.
+        self.after_loss(now, id, true);
+    }
+
+    /// PATH_CLOSE: the peer has abandoned a path.
+    pub(super) fn on_path_close(&mut self, now: Time, id: PathId, code: u64) {
+        if self.side == Side::Client && code == TransportCode::NoError.as_u64() {
+            self.destinations.forget_path(id);
+        }
+        self.statements.path_closes.remove(&id);
+        if let Some(path) = self.paths.get(&id)
+            && path.is_alive()
+        {
+            let code = TransportCode::PathAbandoned.as_u64();
+            self.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
+            self.lose_path(now, id, PathLoss::ClosedByPeer(AppCode(code)));
+        }
+    }
+
+    /// A path in `Closing` has said what it had to.
+    fn drop_closing(&mut self, id: PathId) {
+        if let Some(path) = self.paths.remove(&id) {
+            let code = path.close_code.unwrap_or(TransportCode::NoError.as_u64());
+            self.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
+        }
+    }
+
+    /// The session ends: every path says so if there is something to say, and goes.
+    pub(super) fn close_all_paths(&mut self, now: Time, code: u64, say: bool) {
+        let ids: Vec<_> = self.paths.keys().copied().collect();
+        for id in ids {
+            let Some(path) = self.paths.get_mut(&id) else { continue };
+            path.close_code = Some(code);
+            if say && path.is_attached() {
+                path.phase = Phase::Closing { until: now + CLOSING_GRACE.max(path.rtt() * 3) };
+                self.actions.push_back(Action::Transmit { path: id });
+            } else {
+                self.drop_closing(id);
+            }
+        }
+    }
+
+    // ---- questions ----
+
+    pub(super) fn has_healthy_path(&self) -> bool {
+        self.paths.values().any(Path::is_healthy)
+    }
+
+    pub(super) fn longest_rtt(&self) -> Duration {
+        self.paths.values().filter(|path| path.is_healthy()).map(Path::rtt).max().unwrap_or_default()
+    }
+
+    /// Whether a stream of this policy may use `path` now.
+    pub(super) fn is_usable(&self, id: PathId) -> bool {
+        match self.paths.get(&id).map(Path::state) {
+            Some(PathState::Active) => true,
+            // Standby and suspect paths carry data only when nothing better is there.
+            Some(PathState::Standby) => !self.any_path_is(PathState::Active),
+            Some(PathState::Suspect) => {
+                !self.any_path_is(PathState::Active) && !self.any_path_is(PathState::Standby)
+            }
+            _ => false,
+        }
+    }
+
+    fn any_path_is(&self, state: PathState) -> bool {
+        self.paths.values().any(|path| path.state() == state)
+    }
+
+    /// Whether the stream is this end's to answer on a lane that the peer opened.
+    pub(super) fn lane_of_peer(&mut self, path: PathId, lane: crate::proto::id::LaneId, id: StreamId) {
+        match self.send.get_mut(&id) {
+            Some(stream) if matches!(stream.state, SendState::Open | SendState::Finished) => {
+                if stream.open_lane(path).is_none() {
+                    stream.add_lane(path, lane);
+                } else {
+                    self.lane_duty(path, LaneDuty::Finish(lane));
+                }
+            }
+            _ => self.lane_duty(path, LaneDuty::Finish(lane)),
+        }
+    }
+}
