@@ -9,6 +9,8 @@
 
 mod delay_line;
 mod forwarder;
+#[cfg(target_os = "linux")]
+pub mod link;
 mod profiles;
 mod shaper;
 mod units;

@@ -101,7 +101,12 @@ mod tests {
     fn a_shut_valve_swallows_what_is_sent_and_counts_it() {
         let valve = Valve::default();
         let mut sent = 0;
-        let mut send = || valve.pass(2, 100, || Ok::<_, ()>(sent += 1));
+        let mut send = || {
+            valve.pass(2, 100, || {
+                sent += 1;
+                Ok::<_, ()>(())
+            })
+        };
         assert_eq!(send(), Ok(()));
         valve.shut();
         assert_eq!(send(), Ok(()));
