@@ -215,3 +215,37 @@ fn every_frame_type_has_an_example() {
         assert!(frames.iter().any(|(_, frame)| frame.frame_type() == *frame_type), "{frame_type}");
     }
 }
+
+/// What the fuzz targets begin with: for `frame` type and body, for `lane` a byte that says how to cut and a lane.
+fn seeds() -> BTreeMap<PathBuf, Vec<u8>> {
+    let examples = examples();
+    let mut seeds = BTreeMap::new();
+    for (name, frame) in frames() {
+        let whole = encoded(&frame);
+        // The top two bits of a varint's first byte tell its size.
+        let body = &whole[1 + (1 << (whole[1] >> 6))..];
+        seeds.insert(format!("frame/{name}").into(), [&whole[..1], body].concat());
+        seeds.insert(format!("lane/{name}").into(), [&[7, 0x01][..], &whole].concat());
+    }
+    for name in ["RECORD", "RECORD-FIN", "RECORD-EMPTY-FIN"] {
+        let lane = [&[7][..], &examples["LANE-STREAM"], &examples["RECORD"], &examples[name]].concat();
+        seeds.insert(format!("lane/{name}").into(), lane);
+    }
+    seeds.insert("lane/GREASE".into(), [&[7, 0x01][..], &examples["GREASE"], &examples["PING"]].concat());
+    seeds
+}
+
+/// With `KWIK_WRITE_SEEDS` in the environment the seeds are written instead.
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_the_examples() {
+    let folder = root().join("fuzz/seeds");
+    for (name, bytes) in seeds() {
+        let path = folder.join(&name);
+        if std::env::var_os("KWIK_WRITE_SEEDS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        let stored = std::fs::read(&path).unwrap_or_default();
+        assert_eq!(hex(&stored), hex(&bytes), "{} is out of date", name.display());
+    }
+}

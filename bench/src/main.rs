@@ -1,1 +1,75 @@
-fn main() {}
+//! `kwik-bench`: see `kwik-bench --help`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, Subcommand};
+use kwik_bench::{cpu, failover, forward, rival};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Measures KWIK: against plain quinn, on shaped links, and while paths die.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Cpu(cpu::Args),
+    #[cfg(target_os = "linux")]
+    Profiles(kwik_bench::profiles::Args),
+    Failover(failover::Args),
+    Forward(forward::Args),
+    QuinnServe(rival::ServeArgs),
+    QuinnGet(rival::GetArgs),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kwik-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    if let Command::Forward(args) = command {
+        return forward::run(&args);
+    }
+    let runtime = tokio::runtime::Runtime::new().context("tokio's runtime could not be started")?;
+    // What a measurement has started or made (children, namespaces) is gone when its future is dropped,
+    // so an interrupt needs no cleaning up of its own.
+    runtime.block_on(async {
+        tokio::select! {
+            result = dispatch(command) => result,
+            result = interrupted() => result,
+        }
+    })
+}
+
+async fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Cpu(args) => cpu::run(&args).await,
+        #[cfg(target_os = "linux")]
+        Command::Profiles(args) => kwik_bench::profiles::run(&args).await,
+        Command::Failover(args) => failover::run(&args).await,
+        Command::Forward(args) => forward::run(&args),
+        Command::QuinnServe(args) => rival::serve(&args).await,
+        Command::QuinnGet(args) => rival::get(&args).await,
+    }
+}
+
+/// Ends, as a failure, when the user or the system asks us to stop.
+async fn interrupted() -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    bail!("interrupted")
+}

@@ -180,6 +180,9 @@ pub enum PathError {
     /// Only a client opens paths; a server advises them.
     #[error("only the client opens paths; a server advertises addresses")]
     NotClient,
+    /// The first path is still being opened.
+    #[error("the session is not open yet: add paths once its first path is there")]
+    NotOpen,
     /// It could not be opened.
     #[error("path {path} could not be opened: {reason}")]
     Failed {

@@ -59,6 +59,8 @@ pub enum Event {
     SendDone(StreamId),
     /// A datagram can be read.
     Datagram,
+    /// A ping of this token came back after this time.
+    Pong(PathId, u64, std::time::Duration),
     /// Something about paths that applications may want to show.
     Session(SessionEvent),
     /// The session has ended.

@@ -107,11 +107,9 @@ impl RecvWindow {
         self.limit
     }
 
-    /// Lets the window grow to `max` bytes, or shrinks it to that. What has been granted is not taken back:
-    /// a smaller window shows once the peer has used up the difference.
-    pub(crate) fn set_max(&mut self, max: u64) {
-        self.max_window = max;
-        self.window = self.window.min(max);
+    /// What the application has taken, or what was thrown away.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed
     }
 }
 

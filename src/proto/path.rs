@@ -13,18 +13,20 @@
 //!
 //! Standby is a wish that active paths are used first, and says nothing of health: it is kept beside the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::BytesMut;
-
-use super::carrier::{Figures, Lanes};
+use super::carrier::{Carrier, Figures, Lanes};
+use super::code::TransportCode;
 use super::event::PathAddress;
 use super::id::{LaneId, PathId};
 use super::lane::LaneReader;
 use super::rate::DeliveryRate;
+use super::recv_stream::Violation;
 use super::rtt::RttEstimator;
 use super::scheduler::PathView;
+use super::session::PathInfo;
+use super::session::transmit::LaneDuty;
 use super::time::Time;
 
 /// No path is suspected before it was silent for this long: shorter silences are scheduling noise.
@@ -35,6 +37,8 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
 /// A report is due after so many bytes, at the latest.
 const REPORT_BYTES: u64 = 64 * 1024;
+/// Pings that may wait for their answers to be written.
+const MAX_PONGS: usize = 64;
 
 /// Where a path is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,8 +126,20 @@ pub(crate) struct Path {
     pub(crate) starved: bool,
     /// The scheduler declined for this path since anything changed.
     pub(crate) declined: bool,
-    /// Carrier's capacity ran out at the last look.
     pub(crate) opened_at: Time,
+    /// Bidirectional lanes that this end opened.
+    pub(crate) own_lanes: BTreeSet<LaneId>,
+    /// What to do to lanes when the carrier is next at hand.
+    pub(crate) duties: Vec<LaneDuty>,
+    /// The backend was told to transmit and has not come yet.
+    pub(crate) wake_queued: bool,
+    pub(crate) farewell_said: bool,
+    /// What the carrier is to be closed with.
+    pub(crate) close_code: Option<u64>,
+    /// Added by a call of the application, which wants to know if it fails.
+    pub(crate) opened_by_application: bool,
+    pub(crate) max_datagram_bytes: usize,
+    next_token: u64,
     rtt: RttEstimator,
     rate: DeliveryRate,
     reported_bytes: u64,
@@ -154,6 +170,14 @@ impl Path {
             starved: false,
             declined: false,
             opened_at: now,
+            own_lanes: BTreeSet::new(),
+            duties: Vec::new(),
+            wake_queued: false,
+            farewell_said: false,
+            close_code: None,
+            opened_by_application: false,
+            max_datagram_bytes: 0,
+            next_token: 0,
             rtt: RttEstimator::new(),
             rate: DeliveryRate::new(),
             reported_bytes: 0,
@@ -210,14 +234,57 @@ impl Path {
         self.counts.sent_bytes.saturating_sub(self.reported_bytes)
     }
 
-    pub(crate) fn delivery_rate(&self) -> u64 {
-        self.rate.bytes_per_second()
+    /// Takes over what the carrier knows.
+    pub(crate) fn learn(&mut self, carrier: &mut dyn Carrier) {
+        self.figures = carrier.figures();
+        self.kind = carrier.lanes();
+        // A datagram's sequence number takes up to eight bytes; a control lane carries any length.
+        let room = carrier.max_datagram_bytes().map(|max| max.saturating_sub(8));
+        self.max_datagram_bytes = room.unwrap_or(super::limits::MAX_FRAME_DATA_BYTES);
+    }
+
+    /// There was room and nothing to send: a low rate from now on says nothing about the path.
+    pub(crate) fn on_starved(&mut self) {
+        self.rate.on_app_limited();
+    }
+
+    pub(crate) fn info(&self) -> PathInfo {
+        let view = self.view();
+        PathInfo {
+            id: self.id,
+            state: self.state(),
+            address: self.address.clone(),
+            remote: None,
+            rtt: self.measured_rtt(),
+            rate_bytes_per_s: view.rate_bytes_per_s,
+            in_flight_bytes: view.committed_bytes,
+            sent_bytes: self.counts.sent_bytes,
+            received_bytes: self.counts.received_bytes,
+            reinjected_bytes: self.counts.reinjected_bytes,
+            lost_packets: self.figures.lost_packets,
+            sent_packets: self.figures.sent_packets,
+            cost: view.cost,
+        }
+    }
+
+    pub(crate) fn next_ping(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
+    /// PING: the answer goes out with the next transmission. A peer that floods is cut off.
+    pub(crate) fn queue_pong(&mut self, token: u64) -> Result<(), Violation> {
+        if self.pongs.len() >= MAX_PONGS {
+            return Err(Violation::new(TransportCode::LimitExceeded, "too many pings at once"));
+        }
+        self.pongs.push(token);
+        Ok(())
     }
 
     /// What the scheduler sees.
     pub(crate) fn view(&self) -> PathView {
         let rtt = self.rtt();
-        let measured = self.rate.bytes_per_second();
+        let measured = self.rate.rate().unwrap_or(0);
         let (rate, window) = match self.figures.congestion_window_bytes {
             Some(window) => {
                 let by_window = window as f64 / rtt.as_secs_f64().max(1e-6);
@@ -262,16 +329,17 @@ impl Path {
         if received_bytes > self.reported_bytes {
             self.reported_bytes = received_bytes;
             if let Some(sample) = self.rate.on_report(now, received_bytes, delay) {
-                self.rtt.update(sample, Duration::ZERO);
+                self.rtt.update(sample.rtt, sample.delay);
             }
         }
         true
     }
 
-    pub(crate) fn on_pong(&mut self, now: Time, token: u64) {
-        if let Some((_, sent)) = self.probe.take_if(|(expected, _)| *expected == token) {
-            self.rtt.update(now - sent, Duration::ZERO);
-        }
+    /// PONG: how long the round trip took, if it is the one that was awaited.
+    pub(crate) fn on_pong(&mut self, now: Time, token: u64) -> Option<Duration> {
+        let (_, sent) = self.probe.take_if(|(expected, _)| *expected == token)?;
+        self.rtt.update(now - sent, Duration::ZERO);
+        Some(now - sent)
     }
 
     // ---- receiving ----
@@ -343,9 +411,8 @@ impl Path {
     pub(crate) fn report_deadline(&self) -> Option<Time> {
         self.report_at
     }
-}
 
-/// A buffer for the control frames of one turn.
-pub(crate) fn control_buffer() -> BytesMut {
-    BytesMut::with_capacity(256)
+    pub(crate) fn has_due_report(&self, now: Time) -> bool {
+        self.is_healthy() && self.report_at.is_some_and(|at| at <= now)
+    }
 }

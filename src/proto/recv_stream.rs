@@ -138,6 +138,14 @@ impl RecvStream {
         Ok((advance, unread))
     }
 
+    /// The code that reading was stopped with, while the peer has not ended the stream.
+    pub(crate) fn stop_code(&self) -> Option<AppCode> {
+        match self.state {
+            RecvState::Stopped { code } => Some(code),
+            _ => None,
+        }
+    }
+
     /// Drops what is held; returns how many bytes of credit that frees.
     fn discard(&mut self) -> u64 {
         if matches!(self.state, RecvState::Reset { .. } | RecvState::Done) {

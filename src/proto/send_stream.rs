@@ -42,6 +42,8 @@ struct SendLane {
     /// What was written on it and is not acknowledged yet.
     sent: RangeSet,
     finished: bool,
+    /// Its header is written.
+    begun: bool,
 }
 
 /// What to send next, and whether it was sent before.
@@ -70,6 +72,8 @@ pub(crate) struct SendStream {
     pub(crate) queued: bool,
     /// When acknowledgement last advanced, or the first byte went out.
     pub(crate) progress_at: Time,
+    /// Half of a `PathPolicy::Deadline` has passed without an acknowledgement.
+    pub(crate) deadline_passed: bool,
     buffer: SendBuffer,
     /// First offset that was never sent; one past the final size when the end was sent, too.
     next: u64,
@@ -90,7 +94,8 @@ impl SendStream {
             stopped: None,
             queued: false,
             progress_at: Time::ZERO,
-            buffer: SendBuffer::new(),
+            buffer: SendBuffer::new(MAX_STREAM_CHUNKS_OUTSTANDING),
+            deadline_passed: false,
             next: 0,
             again: RangeSet::new(),
             lanes: Vec::new(),
@@ -110,7 +115,7 @@ impl SendStream {
     /// Bytes that the peer has not acknowledged.
     pub(crate) fn undelivered_bytes(&self) -> u64 {
         match self.state {
-            SendState::Open | SendState::Finished => self.buffer.unacked_bytes(),
+            SendState::Open | SendState::Finished => self.unacked_bytes(),
             SendState::Reset { .. } | SendState::Done => 0,
         }
     }
@@ -118,10 +123,19 @@ impl SendStream {
     /// Whether everything written so far, and the end if it was given, is acknowledged.
     pub(crate) fn is_flushed(&self) -> bool {
         match self.state {
-            SendState::Open => self.buffer.unacked_bytes() == 0,
+            SendState::Open => self.unacked_bytes() == 0,
             SendState::Finished | SendState::Reset { .. } => false,
             SendState::Done => true,
         }
+    }
+
+    fn unacked_bytes(&self) -> u64 {
+        self.buffer.end_offset() - self.buffer.acked().total()
+    }
+
+    /// First offset that was never sent.
+    pub(crate) fn next_offset(&self) -> u64 {
+        self.next
     }
 
     /// Takes bytes from the application; the caller has checked that there is room.
@@ -136,11 +150,16 @@ impl SendStream {
         }
     }
 
+    /// Drops what is kept: nobody is going to ask for it.
+    fn let_go(&mut self) {
+        self.buffer.ack(0..self.buffer.end_offset());
+        self.again = RangeSet::new();
+    }
+
     /// Gives up; returns the lanes to reset.
     pub(crate) fn reset(&mut self, code: AppCode) -> Vec<(PathId, LaneId)> {
         self.state = SendState::Reset { code };
-        self.buffer.clear();
-        self.again = RangeSet::new();
+        self.let_go();
         self.take_open_lanes()
     }
 
@@ -197,7 +216,7 @@ impl SendStream {
     }
 
     /// At most `max_bytes`, where the end of the stream comes for free.
-    fn cut(&self, range: Range<u64>, max_bytes: u64) -> Range<u64> {
+    pub(crate) fn cut(&self, range: Range<u64>, max_bytes: u64) -> Range<u64> {
         let end = range.start.saturating_add(max_bytes.max(1)).min(range.end);
         if end == self.buffer.end_offset() && end < range.end { range.start..range.end } else { range.start..end }
     }
@@ -247,13 +266,19 @@ impl SendStream {
         self.lanes.iter().find(|lane| lane.path == path && !lane.finished).map(|lane| lane.lane)
     }
 
+    /// The lane on `path` to write to, and whether it still needs its header, which the caller writes.
+    pub(crate) fn lane_to_write(&mut self, path: PathId) -> Option<(LaneId, bool)> {
+        let lane = self.lanes.iter_mut().find(|lane| lane.path == path && !lane.finished)?;
+        Some((lane.lane, !std::mem::replace(&mut lane.begun, true)))
+    }
+
     /// Whether this stream ever had a lane on `path`.
     pub(crate) fn had_lane(&self, path: PathId) -> bool {
         self.lanes.iter().any(|lane| lane.path == path)
     }
 
     pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
-        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), finished: false });
+        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), finished: false, begun: false });
     }
 
     /// `range` was written to `lane`. Returns how many bytes of it were new to flow control.
@@ -318,8 +343,7 @@ impl SendStream {
     /// The peer has everything it will ever want. Returns the lanes to finish.
     pub(crate) fn on_complete(&mut self) -> Vec<(PathId, LaneId)> {
         self.state = SendState::Done;
-        self.buffer.clear();
-        self.again = RangeSet::new();
+        self.let_go();
         self.take_open_lanes()
     }
 
@@ -332,7 +356,7 @@ impl SendStream {
         }
         let mut lost = RangeSet::new();
         for lane in self.lanes.iter().filter(|lane| lane.path == path) {
-            lane.sent.iter().for_each(|range| drop(lost.insert(range)));
+            insert_all(&mut lost, lane.sent.iter());
         }
         for lane in self.lanes.iter().filter(|lane| lane.path != path && is_healthy(lane.path)) {
             lane.sent.iter().for_each(|range| lost.remove(range));
@@ -340,7 +364,7 @@ impl SendStream {
         for range in self.buffer.acked().iter() {
             lost.remove(range);
         }
-        lost.iter().for_each(|range| drop(self.again.insert(range)));
+        insert_all(&mut self.again, lost.iter());
     }
 
     /// `path` answers again: its carrier delivers what it has, so that need not go again.
@@ -366,7 +390,7 @@ impl SendStream {
         };
         let lost = self.lanes.swap_remove(index);
         if self.is_sending() {
-            lost.sent.iter().for_each(|range| drop(self.again.insert(range)));
+            insert_all(&mut self.again, lost.sent.iter());
             for range in self.buffer.acked().iter() {
                 self.again.remove(range);
             }
@@ -380,4 +404,10 @@ pub(crate) struct Payload {
     pub(crate) offset: u64,
     pub(crate) len: u64,
     pub(crate) fin: bool,
+}
+
+fn insert_all(set: &mut RangeSet, ranges: impl Iterator<Item = Range<u64>>) {
+    for range in ranges {
+        set.insert(range);
+    }
 }

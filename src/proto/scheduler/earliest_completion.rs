@@ -13,11 +13,6 @@ use super::{PathView, Scheduler, Verdict, Work};
 use crate::proto::id::PathId;
 use crate::proto::time::Time;
 
-/// A chunk should not keep a path busy for longer than this, so that later decisions stay possible.
-const TURN: Duration = Duration::from_millis(10);
-const MIN_TURN_BYTES: u64 = 4 * 1024;
-const MAX_TURN_BYTES: u64 = 64 * 1024;
-
 /// The path on which the chunk arrives first, all that waits considered.
 #[derive(Debug, Default)]
 pub struct EarliestCompletion {
@@ -28,10 +23,10 @@ pub struct EarliestCompletion {
 impl Scheduler for EarliestCompletion {
     fn decide(&mut self, _: Time, ready: PathId, paths: &[PathView], work: &Work) -> Verdict {
         let Some(own) = paths.iter().find(|p| p.id == ready) else { return Verdict::Decline };
-        let turn = turn_bytes(own);
+        let turn = own.turn_bytes();
         let chunk = (work.chunk_bytes as u64).min(turn);
         let arrival = own.delivery_time(chunk);
-        let faster = || paths.iter().filter(|p| p.id != ready && is_faster(p, own, chunk));
+        let faster = || paths.iter().filter(|p| p.id != ready && is_faster(p, own));
         let mut faster_rate = 0;
         let mut faster_done = Duration::MAX;
         for path in faster() {
@@ -54,14 +49,7 @@ impl Scheduler for EarliestCompletion {
     }
 }
 
-/// Whether `other` delivers a chunk before `own` does; equals are told apart by id, so that never both decline.
-fn is_faster(other: &PathView, own: &PathView, chunk: u64) -> bool {
-    let base = |path: &PathView| (path.rtt / 2, path.id);
-    let _ = chunk;
-    base(other) < base(own)
-}
-
-fn turn_bytes(path: &PathView) -> u64 {
-    let bytes = path.rate_bytes_per_s as f64 * TURN.as_secs_f64();
-    (bytes as u64).clamp(MIN_TURN_BYTES, MAX_TURN_BYTES)
+/// Whether `other` is the faster path; equals are told apart by id, so that never both decline.
+fn is_faster(other: &PathView, own: &PathView) -> bool {
+    (other.rtt, other.id) < (own.rtt, own.id)
 }

@@ -92,6 +92,11 @@ impl PathView {
         self.rtt / 2 + queueing
     }
 
+    /// How much to give the path in one go: what it carries in 10 ms, so that later decisions stay possible.
+    pub fn turn_bytes(&self) -> u64 {
+        (self.rate_bytes_per_s / 100).clamp(4 * 1024, 64 * 1024)
+    }
+
     /// Whether the path can take bytes without queueing them.
     pub fn has_room(&self) -> bool {
         self.committed_bytes < self.window_bytes

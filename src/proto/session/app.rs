@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Advice, Session, State};
+use super::{Advice, DatagramTag, Session, State};
 use crate::proto::code::TransportCode;
 use crate::proto::config::PathPolicy;
 use crate::proto::datagrams::Datagram;
@@ -11,6 +11,7 @@ use crate::proto::event::{Event, PathAddress};
 use crate::proto::frame::{AddPath, Close};
 use crate::proto::id::{Dir, PathId, Side, StreamId};
 use crate::proto::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
+use crate::proto::scheduler::Copies;
 use crate::proto::recv_stream::{Read, RecvState, RecvStream};
 use crate::proto::send_stream::{SendState, SendStream};
 use crate::proto::time::Time;
@@ -302,7 +303,18 @@ impl Session {
             PathPolicy::Deadline(within) => Some(now + within),
             _ => None,
         };
-        self.datagrams_out.push(Datagram { data, deadline, tag: policy });
+        let sequence = self.next_datagram;
+        self.next_datagram += 1;
+        let everywhere = policy == PathPolicy::Redundant || self.scheduler.copies() == Copies::Everywhere;
+        let policies = if everywhere {
+            self.paths.keys().filter(|path| self.is_usable(**path)).map(|path| PathPolicy::Pin(*path)).collect()
+        } else {
+            vec![policy]
+        };
+        for policy in policies {
+            let tag = DatagramTag { policy, sequence };
+            self.datagrams_out.push(Datagram { data: data.clone(), deadline, tag });
+        }
         self.wake_all(now);
         Ok(())
     }
@@ -332,9 +344,16 @@ impl Session {
         if self.destinations.len() >= self.max_paths() {
             return Err(PathError::TooMany { max: self.max_paths() });
         }
+        if self.id.is_none() {
+            return Err(PathError::NotOpen);
+        }
+        // Whatever else is due is dialled first, so that the next id is this one's.
+        self.dial_due(now);
         let path = PathId(self.next_path);
         self.destinations.add(now, address, None);
         self.dial_due(now);
+        let entry = self.paths.get_mut(&path).ok_or(PathError::TooMany { max: self.config.max_paths })?;
+        entry.opened_by_application = true;
         Ok(path)
     }
 

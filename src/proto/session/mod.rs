@@ -21,7 +21,7 @@
 mod app;
 mod input;
 mod paths;
-mod transmit;
+pub(super) mod transmit;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,7 +34,7 @@ pub use paths::PathInfo;
 
 use super::budget::ReinjectionBudget;
 use super::config::SessionConfig;
-use super::datagrams::{DatagramQueue, DedupWindow, IncomingDatagrams};
+use super::datagrams::{DatagramQueue, DedupWindow};
 use super::destinations::Destinations;
 use super::error::{AppCode, SessionError};
 use super::event::{Action, Event, PathAddress, SessionEvent};
@@ -54,6 +54,16 @@ use super::time::Time;
 /// Copies may be this many bytes whatever the share that the configuration allows, so that short transfers
 /// have a tail reinjection, too.
 const REINJECTION_FLOOR_BYTES: u64 = 64 * 1024;
+
+/// Datagrams that may wait in each direction, however short they are.
+const MAX_WAITING_DATAGRAMS: usize = 4_096;
+
+/// How a datagram that waits is to travel.
+#[derive(Clone, Copy, Debug)]
+struct DatagramTag {
+    policy: super::config::PathPolicy,
+    sequence: u64,
+}
 
 /// Where a session is in its life.
 #[derive(Debug)]
@@ -124,8 +134,8 @@ pub struct Session {
     draining: Draining,
 
     statements: Statements,
-    datagrams_out: DatagramQueue,
-    datagrams_in: IncomingDatagrams,
+    datagrams_out: DatagramQueue<DatagramTag>,
+    datagrams_in: DatagramQueue,
     datagrams_seen: DedupWindow,
     next_datagram: u64,
 
@@ -133,6 +143,7 @@ pub struct Session {
     views: Vec<PathView>,
     budget: ReinjectionBudget,
     scratch: BytesMut,
+    control_scratch: BytesMut,
 
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -204,14 +215,15 @@ impl Session {
             credit: SendCredit::new(0),
             draining: Draining::default(),
             statements: Statements::default(),
-            datagrams_out: DatagramQueue::new(config.datagram_buffer_bytes),
-            datagrams_in: IncomingDatagrams::new(config.datagram_buffer_bytes),
+            datagrams_out: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
+            datagrams_in: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
             datagrams_seen: DedupWindow::new(),
             next_datagram: 0,
             scheduler: config.scheduler.build(),
             views: Vec::new(),
             budget: ReinjectionBudget::new(config.reinjection_permille * 1000, REINJECTION_FLOOR_BYTES),
             scratch: BytesMut::new(),
+            control_scratch: BytesMut::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
             config,
@@ -241,14 +253,22 @@ impl Session {
             open_streams: self.send.keys().chain(self.recv.keys()).collect::<std::collections::BTreeSet<_>>().len()
                 as u64,
             reinjected_bytes: self.budget.spent(),
-            dropped_datagrams: self.datagrams_out.dropped() + self.datagrams_in.dropped(),
+            dropped_datagrams: self.stats.dropped_datagrams
+                + self.datagrams_out.dropped()
+                + self.datagrams_in.dropped(),
             ..self.stats
         }
     }
 
     /// The next thing for the backend to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front()?;
+        if let Action::Transmit { path } = action
+            && let Some(entry) = self.paths.get_mut(&path)
+        {
+            entry.wake_queued = false;
+        }
+        Some(action)
     }
 
     /// The next thing that the application may want to know.

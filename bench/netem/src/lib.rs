@@ -1,0 +1,23 @@
+//! An emulated network: what KWIK's tests and measurements run over instead of the real thing.
+//!
+//! - [`Forwarder`] stands between a client and a server on loopback sockets. It can be silenced and
+//!   restored, counts what passes, and can delay, limit and lose packets. It needs no privileges.
+//! - [`link`] (Linux, root) joins two network namespaces by shaped links, so that unmodified programs
+//!   meet delay, rate, jitter, loss and a bounded queue below the socket.
+//! - [`Shaper`] is the model under both: a plain struct with time and seed passed in.
+//! - [`PROFILES`] are ten pairs of links, from two equal ones to a congested pair of radios.
+
+mod delay_line;
+mod forwarder;
+#[cfg(target_os = "linux")]
+pub mod link;
+mod profiles;
+mod shaper;
+mod units;
+mod valve;
+
+pub use forwarder::{Forwarder, ForwarderConfig};
+pub use profiles::{PROFILES, Profile};
+pub use shaper::{DropReason, JitterOrder, LinkSpec, Shaper, Verdict};
+pub use units::{Loss, Rate, UnitError, parse_delay};
+pub use valve::{Counters, Direction};

@@ -1,0 +1,16 @@
+//! Measurements that answer two questions: what does KWIK cost beside plain quinn, and what do several
+//! paths give on links as they are outside.
+//!
+//! Programs are measured, not functions: server and client are processes of their own, started, timed and
+//! accounted for by [`process`]. KWIK is known only by the command line of `kwik` ([`kwik`]), the rival is
+//! a small pair over quinn ([`rival`]).
+
+pub mod cpu;
+pub mod data;
+pub mod failover;
+pub mod forward;
+pub mod kwik;
+pub mod process;
+#[cfg(target_os = "linux")]
+pub mod profiles;
+pub mod rival;

@@ -1,0 +1,364 @@
+//! Where a server is: `kwik://HOST:PORT[/NAME][?pin=BASE64URL[&pin=...]]`.
+//!
+//! The address says whom to trust as well: with pins, the server is exactly the one whose certificate
+//! has one of these SHA-256 hashes; without, whoever the platform's certificate authorities vouch for.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+/// The port of an address that names none.
+pub(crate) const DEFAULT_PORT: u16 = 4433;
+
+/// The longest name DNS knows (RFC 1035 §2.3.4).
+const MAX_HOST_BYTES: usize = 253;
+
+/// Enough for a service's name, short enough for one frame.
+const MAX_NAME_BYTES: usize = 255;
+
+/// Pins of one address: today's certificate, tomorrow's, and those of a few servers.
+const MAX_PINS: usize = 16;
+
+/// The address of a KWIK server.
+///
+/// ```
+/// use kwik::Address;
+///
+/// let address: Address = "kwik://[::1]/files".parse()?;
+/// assert_eq!((address.host.as_str(), address.port), ("::1", 4433));
+/// assert_eq!(address.to_string(), "kwik://[::1]:4433/files");
+/// # Ok::<(), kwik::AddressError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Address {
+    /// A DNS name in lower case, or an IP address (IPv6 without brackets).
+    pub host: String,
+    /// The UDP port.
+    pub port: u16,
+    /// What is asked for at this server, if it offers several things.
+    pub name: Option<String>,
+    /// Certificates to trust, exclusively; none means those the platform trusts.
+    pub pins: Vec<CertificatePin>,
+}
+
+/// The SHA-256 of a certificate in DER: what a self-made certificate is recognised by.
+///
+/// Written as 43 characters of base64url without padding (RFC 4648 §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CertificatePin(pub [u8; 32]);
+
+/// An address could not be read or looked up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// It does not begin with `kwik://`.
+    #[error("{0:?} is no KWIK address: write kwik://HOST:PORT")]
+    Scheme(String),
+    /// There is no host, or it is neither a DNS name nor an IP address.
+    #[error("{0:?} is no host: write a DNS name, an IPv4 address, or an IPv6 address in brackets")]
+    Host(String),
+    /// The port is not one of 1 to 65535.
+    #[error("{0:?} is no port: write a number from 1 to 65535")]
+    Port(String),
+    /// The name has characters it may not have, or is longer than 255 bytes.
+    #[error("{0:?} is no name: write at most 255 of A-Z a-z 0-9 - . _ ~ /")]
+    Name(String),
+    /// The part after `?` has a key that is not known here.
+    #[error("unknown key {0:?} in the address: only pin=... may follow the question mark")]
+    UnknownKey(String),
+    /// A pin is not 32 bytes in base64url.
+    #[error("{0:?} is no certificate pin: write the SHA-256 of the certificate as 43 base64url characters")]
+    Pin(String),
+    /// There are more pins than an address may have.
+    #[error("more than {MAX_PINS} pins in one address")]
+    TooManyPins,
+    /// The host's name could not be looked up.
+    #[error("cannot look up {host:?}: {source}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The host's name exists but has no addresses.
+    #[error("{host:?} has no IP addresses")]
+    NoAddresses {
+        /// The name.
+        host: String,
+    },
+}
+
+impl Address {
+    /// The IP addresses of the host, in the order in which to try them: the families by turns, IPv6
+    /// first (RFC 8305 §4).
+    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, AddressError> {
+        if let Ok(ip) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, self.port)]);
+        }
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port))
+            .await
+            .map_err(|source| AddressError::Resolve { host: self.host.clone(), source })?;
+        let ordered = interleave_families(found);
+        if ordered.is_empty() {
+            return Err(AddressError::NoAddresses { host: self.host.clone() });
+        }
+        Ok(ordered)
+    }
+}
+
+/// The resolver's order is kept within a family: it sorts by what is likely to work (RFC 6724).
+fn interleave_families(found: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let (v6, v4): (Vec<_>, Vec<_>) = found.into_iter().partition(SocketAddr::is_ipv6);
+    let longer = v6.len().max(v4.len());
+    let mut ordered = Vec::with_capacity(v6.len() + v4.len());
+    for turn in 0..longer {
+        for address in [v6.get(turn), v4.get(turn)].into_iter().flatten() {
+            if !ordered.contains(address) {
+                ordered.push(*address);
+            }
+        }
+    }
+    ordered
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let rest = match text.split_at_checked(7) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("kwik://") => rest,
+            _ => return Err(AddressError::Scheme(text.to_owned())),
+        };
+        let (rest, query) = match rest.split_once('?') {
+            Some((rest, query)) => (rest, Some(query)),
+            None => (rest, None),
+        };
+        let (authority, name) = match rest.split_once('/') {
+            Some((authority, name)) => (authority, Some(name).filter(|name| !name.is_empty())),
+            None => (rest, None),
+        };
+        let (host, port) = parse_authority(authority)?;
+        let name = name.map(parse_name).transpose()?;
+        let pins = query.map_or(Ok(Vec::new()), parse_query)?;
+        Ok(Self { host, port, name, pins })
+    }
+}
+
+fn parse_authority(authority: &str) -> Result<(String, u16), AddressError> {
+    let no_host = || AddressError::Host(authority.to_owned());
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or_else(no_host)?;
+        let ip: std::net::Ipv6Addr = host.parse().map_err(|_| no_host())?;
+        let port = match port.strip_prefix(':') {
+            Some(port) => parse_port(port)?,
+            None if port.is_empty() => DEFAULT_PORT,
+            None => return Err(no_host()),
+        };
+        return Ok((ip.to_string(), port));
+    }
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, parse_port(port)?),
+        None => (authority, DEFAULT_PORT),
+    };
+    // An underscore is no letter of a host name, but names with one are about and resolve.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if host.is_empty() || host.len() > MAX_HOST_BYTES || !host.bytes().all(allowed) {
+        return Err(AddressError::Host(host.to_owned()));
+    }
+    Ok((host.to_ascii_lowercase(), port))
+}
+
+fn parse_port(port: &str) -> Result<u16, AddressError> {
+    match port.parse() {
+        Ok(number) if number != 0 && port.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
+        _ => Err(AddressError::Port(port.to_owned())),
+    }
+}
+
+fn parse_name(name: &str) -> Result<String, AddressError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    if name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) {
+        return Err(AddressError::Name(name.to_owned()));
+    }
+    Ok(name.to_owned())
+}
+
+fn parse_query(query: &str) -> Result<Vec<CertificatePin>, AddressError> {
+    let mut pins = Vec::new();
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some(("pin", _)) if pins.len() == MAX_PINS => return Err(AddressError::TooManyPins),
+            Some(("pin", pin)) => pins.push(pin.parse()?),
+            _ => return Err(AddressError::UnknownKey(pair.split('=').next().unwrap_or_default().to_owned())),
+        }
+    }
+    Ok(pins)
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "kwik://[{}]:{}", self.host, self.port)?;
+        } else {
+            write!(f, "kwik://{}:{}", self.host, self.port)?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, "/{name}")?;
+        }
+        for (i, pin) in self.pins.iter().enumerate() {
+            write!(f, "{}pin={pin}", if i == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
+    }
+}
+
+impl CertificatePin {
+    /// The pin of a certificate, given in DER.
+    pub fn of(certificate_der: &[u8]) -> Self {
+        Self(Sha256::digest(certificate_der).into())
+    }
+}
+
+const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+impl fmt::Display for CertificatePin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for group in self.0.chunks(3) {
+            let bits =
+                group.iter().fold(0, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - group.len()));
+            for digit in 0..=group.len() {
+                let value = (bits >> (18 - 6 * digit)) & 0x3f;
+                write!(f, "{}", char::from(BASE64URL[value as usize]))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CertificatePin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CertificatePin({self})")
+    }
+}
+
+impl FromStr for CertificatePin {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        decode_pin(text).map(Self).ok_or_else(|| AddressError::Pin(text.to_owned()))
+    }
+}
+
+/// Strict: no padding, and no bits set that are in no byte, so that a pin has one spelling only.
+fn decode_pin(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = Vec::with_capacity(32);
+    let (mut bits, mut pending) = (0_u32, 0);
+    for character in text.bytes() {
+        let value = BASE64URL.iter().position(|&digit| digit == character)?;
+        bits = bits << 6 | u32::try_from(value).ok()?;
+        pending += 6;
+        if pending >= 8 {
+            pending -= 8;
+            bytes.push((bits >> pending) as u8);
+            bits &= (1 << pending) - 1;
+        }
+    }
+    if bits != 0 || text.len() != 43 {
+        return None;
+    }
+    bytes.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PIN: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"; // the SHA-256 of nothing
+
+    fn parse(text: &str) -> Address {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn an_address_is_read_and_printed_the_same() {
+        let full = format!("kwik://a.example:443/files/today?pin={PIN}&pin={PIN}");
+        let address = parse(&full);
+        assert_eq!((address.host.as_str(), address.port), ("a.example", 443));
+        assert_eq!(address.name.as_deref(), Some("files/today"));
+        assert_eq!(address.pins, [CertificatePin::of(b""); 2]);
+        for text in [&full, "kwik://10.0.0.1:4433", "kwik://[2001:db8::1]:1/x"] {
+            assert_eq!(parse(text).to_string(), *text);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        assert_eq!(parse("kwik://a.example").to_string(), "kwik://a.example:4433");
+        assert_eq!(parse("KWIK://A.Example/").to_string(), "kwik://a.example:4433");
+        assert_eq!(parse("kwik://[::1]").to_string(), "kwik://[::1]:4433");
+    }
+
+    #[test]
+    fn a_wrong_address_is_refused_with_what_is_wrong_in_it() {
+        type E = AddressError;
+        let refused = |text: &str| text.parse::<Address>().unwrap_err();
+        for text in ["", "a.example:4433", "https://a.example", "kwik:/a", "kwik\u{e9}://a"] {
+            assert!(matches!(refused(text), E::Scheme(_)), "{text}");
+        }
+        for text in ["kwik://", "kwik://:1", "kwik://a b", "kwik://u@h", "kwik://[::1", "kwik://[::1]x"] {
+            assert!(matches!(refused(text), E::Host(_)), "{text}");
+        }
+        assert!(matches!(refused("kwik://[a.example]"), E::Host(_)), "a name needs no brackets");
+        for text in ["kwik://a:", "kwik://a:0", "kwik://a:65536", "kwik://a:+1", "kwik://::1"] {
+            assert!(matches!(refused(text), E::Port(_)), "{text}");
+        }
+        assert!(matches!(refused("kwik://a/b c"), E::Name(_)));
+        assert!(matches!(refused("kwik://a?pins=x"), E::UnknownKey(key) if key == "pins"));
+        assert!(matches!(refused("kwik://a?"), E::UnknownKey(_)));
+        for pin in ["", "abc", &PIN[1..], &format!("{PIN}="), &PIN.replace('U', "V"), &PIN.replace('-', "+")]
+        {
+            assert!(matches!(refused(&format!("kwik://a?pin={pin}")), E::Pin(_)), "{pin}");
+        }
+        let many = vec![format!("pin={PIN}"); MAX_PINS + 1].join("&");
+        assert!(matches!(refused(&format!("kwik://a?{many}")), E::TooManyPins));
+        assert!(matches!(refused(&format!("kwik://{}", "a".repeat(254))), E::Host(_)));
+        assert!(matches!(refused(&format!("kwik://a/{}", "a".repeat(256))), E::Name(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pin_is_read_as_it_was_printed(bytes: [u8; 32]) {
+            let pin = CertificatePin(bytes);
+            prop_assert_eq!(pin.to_string().parse::<CertificatePin>().unwrap(), pin);
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "(kwik://)?[\\[\\]:/?&=a-z0-9.\\PC]{0,40}") {
+            if let Ok(address) = text.parse::<Address>() {
+                prop_assert_eq!(address.to_string().parse::<Address>().unwrap(), address);
+            }
+        }
+    }
+
+    #[test]
+    fn families_take_turns_and_ipv6_begins() {
+        let addresses =
+            |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let found = addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.1:1", "[2::1]:1", "1.1.1.3:1", "[2::2]:1"]);
+        let expected = addresses(&["[2::1]:1", "1.1.1.1:1", "[2::2]:1", "1.1.1.2:1", "1.1.1.3:1"]);
+        assert_eq!(interleave_families(found), expected);
+    }
+
+    #[tokio::test]
+    async fn an_ip_address_needs_no_lookup_and_a_missing_name_is_named() {
+        assert_eq!(parse("kwik://[::1]:5").resolve().await.unwrap(), ["[::1]:5".parse().unwrap()]);
+        let error = parse("kwik://no-such-host.invalid").resolve().await.unwrap_err();
+        assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! What a path's QUIC connection is set to: windows, timeouts, congestion control.
+//!
+//! QUIC is only the carrier here. The session above bounds what waits for the application and repeats
+//! what dies with a path, so the carrier's own windows are wide: it must never be the one that stops a
+//! transfer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn_proto::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
+use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+
+/// Lanes of each kind the peer may open at first. quinn-proto reserves memory for each (10,000 cost
+/// 711 KB per connection, measured); the limit is raised while the connection lives.
+const INITIAL_STREAMS: u32 = 100;
+
+/// Bytes the peer may have on the way: 100 ms at 1.3 Gbit/s. What arrives is read at once.
+const RECEIVE_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Bytes handed to QUIC and not acknowledged yet, at first; adapted to the path while it lives.
+const INITIAL_SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Datagrams that may wait in each direction. Older ones are dropped first.
+const DATAGRAM_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// A third of what RFC 9002 §6.2.2 says, which is meant for any network whatsoever. A first packet
+/// that is lost costs three times this, and a path is only one of several.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// How fast a path may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Congestion {
+    /// CUBIC (RFC 9438): what most of the internet uses.
+    #[default]
+    Cubic,
+    /// NewReno (RFC 9002 §7): slower to use a fast path, simple to reason about.
+    NewReno,
+    /// BBR version 1: for paths that lose packets for other reasons than congestion. Experimental.
+    Bbr,
+}
+
+impl Congestion {
+    fn factory(self) -> Arc<dyn ControllerFactory + Send + Sync> {
+        match self {
+            Self::Cubic => Arc::new(CubicConfig::default()),
+            Self::NewReno => Arc::new(NewRenoConfig::default()),
+            Self::Bbr => Arc::new(BbrConfig::default()),
+        }
+    }
+}
+
+/// What users may set about the carrier of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TransportSettings {
+    /// Congestion control.
+    pub(crate) congestion: Congestion,
+    /// Something is sent when nothing was for this long, so that NATs and the peer remember the path.
+    pub(crate) keep_alive: Option<Duration>,
+    /// A path that heard nothing for this long is closed; `None` is never.
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+impl Default for TransportSettings {
+    fn default() -> Self {
+        Self {
+            congestion: Congestion::default(),
+            keep_alive: Some(Duration::from_secs(5)),
+            idle_timeout: Some(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl TransportSettings {
+    /// The configuration of quinn-proto for a path.
+    pub(crate) fn to_config(self) -> TransportConfig {
+        let mut config = TransportConfig::default();
+        config
+            .max_concurrent_bidi_streams(INITIAL_STREAMS.into())
+            .max_concurrent_uni_streams(INITIAL_STREAMS.into())
+            .stream_receive_window(RECEIVE_WINDOW_BYTES.into())
+            .receive_window(RECEIVE_WINDOW_BYTES.into())
+            .send_window(INITIAL_SEND_WINDOW_BYTES)
+            .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
+            .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)
+            .keep_alive_interval(self.keep_alive)
+            .max_idle_timeout(self.idle_timeout.map(idle_timeout))
+            .initial_rtt(INITIAL_RTT)
+            .mtu_discovery_config(Some(MtuDiscoveryConfig::default()))
+            .congestion_controller_factory(self.congestion.factory());
+        config
+    }
+}
+
+/// Longer than QUIC can say is as good as the longest it can.
+fn idle_timeout(duration: Duration) -> IdleTimeout {
+    u64::try_from(duration.as_millis())
+        .ok()
+        .and_then(|ms| VarInt::from_u64(ms).ok())
+        .unwrap_or(VarInt::MAX)
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_timeout_too_long_for_quic_becomes_the_longest_there_is() {
+        assert_eq!(idle_timeout(Duration::from_secs(30)), VarInt::from_u32(30_000).into());
+        assert_eq!(idle_timeout(Duration::MAX), VarInt::MAX.into());
+        assert_eq!(idle_timeout(Duration::ZERO), VarInt::from_u32(0).into());
+    }
+}
