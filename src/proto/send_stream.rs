@@ -239,8 +239,17 @@ impl SendStream {
 
     /// The first part of `range` that no lane on `path` has.
     fn not_sent_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
-        let own = self.lanes.iter().filter(|lane| lane.path == path);
-        own.fold(Some(range), |gap, lane| gap.and_then(|gap| lane.sent.first_gap(gap)))
+        let mut from = range.start;
+        while from < range.end {
+            let mut own = self.lanes.iter().filter(|lane| lane.path == path);
+            let gap = own.try_fold(from..range.end, |gap, lane| lane.sent.first_gap(gap.clone()).ok_or(gap));
+            match gap {
+                Ok(gap) => return Some(gap),
+                // One lane has all of what the others lack here: look behind it.
+                Err(covered) => from = covered.end,
+            }
+        }
+        None
     }
 
     /// The paths that carry `offset` and have not had it acknowledged.

@@ -165,7 +165,7 @@ impl Session {
     }
 
     /// The healthy path with the least rtt.
-    fn statement_path(&self) -> Option<PathId> {
+    pub(super) fn statement_path(&self) -> Option<PathId> {
         let healthy = self.paths.values().filter(|path| path.is_healthy());
         healthy.min_by_key(|path| (path.is_standby(), path.rtt(), path.id)).map(|path| path.id)
     }
