@@ -57,7 +57,9 @@ fn the_shared_part_names_nothing_that_belongs_to_a_backend() {
 
 #[test]
 fn the_core_knows_nobody() {
-    for name in ["crate::carrier", "crate::api", "crate::native", "crate::wasm", "quinn_proto", "tokio", "rand::"] {
+    for name in
+        ["crate::carrier", "crate::api", "crate::native", "crate::wasm", "quinn_proto", "tokio", "rand::"]
+    {
         let found = mentions("src/proto", name);
         assert!(found.is_empty(), "`{name}` has no place in src/proto/:\n{}", found.join("\n"));
     }

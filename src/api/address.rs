@@ -24,13 +24,13 @@ impl FromStr for PathAddress {
         if authority.len() > MAX_AUTHORITY_BYTES {
             return Err(AddressError::TooLong { len: authority.len(), max: MAX_AUTHORITY_BYTES });
         }
-        let (host, port) = authority
-            .rsplit_once(':')
-            .ok_or_else(|| AddressError::Port { address: text.to_owned() })?;
+        let (host, port) =
+            authority.rsplit_once(':').ok_or_else(|| AddressError::Port { address: text.to_owned() })?;
         if !is_host(host) {
             return Err(AddressError::Host { address: text.to_owned() });
         }
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        if !port.bytes().all(|byte| byte.is_ascii_digit()) || !port.parse::<u16>().is_ok_and(|port| port > 0)
+        {
             return Err(AddressError::Port { address: text.to_owned() });
         }
         Ok(Self { authority: authority.to_owned(), pins: Vec::new(), local: None })

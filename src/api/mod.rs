@@ -16,6 +16,8 @@ mod recv_stream;
 mod send_stream;
 mod session;
 pub(crate) mod shared;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 pub use events::SessionEvents;

@@ -96,8 +96,7 @@ impl PathHandle {
             core.pongs.ask(path, token);
             Ok::<_, PathError>(token)
         })?;
-        let _asked =
-            Forget { shared: &self.hold, forget: |core: &mut Core| core.pongs.forget(path, token) };
+        let _asked = Forget { shared: &self.hold, forget: |core: &mut Core| core.pongs.forget(path, token) };
         let answer = self.hold.wait(Topic::Path(path), |core, _| match core.pongs.take(path, token) {
             Some(Ok(rtt)) => Some(Ok(rtt)),
             Some(Err(_)) => Some(Err(PathError::Unknown { path })),

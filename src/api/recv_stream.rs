@@ -187,7 +187,11 @@ impl Drop for RecvStream {
 
 /// Errors are [`ReadError`]s inside.
 impl AsyncRead for RecvStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let room = buf.initialize_unfilled();
         if let Some(bytes) = ready!(self.poll_read_some(cx, room))? {
             buf.advance(bytes);

@@ -221,7 +221,8 @@ impl Session {
         if authority.len() > MAX_AUTHORITY_BYTES {
             return Err(AdvertiseError::TooLong { len: authority.len(), max: MAX_AUTHORITY_BYTES });
         }
-        let advice = self.hold.with(|session, now| session.advertise(now, authority.to_owned(), pin, priority));
+        let advice =
+            self.hold.with(|session, now| session.advertise(now, authority.to_owned(), pin, priority));
         advice.map(AdviceId).ok_or(AdvertiseError::NotServer)
     }
 
@@ -266,7 +267,8 @@ impl Session {
     ///
     /// Cancel safe.
     pub async fn closed(&self) -> SessionError {
-        let end = self.hold.wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
+        let end =
+            self.hold.wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
         end.await
     }
 

@@ -114,7 +114,8 @@ impl Shared {
     }
 
     /// Applies an input (or a batch of them) on behalf of the driver of `path`. Returns as well whether that
-    /// path has something to transmit: the backend is not told so.
+    /// path was named as having something to transmit: the backend is not told so. After it received something
+    /// a driver calls [`transmit`](Self::transmit) in any case.
     pub(crate) fn with_on_path<T>(
         self: &Arc<Self>,
         path: PathId,
@@ -185,11 +186,7 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run<T>(
-        self: &Arc<Self>,
-        own: Option<PathId>,
-        input: impl FnOnce(&mut Core, Time) -> T,
-    ) -> (T, bool) {
+    fn run<T>(self: &Arc<Self>, own: Option<PathId>, input: impl FnOnce(&mut Core, Time) -> T) -> (T, bool) {
         let now = self.backend.now();
         let mut outputs = Outputs::default();
         let result = {

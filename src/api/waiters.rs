@@ -61,7 +61,10 @@ impl Waiters {
 
     /// Has `waker` woken by the next news of `topic`; the waker that `place` had before is forgotten.
     pub(crate) fn register(&mut self, topic: Topic, place: Place, waker: &Waker) {
-        self.waiting.entry((topic, place)).and_modify(|old| old.clone_from(waker)).or_insert_with(|| waker.clone());
+        self.waiting
+            .entry((topic, place))
+            .and_modify(|old| old.clone_from(waker))
+            .or_insert_with(|| waker.clone());
     }
 
     /// Forgets who waits at this place.
@@ -80,6 +83,11 @@ impl Waiters {
     /// Moves the wakers of all topics to `woken`.
     pub(crate) fn wake_all(&mut self, woken: &mut Vec<Waker>) {
         woken.extend(std::mem::take(&mut self.waiting).into_values());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 }
 
@@ -156,7 +164,8 @@ mod tests {
     fn the_end_of_a_session_wakes_all() {
         let mut waiters = Waiters::default();
         let (_, waker) = task();
-        for topic in [Topic::Over, Topic::Accept(Dir::Bi), Topic::Write(StreamId(0)), Topic::Path(PathId(3))] {
+        for topic in [Topic::Over, Topic::Accept(Dir::Bi), Topic::Write(StreamId(0)), Topic::Path(PathId(3))]
+        {
             waiters.register(topic, Place::ONLY, &waker);
         }
         let mut woken = Vec::new();
