@@ -344,20 +344,22 @@ fn closing_delivers_first_and_then_ends_everything_that_waits() {
 #[test]
 fn handles_outlive_their_session() {
     let (mut net, client, server) = pair();
-    let (mut unread, mut unsent, from) = net.block_on(async {
+    let (mut unread, mut unsent, mut from) = net.block_on(async {
         let mut unread = client.open_uni().await.unwrap();
         unread.write_all(&[1; 5_000]).await.unwrap();
         let from = server.accept_uni().await.unwrap();
         (unread, client.open_uni().await.unwrap(), from)
     });
     net.block_on(unsent.write_all(&[2; 5_000])).unwrap();
+    from.stop(AppCode(5)).unwrap();
     client.abort(AppCode(3), b"enough");
     let end = client.close_reason().unwrap();
     assert!(matches!(end, SessionError::LocallyClosed { code: AppCode(3), .. }));
     assert_eq!(unread.finish(), Err(WriteError::Session(end.clone())));
     assert_eq!(unsent.reset(AppCode(4)), Err(WriteError::Session(end.clone())));
     assert_eq!(net.block_on(unsent.delivered()), Err(WriteError::Session(end)));
-    // What was under way still arrives, and must not disturb what is over.
+    // What the peer had said before it knew still arrives, and must not disturb what is over.
+    net.settle();
     drop((unread, unsent, from));
     net.settle();
     net.block_on(server.closed());
