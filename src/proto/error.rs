@@ -191,7 +191,44 @@ pub enum PathError {
         /// What the carrier or the server said.
         reason: String,
     },
+    /// What was given is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The session has ended.
     #[error(transparent)]
     Session(#[from] SessionError),
+}
+
+/// Why a text is not the address of a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// It begins with another scheme.
+    #[error("`{address}` has the scheme `{scheme}`: write kwik://host:port")]
+    Scheme {
+        /// What was given.
+        address: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// The host is missing or malformed.
+    #[error("`{address}` names no host: write kwik://host:port, with IPv6 addresses in brackets")]
+    Host {
+        /// What was given.
+        address: String,
+    },
+    /// The port is missing or malformed.
+    #[error("`{address}` has no port from 1 to 65535: write kwik://host:port")]
+    Port {
+        /// What was given.
+        address: String,
+    },
+    /// It is longer than any address.
+    #[error("an address of {len} bytes is too long: at most {max} fit")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The limit in bytes.
+        max: usize,
+    },
 }

@@ -120,6 +120,7 @@ impl Session {
 
     /// Ends the stream after what was written.
     pub fn finish(&mut self, now: Time, id: StreamId) -> Result<(), WriteError> {
+        self.check_alive()?;
         let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
         if let Some(code) = stream.stopped {
             return Err(WriteError::Stopped { stream: id, code });
@@ -135,6 +136,7 @@ impl Session {
 
     /// Gives the stream up: what the peer does not have yet, it will not get.
     pub fn reset(&mut self, now: Time, id: StreamId, code: AppCode) -> Result<(), WriteError> {
+        self.check_alive()?;
         let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
         if !matches!(stream.state, SendState::Open | SendState::Finished) {
             return Err(WriteError::Closed { stream: id });
@@ -467,8 +469,6 @@ impl Session {
         self.suspended_since = None;
         self.close_all_paths(now, code, say.is_some());
         self.state = State::Closed { error, said: say };
-        self.retained_bytes = 0;
-        self.unsent_bytes = 0;
         self.ready.clear();
         self.events.push_back(Event::Closed);
     }

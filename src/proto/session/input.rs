@@ -22,6 +22,9 @@ const ACK_BYTES: u64 = 64 * 1024;
 impl Session {
     /// Bytes arrived on a lane, in the lane's order. `dir` is the lane's, whoever opened it.
     pub fn on_lane_data(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, data: Bytes) {
+        if self.is_closed() {
+            return;
+        }
         let Some(entry) = self.paths.get_mut(&path) else { return };
         entry.on_heard();
         entry.lanes.entry(lane).or_insert_with(LaneReader::new).push(data);
