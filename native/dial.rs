@@ -5,13 +5,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::Address;
 use super::backend::{NativeBackend, Role};
 use super::dial_error::DialError;
 use super::dialler::Dialler;
 use super::engine::Engine;
 use super::transport::{Congestion, TransportSettings};
-use crate::api::Session;
+use crate::api::{Address, Session};
 use crate::api::shared::{Hold, Shared};
 use crate::proto::config::SessionConfig;
 use crate::proto::error::SessionError;

@@ -6,22 +6,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn_proto::{ConnectionError, TransportErrorCode};
 
-use super::address::AddressError;
 use super::socket::BindError;
 use super::tls::TlsError;
 use super::worker_pool::WorkerPoolError;
 use crate::proto::code::TransportCode;
-use crate::proto::error::SessionError;
+use crate::proto::error::{AddressError, SessionError};
 
 /// A server could not be reached, or did not want us.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The address cannot be read, or its host cannot be looked up.
+    /// The address cannot be read.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The host has no IP address that can be reached from the local address.
-    #[error("{host} has no address of the local address's family")]
+    /// The host's name could not be looked up.
+    #[error("cannot look up {host:?}: {source}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The host has no IP address, or none that can be reached from the local address.
+    #[error("{host:?} has no IP address, or none of the local address's family")]
     NoAddress {
         /// The host.
         host: String,

@@ -14,12 +14,13 @@ use bytes::Bytes;
 use quinn_proto::{ConnectError, ConnectionError};
 use tokio::sync::{mpsc, oneshot};
 
-use super::address::Address;
 use super::backend::{NativeBackend, OpenRoute};
 use super::dial_error::DialError;
 use super::dialler::{self, Dialler};
 use super::path_driver::{Bond, DriverKey};
 use super::reactor::{Connect, Order, ReactorHandle, ReactorLease};
+use super::resolve::resolve;
+use crate::api::Address;
 use crate::api::shared::Shared;
 use crate::proto::event::PathAddress;
 use crate::proto::id::PathId;
@@ -126,7 +127,7 @@ impl Race<'_> {
 
     async fn try_all(&mut self, address: &PathAddress) -> Result<(), DialError> {
         let target: Address = format!("kwik://{}", address.authority).parse()?;
-        let mut remotes = target.resolve().await?;
+        let mut remotes = resolve(&target).await?;
         if let Some(local) = address.local {
             remotes.retain(|remote| remote.is_ipv4() == local.is_ipv4());
         }

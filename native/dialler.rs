@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use quinn_proto::ClientConfig;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 
-use super::address::CertificatePin;
+use crate::api::CertificatePin;
 use super::dial_error::DialError;
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease, WeakLease};

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::CertificatePin;
+use crate::api::CertificatePin;
 use super::certificate::Identity;
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};

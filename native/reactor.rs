@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use quinn_proto::{
-    ClientConfig, ConnectError, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, EndpointEvent, Incoming,
+    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, EndpointEvent, Incoming,
     Transmit,
 };
 use tokio::time::Sleep;
@@ -376,7 +376,7 @@ impl Reactor {
     fn expire(&mut self, cx: &mut Context<'_>) {
         while let Some(next) = self.timers.next() {
             // It is moved forward only: one that fires too early costs less than moving it with every batch.
-            if next < self.sleep.deadline().into() || self.sleep.is_elapsed() {
+            if next < self.sleep.deadline().into_std() || self.sleep.is_elapsed() {
                 self.sleep.as_mut().reset(next.into());
             }
             if self.sleep.as_mut().poll(cx).is_pending() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::address::CertificatePin;
+use crate::api::CertificatePin;
 use super::backend::{NativeBackend, OpenRoute, Role};
 use super::engine::Engine;
 use super::path_driver::{Bond, DriverKey};
@@ -45,7 +45,7 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Members {
-    sessions: BTreeMap<SessionId, Arc<Shared>>,
+    sessions: BTreeMap<SessionId, (Arc<Shared>, Arc<NativeBackend>)>,
     /// Not accepted by the application yet; counted among the sessions.
     waiting: VecDeque<Arc<Hold>>,
     /// No new sessions.
@@ -106,8 +106,8 @@ impl Registry {
     }
 
     fn admit_join(&self, id: SessionId, greeted: Greeted, open: OpenRoute) -> Result<Bond, TransportCode> {
-        let shared = self.members().sessions.get(&id).cloned().ok_or(TransportCode::UnknownSession)?;
-        let backend = shared.backend::<NativeBackend>().ok_or(TransportCode::Internal)?;
+        let member = self.members().sessions.get(&id).cloned();
+        let (shared, backend) = member.ok_or(TransportCode::UnknownSession)?;
         let path = greeted.hello.path;
         shared.with(|session, _| session.check_join(path, &greeted.hello.intent))?;
         backend.open(path, open);
@@ -135,7 +135,7 @@ impl Registry {
             let role = Role::Server { id, registry: Arc::downgrade(self), sockets };
             let backend = NativeBackend::new(Arc::clone(&self.engine), role);
             let shared = Shared::new(session, Arc::clone(&backend) as _);
-            members.sessions.insert(id, Arc::clone(&shared));
+            members.sessions.insert(id, (Arc::clone(&shared), Arc::clone(&backend)));
             let hold = Hold::new(Arc::clone(&shared));
             (Bond { shared, backend, path: PathId::PRIMARY }, hold)
         };
@@ -194,7 +194,7 @@ impl Registry {
             members.sessions.values().cloned().collect()
         };
         self.news.notify_one();
-        for shared in sessions {
+        for (shared, _) in sessions {
             shared.with(|session, now| session.drain(now));
         }
     }
