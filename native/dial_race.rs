@@ -42,7 +42,12 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// The handshake is done. Gives the session that the path is part of from now on, unless another attempt was
     /// faster or nobody wants the path any more.
-    pub(crate) fn succeeded(self, reactor: &Arc<ReactorHandle>, driver: DriverKey, remote: SocketAddr) -> Option<Bond> {
+    pub(crate) fn succeeded(
+        self,
+        reactor: &Arc<ReactorHandle>,
+        driver: DriverKey,
+        remote: SocketAddr,
+    ) -> Option<Bond> {
         let open = OpenRoute {
             reactor: Arc::clone(reactor),
             driver,
@@ -174,8 +179,7 @@ impl Race<'_> {
             failures,
         };
         let driver = DriverKey::new();
-        let connect =
-            Connect { driver, config, observations, remote, server_name: host.to_owned(), attempt };
+        let connect = Connect { driver, config, observations, remote, server_name: host.to_owned(), attempt };
         // A reactor that is gone takes no order: then there is no attempt that could answer.
         lease.handle().order(Order::Connect(Box::new(connect))).map_err(|_| DialError::Abandoned)?;
         self.begun.push((lease, driver));

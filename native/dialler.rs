@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use quinn_proto::ClientConfig;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 
-use crate::api::CertificatePin;
 use super::dial_error::DialError;
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease, WeakLease};
 use super::socket::{BindError, PortSharing, UdpSocket};
 use super::tls::{ALPN_KWIK, TlsError, Trust, client_config};
 use super::transport::TransportSettings;
+use crate::api::CertificatePin;
 use crate::carrier::{Clock, Observations, ObservedFactory};
 
 /// Sockets that dial, of all sessions: which runtime they belong to, their local address, and which of a session's

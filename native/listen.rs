@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::CertificatePin;
 use super::certificate::Identity;
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
@@ -15,6 +14,7 @@ use super::socket::{BindError, PortSharing, UdpSocket};
 use super::tls::{ALPN_KWIK, TlsError, server_config};
 use super::transport::{Congestion, TransportSettings};
 use super::worker_pool::WorkerPoolError;
+use crate::api::CertificatePin;
 use crate::api::Session;
 use crate::proto::config::SessionConfig;
 

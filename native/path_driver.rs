@@ -197,7 +197,8 @@ impl PathDriver {
 
     /// The path is gone: its session is told, if it has one.
     fn lose(&mut self, loss: PathLoss) {
-        if let Stage::Bound(Bond { shared, backend, path }) = std::mem::replace(&mut self.stage, Stage::Done) {
+        if let Stage::Bound(Bond { shared, backend, path }) = std::mem::replace(&mut self.stage, Stage::Done)
+        {
             backend.forget(path);
             shared.with(|session, now| session.path_closed(now, path, loss));
         }
@@ -342,7 +343,8 @@ impl PathDriver {
             let segments = turn.socket.max_gso_segments(self.carrier.connection().current_mtu());
             let Some(transmit) = self.carrier.poll_transmit(now, segments, &mut memory) else { return true };
             *bursts_left -= 1;
-            self.packets_sent_last_turn += transmit.segment_size.map_or(1, |size| transmit.size.div_ceil(size));
+            self.packets_sent_last_turn +=
+                transmit.segment_size.map_or(1, |size| transmit.size.div_ceil(size));
             match send(turn.socket, &transmit, &memory) {
                 SendOutcome::Blocked => {
                     self.unsent = Some((transmit, memory));
@@ -388,7 +390,9 @@ fn take_in(session: &mut Session, now: Time, path: PathId, arrival: Arrival) {
 
 fn loss(reason: ConnectionError) -> PathLoss {
     match reason {
-        ConnectionError::ApplicationClosed(close) => PathLoss::ClosedByPeer(AppCode(close.error_code.into_inner())),
+        ConnectionError::ApplicationClosed(close) => {
+            PathLoss::ClosedByPeer(AppCode(close.error_code.into_inner()))
+        }
         ConnectionError::TimedOut => PathLoss::TimedOut,
         ConnectionError::LocallyClosed => PathLoss::Removed,
         reason => PathLoss::Failed(reason.to_string()),

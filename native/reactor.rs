@@ -34,8 +34,8 @@ use super::recv_batch::{Datagram, RecvBatch};
 use super::registry::Registry;
 use super::socket::UdpSocket;
 use super::timers::Timers;
-use crate::carrier::quic::QuicCarrier;
 use crate::carrier::Observations;
+use crate::carrier::quic::QuicCarrier;
 
 /// Turns before the runtime's other tasks get theirs.
 const TURNS_PER_POLL: usize = 16;
@@ -403,12 +403,7 @@ impl Reactor {
         let greeting_before = self.count_greeting(&ready);
         let mut jobs: Vec<_> =
             ready.iter().filter_map(|slot| Some((*slot, self.drivers.remove(slot)?))).collect();
-        let turn = Turn {
-            now,
-            socket: &self.socket,
-            buffers: &self.engine.buffers,
-            reactor: &self.handle,
-        };
+        let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
         let job = |(_, driver): &mut (usize, Box<PathDriver>)| driver.work(&turn);
         let is_wide = jobs.iter().filter(|(_, driver)| driver.is_heavy()).count() > 1;
         let mut panicked = BTreeSet::new();
@@ -499,6 +494,8 @@ impl Future for Reactor {
 impl Drop for Reactor {
     /// Also when the runtime ends: what comes too late is handed back.
     fn drop(&mut self) {
+        let losses = self.socket.send_losses();
+        tracing::debug!(local = %self.handle.local_addr, ?losses, "a socket is closed");
         let orders = {
             let mut mailbox = self.handle.lock();
             mailbox.closed = true;

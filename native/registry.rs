@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::api::CertificatePin;
 use super::backend::{NativeBackend, OpenRoute, Role};
 use super::engine::Engine;
 use super::path_driver::{Bond, DriverKey};
 use super::reactor::{ReactorHandle, ReactorLease};
 use super::transport::TransportSettings;
+use crate::api::CertificatePin;
 use crate::api::shared::{Hold, Shared};
 use crate::carrier::{Observations, ObservedFactory};
 use crate::proto::code::TransportCode;

@@ -171,9 +171,7 @@ impl Observed {
         let Some(sample) = self.sample.take() else { return };
         let (smoothed, var) = match self.rtt {
             None => (sample, sample / 2),
-            Some((smoothed, var)) => {
-                ((smoothed * 7 + sample) / 8, (var * 3 + smoothed.abs_diff(sample)) / 4)
-            }
+            Some((smoothed, var)) => ((smoothed * 7 + sample) / 8, (var * 3 + smoothed.abs_diff(sample)) / 4),
         };
         self.rtt = Some((smoothed, var));
         let pto = smoothed + (var * 4).max(GRANULARITY);

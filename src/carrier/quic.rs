@@ -118,7 +118,8 @@ impl QuicCarrier {
     /// handshake is done; before that quinn-proto reserves memory for every one of them.
     pub(crate) fn allow_lanes(&mut self, config: &SessionConfig) {
         let bidi = config.max_streams_bidi.saturating_add(SPARE_LANES_BIDI);
-        let uni = config.max_streams_uni.saturating_add(config.max_streams_bidi).saturating_add(SPARE_LANES_UNI);
+        let uni =
+            config.max_streams_uni.saturating_add(config.max_streams_bidi).saturating_add(SPARE_LANES_UNI);
         for (dir, count) in [(quinn_proto::Dir::Bi, bidi), (quinn_proto::Dir::Uni, uni)] {
             let count = VarInt::from_u64(count).unwrap_or(VarInt::MAX);
             self.connection.set_max_concurrent_streams(dir, count);
@@ -232,13 +233,15 @@ impl QuicCarrier {
 
     // ---- what goes out ----
 
-    /// The next packets to send, appended to `buffer`, as one transmission of at most `max_datagrams`.
+    /// The next packets to send, in `buffer`, which is given empty, as one transmission of at most
+    /// `max_datagrams`.
     pub(crate) fn poll_transmit(
         &mut self,
         now: Instant,
         max_datagrams: usize,
         buffer: &mut Vec<u8>,
     ) -> Option<Transmit> {
+        self.settle_account();
         let before = self.connection.stats();
         let transmit = self.connection.poll_transmit(now, max_datagrams, buffer);
         let after = self.connection.stats();
@@ -246,7 +249,6 @@ impl QuicCarrier {
             self.lost_probes_seen = after.path.lost_plpmtud_probes;
             self.observations.on_probe_lost();
         }
-        self.account_lost();
         self.fresh_bytes = 0;
         let Some(transmit) = transmit else {
             if self.observations.in_flight_bytes() == 0 {
@@ -276,11 +278,16 @@ impl QuicCarrier {
         self.held_back.clear();
     }
 
-    /// Lost bytes are to be sent again: they are as good as unsent.
-    fn account_lost(&mut self) {
+    /// Takes into account what was heard since the last time.
+    fn settle_account(&mut self) {
+        // Lost bytes are to be sent again: they are as good as unsent.
         let lost = self.observations.lost_bytes();
         self.unsent_bytes += lost - self.lost_bytes_seen;
         self.lost_bytes_seen = lost;
+        if self.observations.take_ran_dry() {
+            // Everything had been sent when quinn-proto was last asked, whatever the account says.
+            self.unsent_bytes = self.unsent_bytes.min(self.fresh_bytes);
+        }
     }
 
     fn slack_bytes(&self, window: u64) -> u64 {
@@ -352,11 +359,7 @@ impl Carrier for QuicCarrier {
         if !self.held_back.is_empty() || self.connection.is_closed() {
             return 0;
         }
-        self.account_lost();
-        if self.observations.take_ran_dry() {
-            // Everything had been sent, whatever the account says.
-            self.unsent_bytes = self.unsent_bytes.min(self.fresh_bytes);
-        }
+        self.settle_account();
         let window = self.connection.congestion_state().window();
         self.adapt_send_window(window);
         let left = self.slack_bytes(window).saturating_sub(self.unsent_bytes);

@@ -17,9 +17,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The development certificate of this test program.
 pub(crate) fn identity() -> Identity {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let directory = DIRECTORY.get_or_init(|| {
-        std::env::temp_dir().join(format!("kwik-test-{}", std::process::id()))
-    });
+    let directory =
+        DIRECTORY.get_or_init(|| std::env::temp_dir().join(format!("kwik-test-{}", std::process::id())));
     Identity::development(directory).unwrap()
 }
 
