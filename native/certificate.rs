@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::address::CertificatePin;
+use crate::api::CertificatePin;
 use super::validity::Validity;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -16,7 +16,7 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
-use super::address::CertificatePin;
+use crate::api::CertificatePin;
 use super::certificate::Identity;
 use super::validity::Validity;
 
