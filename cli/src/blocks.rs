@@ -208,9 +208,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_target_that_is_full_says_so_at_the_end() {
-        let mut full = [0; 8];
         // A slice takes what fits it.
-        let target = io::Cursor::new(std::mem::take(&mut full.to_vec()).into_boxed_slice());
+        let target = io::Cursor::new(vec![0; 8].into_boxed_slice());
         let mut writer = BlockWriter::new(target, Sha256::new());
         writer.write(vec![Bytes::from(noise(9))]).await;
         assert_eq!(writer.finish().await.unwrap_err().kind(), io::ErrorKind::WriteZero);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use kwik::{Address, AppCode, Config, PathAddress, PathHandle, SchedulerKind, Session};
+use kwik::{Address, AppCode, Config, PathHandle, SchedulerKind, Session};
 use tokio::task::JoinSet;
 
 use crate::error::Error;
@@ -67,7 +67,10 @@ impl Connection {
         let mut config = Config::default();
         // clap has checked the name.
         config.session.scheduler = target.scheduler.parse().unwrap_or_default();
-        let url = Address { name: None, ..target.address()? }.to_string();
+        let mut address = target.address()?;
+        // A name is for the file protocol: the server's address has none.
+        address.name = None;
+        let url = address.to_string();
         let dialled = kwik::dial(&url, config).await;
         let session = dialled.map_err(|source| Error::Dial { url, source: Box::new(source) })?;
         let mut pending = JoinSet::new();
@@ -119,17 +122,8 @@ impl Connection {
 }
 
 async fn add_path(session: Session, address: Address) -> Result<PathHandle, Error> {
-    let added = session.add_path(path_address(&address)).await;
+    let added = session.add_path(&address).await;
     added.map_err(|source| Error::AddPath { url: address.to_string(), source })
-}
-
-/// An address as the session wants it.
-fn path_address(address: &Address) -> PathAddress {
-    let authority = match address.host.contains(':') {
-        true => format!("[{}]:{}", address.host, address.port),
-        false => format!("{}:{}", address.host, address.port),
-    };
-    PathAddress { authority, pins: address.pins.iter().map(|pin| pin.0).collect(), local: None }
 }
 
 #[cfg(test)]
@@ -159,12 +153,5 @@ mod tests {
     fn one_bad_address_is_enough_to_refuse_all() {
         assert!(matches!(target("kwik://a:1", &["b:2"]).further(), Err(Error::Address(_))));
         assert!(matches!(target("a:1", &[]).further(), Err(Error::Address(_))));
-    }
-
-    #[test]
-    fn ipv6_addresses_have_brackets() {
-        let authority = |url: &str| path_address(&url.parse().unwrap()).authority;
-        assert_eq!(authority("kwik://[::1]:5"), "[::1]:5");
-        assert_eq!(authority("kwik://a.example/name"), "a.example:4433");
     }
 }

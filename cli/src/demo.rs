@@ -8,10 +8,10 @@
 //! ```
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use kwik::{Address, Config, Listener, ServerConfig, Session};
+use kwik::{Address, Config, Identity, Listener, ServerConfig, Session};
 use kwik_netem::{Forwarder, ForwarderConfig, LinkSpec, Rate};
 use sha2::{Digest as _, Sha256};
 
@@ -55,7 +55,10 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
 
 async fn show(size: u64) -> Result<(), Error> {
     let screen = Screen::new();
-    let listener = kwik::listen(["127.0.0.1:0", "127.0.0.1:0"], ServerConfig::default()).await?;
+    let directory = tempfile::tempdir().map_err(Error::Start)?;
+    let config = ServerConfig::new(Identity::development(directory.path())?);
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = kwik::listen(&[any_port; 2][..], config).await?;
     let lines = Lines::between(&listener)?;
     screen.say(format_args!(
         "A server and a client, two lines of 150 Mbit/s and 10 ms between them, {} to transfer.",
@@ -71,7 +74,7 @@ async fn show(size: u64) -> Result<(), Error> {
 
 impl Lines {
     fn between(listener: &Listener) -> Result<Self, Error> {
-        let servers: Vec<Address> = listener.urls();
+        let servers = listener.urls().iter().map(|url| url.parse()).collect::<Result<Vec<Address>, _>>()?;
         let [first, second] = &servers[..] else {
             return Err(Error::Start(io::Error::other("the server does not listen on two addresses")));
         };

@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_reason_from_the_future_is_some_other_reason() {
-        let reply = serde_json::from_str(r#"{"failed":{"reason":"asleep","message":"zzz"}}"#).unwrap();
+        let reply: Reply = serde_json::from_str(r#"{"failed":{"reason":"asleep","message":"zzz"}}"#).unwrap();
         assert_eq!(reply, Reply::Failed { reason: Reason::Other, message: "zzz".into() });
     }
 

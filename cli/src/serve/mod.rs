@@ -4,12 +4,13 @@ mod request;
 mod session;
 
 use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kwik::{AppCode, Identity, Listener, ServerConfig};
+use kwik::{Identity, Listener, ServerConfig};
 use tokio::task::JoinSet;
 
 use crate::error::Error;
@@ -19,7 +20,7 @@ use crate::signals::Signals;
 pub(crate) use request::send_file;
 
 /// Where a server listens when it is not told: all addresses of both families.
-const DEFAULT_LISTEN: &str = "[::]:4433";
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4433);
 
 /// Serves the files below a directory, and nothing else.
 #[derive(Debug, clap::Args)]
@@ -28,8 +29,8 @@ pub(crate) struct Args {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Where to listen, as IP:PORT; may be given several times.
-    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN)]
-    listen: Vec<String>,
+    #[arg(long, value_name = "ADDR", default_values_t = [DEFAULT_LISTEN])]
+    listen: Vec<SocketAddr>,
     /// A further HOST:PORT by which clients can reach this server, told to them; may be given several times.
     #[arg(long, value_name = "ADDR")]
     advertise: Vec<String>,
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
     let root = Root::new(&args.directory).map_err(Error::file("serve", &args.directory))?;
     let access = if args.writable { Access::Writable } else { Access::ReadOnly };
     let service = Arc::new(Service { root, access });
-    let listener = kwik::listen(&args.listen, config(args)?).await?;
+    let listener = kwik::listen(&args.listen[..], config(args)?).await?;
     announce(&listener, args.ready_file.as_deref())?;
 
     let mut sessions = JoinSet::new();
@@ -89,14 +90,24 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn config(args: &Args) -> Result<ServerConfig, Error> {
-    let mut config = match (&args.cert, &args.key) {
-        (Some(cert), Some(key)) => ServerConfig::with_identity(Identity::from_pem_files(cert, key)?),
-        _ => ServerConfig::default(),
+    let identity = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => Identity::from_pem_files(cert, key)?,
+        _ => Identity::development(state_directory())?,
     };
+    let mut config = ServerConfig::new(identity);
     config.session.resume_timeout = args.resume_timeout;
     config.workers = args.workers;
     config.advertise.clone_from(&args.advertise);
     Ok(config)
+}
+
+/// Where the certificate for development is kept, so that its pin stays the same for some days.
+fn state_directory() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME")
+        .or_else(|| variable("LOCALAPPDATA"))
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    state.unwrap_or_else(std::env::temp_dir).join("kwik")
 }
 
 /// Says that clients can come, and where to.
@@ -121,14 +132,12 @@ fn write_whole(path: &Path, contents: &str) -> io::Result<()> {
 async fn drain(listener: &Listener, mut sessions: JoinSet<()>, signals: &mut Signals) -> Result<(), Error> {
     tracing::info!(sessions = sessions.len(), "draining");
     listener.drain();
+    let ended = async {
+        while sessions.join_next().await.is_some() {}
+        listener.idle().await;
+    };
     tokio::select! {
-        () = signals.next() => {
-            listener.close(AppCode(0), b"the server was stopped");
-            Err(Error::Interrupted(format!("; {} sessions were cut off", sessions.len())))
-        }
-        () = async { while sessions.join_next().await.is_some() {} } => {
-            listener.close(AppCode(0), b"the server has stopped");
-            Ok(())
-        }
+        () = ended => Ok(()),
+        () = signals.next() => Err(Error::Interrupted(format!("; {} sessions were cut off", listener.sessions()))),
     }
 }
