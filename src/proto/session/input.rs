@@ -95,7 +95,8 @@ impl Session {
 
     /// Goes through what a lane has so far.
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
-        loop {
+        // A CLOSE may be in the middle of what has arrived: nothing behind it counts.
+        while !self.is_closed() {
             let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else { return };
             let outcome = match reader.next() {
                 Ok(None) => return,

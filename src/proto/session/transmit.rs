@@ -358,26 +358,19 @@ impl Session {
         {
             return copy;
         }
-        let mut declined = false;
-        while let Some((stream, piece)) = self.next_piece(id, capacity, skip) {
+        if let Some((stream, piece)) = self.next_piece(id, capacity, skip) {
             let (range, credit) = match piece {
                 Piece::New(range) => (range, self.credit_of(stream)),
                 Piece::Again(range) => (range, u64::MAX),
             };
-            match self.verdict(now, id, stream, &range, credit) {
+            return match self.verdict(now, id, stream, &range, credit) {
                 Verdict::Send { max_bytes } => {
                     let max = capacity.min(max_bytes) as u64;
                     let range = self.send.get(&stream).map_or(range.clone(), |entry| entry.cut(range, max));
-                    return Next::Chunk { stream, range, is_copy: false };
+                    Next::Chunk { stream, range, is_copy: false }
                 }
-                Verdict::Decline => {
-                    declined = true;
-                    break;
-                }
-            }
-        }
-        if declined {
-            return Next::Declined;
+                Verdict::Decline => Next::Declined,
+            };
         }
         self.next_copy(now, id, capacity, skip).unwrap_or(Next::Nothing)
     }
