@@ -109,7 +109,7 @@ impl SendStream {
 
     /// Bytes that were never sent.
     pub(crate) fn unsent_bytes(&self) -> u64 {
-        self.buffer.end_offset().saturating_sub(self.next)
+        if self.is_sending() { self.buffer.end_offset().saturating_sub(self.next) } else { 0 }
     }
 
     /// Bytes that the peer has not acknowledged.
@@ -203,12 +203,13 @@ impl SendStream {
         self.lanes.iter().map(|lane| lane.sent.len()).sum()
     }
 
-    /// The next piece for any path, what was lost first.
-    pub(crate) fn next_piece(&self, max_bytes: u64, session_credit: u64) -> Option<Piece> {
+    /// The next piece for `path`, what was lost first. What the path's own lanes still have to deliver is not
+    /// given to it twice.
+    pub(crate) fn next_piece(&self, path: PathId, max_bytes: u64, session_credit: u64) -> Option<Piece> {
         if !self.is_sending() {
             return None;
         }
-        if let Some(range) = self.again.peek_first() {
+        if let Some(range) = self.again.iter().find_map(|range| self.not_sent_on(path, range)) {
             return Some(Piece::Again(self.cut(range, max_bytes)));
         }
         let range = self.new_range(session_credit);
@@ -228,11 +229,24 @@ impl SendStream {
         }
         let mut from = self.buffer.acked_contiguous();
         while let Some(gap) = self.buffer.acked().first_gap(from..self.next) {
-            let own = self.lanes.iter().filter(|lane| lane.path == path);
-            let gap = own.fold(Some(gap.clone()), |gap, lane| gap.and_then(|gap| lane.sent.first_gap(gap)));
-            match gap {
+            match self.not_sent_on(path, gap.clone()) {
                 Some(gap) => return Some(self.cut(gap, max_bytes)),
-                None => from = self.buffer.acked().first_gap(from..self.next).map_or(self.next, |gap| gap.end),
+                None => from = gap.end,
+            }
+        }
+        None
+    }
+
+    /// The first part of `range` that no lane on `path` has.
+    fn not_sent_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
+        let mut from = range.start;
+        while from < range.end {
+            let mut own = self.lanes.iter().filter(|lane| lane.path == path);
+            let gap = own.try_fold(from..range.end, |gap, lane| lane.sent.first_gap(gap.clone()).ok_or(gap));
+            match gap {
+                Ok(gap) => return Some(gap),
+                // One lane has all of what the others lack here: look behind it.
+                Err(covered) => from = covered.end,
             }
         }
         None

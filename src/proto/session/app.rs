@@ -120,6 +120,7 @@ impl Session {
 
     /// Ends the stream after what was written.
     pub fn finish(&mut self, now: Time, id: StreamId) -> Result<(), WriteError> {
+        self.check_alive()?;
         let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
         if let Some(code) = stream.stopped {
             return Err(WriteError::Stopped { stream: id, code });
@@ -135,6 +136,7 @@ impl Session {
 
     /// Gives the stream up: what the peer does not have yet, it will not get.
     pub fn reset(&mut self, now: Time, id: StreamId, code: AppCode) -> Result<(), WriteError> {
+        self.check_alive()?;
         let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
         if !matches!(stream.state, SendState::Open | SendState::Finished) {
             return Err(WriteError::Closed { stream: id });
@@ -352,9 +354,17 @@ impl Session {
         let path = PathId(self.next_path);
         self.destinations.add(now, address, None);
         self.dial_due(now);
-        let entry = self.paths.get_mut(&path).ok_or(PathError::TooMany { max: self.config.max_paths })?;
-        entry.opened_by_application = true;
-        Ok(path)
+        match self.paths.get_mut(&path) {
+            Some(entry) => {
+                entry.opened_by_application = true;
+                Ok(path)
+            }
+            // Other addresses are being dialled in place of paths that were lost: no room for this one.
+            None => {
+                self.destinations.forget_undialled();
+                Err(PathError::TooMany { max: self.max_paths() })
+            }
+        }
     }
 
     /// Server: tells the client of another address. Returns what to withdraw it with.
@@ -467,8 +477,6 @@ impl Session {
         self.suspended_since = None;
         self.close_all_paths(now, code, say.is_some());
         self.state = State::Closed { error, said: say };
-        self.retained_bytes = 0;
-        self.unsent_bytes = 0;
         self.ready.clear();
         self.events.push_back(Event::Closed);
     }

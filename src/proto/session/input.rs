@@ -22,6 +22,9 @@ const ACK_BYTES: u64 = 64 * 1024;
 impl Session {
     /// Bytes arrived on a lane, in the lane's order. `dir` is the lane's, whoever opened it.
     pub fn on_lane_data(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, data: Bytes) {
+        if self.is_closed() {
+            return;
+        }
         let Some(entry) = self.paths.get_mut(&path) else { return };
         entry.on_heard();
         entry.lanes.entry(lane).or_insert_with(LaneReader::new).push(data);
@@ -92,7 +95,8 @@ impl Session {
 
     /// Goes through what a lane has so far.
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
-        loop {
+        // A CLOSE may be in the middle of what has arrived: nothing behind it counts.
+        while !self.is_closed() {
             let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else { return };
             let outcome = match reader.next() {
                 Ok(None) => return,

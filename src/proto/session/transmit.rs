@@ -22,6 +22,8 @@ use crate::proto::time::Time;
 
 /// Payloads up to this size are copied behind their header: one small buffer costs less than two.
 const COPY_BYTES: u64 = 512;
+/// A path that wants anything at all gets this much: about a packet's worth.
+const MIN_RECORD_BYTES: usize = 1_200;
 /// Streams that are looked at for a copy when nothing new is left; more would be a search, not a decision.
 const COPY_CANDIDATES: usize = 16;
 
@@ -47,6 +49,7 @@ impl Session {
     /// To be called after anything happened to the path's carrier, and when [`Action::Transmit`] names it.
     pub fn transmit(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(&id) else { return };
+        path.wake_queued = false;
         path.learn(carrier);
         self.check_path(now, id);
         let Some(path) = self.paths.get_mut(&id) else { return };
@@ -162,7 +165,7 @@ impl Session {
     }
 
     /// The healthy path with the least rtt.
-    fn statement_path(&self) -> Option<PathId> {
+    pub(super) fn statement_path(&self) -> Option<PathId> {
         let healthy = self.paths.values().filter(|path| path.is_healthy());
         healthy.min_by_key(|path| (path.is_standby(), path.rtt(), path.id)).map(|path| path.id)
     }
@@ -283,10 +286,11 @@ impl Session {
         let mut sent_any = false;
         let mut declined = false;
         let full = loop {
-            let capacity = self.capacity(id, carrier);
-            if capacity == 0 {
-                break true;
-            }
+            let capacity = match self.capacity(id, carrier) {
+                0 => break true,
+                // A record for a few bytes would cost more than it carries.
+                some => some.max(MIN_RECORD_BYTES),
+            };
             match self.next_chunk(now, id, capacity, &without_lane) {
                 Next::Chunk { stream, range, is_copy } => {
                     if self.send_chunk(now, id, carrier, stream, range, is_copy) {
@@ -304,7 +308,7 @@ impl Session {
         };
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.starved = !full;
-        path.declined = declined && !sent_any;
+        path.declined = !full && !sent_any;
         if !full && !declined {
             path.on_starved();
         }
@@ -354,26 +358,19 @@ impl Session {
         {
             return copy;
         }
-        let mut declined = false;
-        while let Some((stream, piece)) = self.next_piece(id, capacity, skip) {
+        if let Some((stream, piece)) = self.next_piece(id, capacity, skip) {
             let (range, credit) = match piece {
                 Piece::New(range) => (range, self.credit_of(stream)),
                 Piece::Again(range) => (range, u64::MAX),
             };
-            match self.verdict(now, id, stream, &range, credit) {
+            return match self.verdict(now, id, stream, &range, credit) {
                 Verdict::Send { max_bytes } => {
                     let max = capacity.min(max_bytes) as u64;
                     let range = self.send.get(&stream).map_or(range.clone(), |entry| entry.cut(range, max));
-                    return Next::Chunk { stream, range, is_copy: false };
+                    Next::Chunk { stream, range, is_copy: false }
                 }
-                Verdict::Decline => {
-                    declined = true;
-                    break;
-                }
-            }
-        }
-        if declined {
-            return Next::Declined;
+                Verdict::Decline => Next::Declined,
+            };
         }
         self.next_copy(now, id, capacity, skip).unwrap_or(Next::Nothing)
     }
@@ -444,7 +441,7 @@ impl Session {
                     idle.push(*stream);
                 } else if !skip.contains(stream)
                     && self.allows(entry.policy, id)
-                    && let Some(piece) = entry.next_piece(max, session_credit)
+                    && let Some(piece) = entry.next_piece(id, max, session_credit)
                 {
                     found = Some((*stream, piece));
                     break 'search;
@@ -658,6 +655,7 @@ impl Session {
 
     /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
     pub(super) fn wake_for_data(&mut self, _now: Time) {
+        self.paths.values_mut().for_each(|path| path.declined = false);
         let waiting = self.paths.values().filter(|path| path.starved && self.is_usable(path.id));
         let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
         if let Some(best) = best {
