@@ -30,7 +30,9 @@ async fn main() -> Result<(), BoxError> {
     let server = tokio::spawn(serve(listener));
 
     // One session over both lines.
-    let [(_first, first_url), (second, second_url)] = &lines[..] else { return Err("two lines were expected".into()) };
+    let [(_first, first_url), (second, second_url)] = &lines[..] else {
+        return Err("two lines were expected".into());
+    };
     let session = kwik::dial(&first_url.to_string(), Config::default()).await?;
     session.add_path(second_url).await?;
 

@@ -58,7 +58,8 @@ async fn serve(session: Session, app: Router) {
         let stream = TokioIo::new(tokio::io::join(recv, send));
         let app = TowerToHyperService::new(app.clone());
         tokio::spawn(async move {
-            if let Err(error) = hyper::server::conn::http1::Builder::new().serve_connection(stream, app).await {
+            if let Err(error) = hyper::server::conn::http1::Builder::new().serve_connection(stream, app).await
+            {
                 eprintln!("a connection failed: {error}");
             }
         });
