@@ -328,13 +328,16 @@ impl QuicCarrier {
     fn hand_over(&mut self, lane: LaneId, data: Bytes) -> Result<Bytes, LaneClosed> {
         let Some(id) = self.sendable(lane) else { return Err(LaneClosed) };
         let mut chunks = [data];
-        let written = match self.connection.send_stream(id).write_chunks(&mut chunks) {
-            Ok(written) => written.bytes as u64,
-            Err(WriteError::Blocked) => 0,
-            Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return Err(LaneClosed),
-        };
-        self.unsent_bytes += written;
-        self.fresh_bytes += written;
+        // Asked until it refuses: only then will it say when there is room again.
+        while !chunks[0].is_empty() {
+            let written = match self.connection.send_stream(id).write_chunks(&mut chunks) {
+                Ok(written) => written.bytes as u64,
+                Err(WriteError::Blocked) => break,
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return Err(LaneClosed),
+            };
+            self.unsent_bytes += written;
+            self.fresh_bytes += written;
+        }
         let [rest] = chunks;
         Ok(rest)
     }
