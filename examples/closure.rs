@@ -6,8 +6,8 @@ use std::error::Error;
 
 use bytes::Bytes;
 use kwik::{
-    AppCode, Config, Identity, Listener, OpenError, ReadError, RecvStream, SendStream, ServerConfig, Session, SessionError,
-    SessionEvent, WriteError,
+    AppCode, Config, Identity, Listener, OpenError, ReadError, RecvStream, SendStream, ServerConfig, Session,
+    SessionError, SessionEvent, WriteError,
 };
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -59,7 +59,7 @@ async fn a_stream_that_is_finished_is_read_to_its_end(client: &Session, server: 
     // The writer: nothing more can be written.
     assert!(matches!(send.write(b"more").await, Err(WriteError::Closed { .. })));
     // The reader: all of it, and then the end.
-    assert_eq!(recv.read_to_end(100).await?, " and last");
+    assert_eq!(recv.read_to_end(100).await?, b" and last");
     assert_eq!(recv.read_chunk(100).await?, None);
     // The writer: it is known to have arrived.
     send.delivered().await?;
@@ -99,7 +99,10 @@ async fn a_stream_that_is_dropped_is_finished_or_stopped(client: &Session, serve
     Ok(())
 }
 
-async fn a_session_that_drains_ends_what_was_begun_and_begins_nothing(client: &Session, server: &Session) -> Outcome {
+async fn a_session_that_drains_ends_what_was_begun_and_begins_nothing(
+    client: &Session,
+    server: &Session,
+) -> Outcome {
     // In a session of its own: draining cannot be taken back.
     let (mut send, mut recv) = stream(client, server).await?;
     let mut events = client.events();
@@ -109,7 +112,7 @@ async fn a_session_that_drains_ends_what_was_begun_and_begins_nothing(client: &S
     assert!(matches!(server.open_bi().await, Err(OpenError::GoingAway)));
     send.write_all(b" to the end").await?;
     send.finish()?;
-    assert_eq!(recv.read_to_end(100).await?, " to the end");
+    assert_eq!(recv.read_to_end(100).await?, b" to the end");
     println!("drain: no new streams at either end, the open ones go on");
     Ok(())
 }
@@ -131,10 +134,16 @@ async fn a_session_that_is_aborted_ends_at_once(client: Session, server: Session
     let (mut send, mut recv) = stream(&client, &server).await?;
     client.abort(AppCode(10), b"no more");
     let failed = send.write(b"more").await;
-    assert!(matches!(failed, Err(WriteError::Session(SessionError::LocallyClosed { code: AppCode(10), .. }))), "{failed:?}");
+    assert!(
+        matches!(failed, Err(WriteError::Session(SessionError::LocallyClosed { code: AppCode(10), .. }))),
+        "{failed:?}"
+    );
     // The reader's stream was not finished: it fails, rather than ends.
     let failed = recv.read_chunk(100).await;
-    assert!(matches!(failed, Err(ReadError::Session(SessionError::ClosedByPeer { code: AppCode(10), .. }))), "{failed:?}");
+    assert!(
+        matches!(failed, Err(ReadError::Session(SessionError::ClosedByPeer { code: AppCode(10), .. }))),
+        "{failed:?}"
+    );
     println!("abort: at once, and streams that were not finished fail");
     Ok(())
 }
@@ -145,7 +154,7 @@ async fn a_session_that_nobody_holds_is_closed(client: Session, server: Session)
     drop(client);
     // A stream holds its session.
     send.finish()?;
-    assert_eq!(recv.read_to_end(100).await?, " words");
+    assert_eq!(recv.read_to_end(100).await?, b" words");
     drop(send);
     let end = server.closed().await;
     assert!(matches!(end, SessionError::ClosedByPeer { code: AppCode(0), .. }), "{end:?}");

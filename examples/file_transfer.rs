@@ -17,8 +17,10 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// What lies between client and server, twice.
 const LINE: LinkSpec = LinkSpec::new().rate(Rate::mbit(200)).delay_ms(5);
 
+type BoxError = Box<dyn Error + Send + Sync>;
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), BoxError> {
     // A server with two addresses, a line to each.
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let identity = Identity::development(std::env::temp_dir().join("kwik-examples"))?;
@@ -28,7 +30,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = tokio::spawn(serve(listener));
 
     // One session over both lines.
-    let [(_first, first_url), (second, second_url)] = &lines[..] else { return Err("two lines were expected".into()) };
+    let [(_first, first_url), (second, second_url)] = &lines[..] else {
+        return Err("two lines were expected".into());
+    };
     let session = kwik::dial(&first_url.to_string(), Config::default()).await?;
     session.add_path(second_url).await?;
 
@@ -45,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if sent == received { Ok(()) } else { Err("the file was damaged".into()) }
 }
 
-fn line_to(server: Address) -> Result<(Forwarder, Address), Box<dyn Error>> {
+fn line_to(server: Address) -> Result<(Forwarder, Address), BoxError> {
     let target = SocketAddr::new(server.host.parse()?, server.port);
     let forwarder = Forwarder::start(ForwarderConfig::to(target).both_ways(LINE))?;
     let mut address = server;
@@ -54,7 +58,7 @@ fn line_to(server: Address) -> Result<(Forwarder, Address), Box<dyn Error>> {
 }
 
 /// Sends the file to the first client that comes, and returns its SHA-256.
-async fn serve(listener: Listener) -> Result<String, Box<dyn Error + Send + Sync>> {
+async fn serve(listener: Listener) -> Result<String, BoxError> {
     let session = listener.accept().await.ok_or("the listener was closed")?;
     let mut send = session.open_uni().await?;
     let mut hasher = Sha256::new();
@@ -70,7 +74,7 @@ async fn serve(listener: Listener) -> Result<String, Box<dyn Error + Send + Sync
 }
 
 /// Receives the file; cuts the second line when half of it is there.
-async fn receive(session: &Session, second: &Forwarder) -> Result<String, Box<dyn Error>> {
+async fn receive(session: &Session, second: &Forwarder) -> Result<String, BoxError> {
     let mut recv = session.accept_uni().await?;
     let mut hasher = Sha256::new();
     let mut bytes = 0;

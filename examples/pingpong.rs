@@ -101,7 +101,12 @@ fn print(name: &str, mut round_trips: Vec<Duration>) {
     while from <= percentile(100) {
         let count = round_trips.iter().filter(|&&trip| from <= trip && trip < to).count();
         if count > 0 {
-            println!("  up to {:>8} {:>5}  {}", format!("{to:?}"), count, "#".repeat(count * 60 / round_trips.len()));
+            println!(
+                "  up to {:>8} {:>5}  {}",
+                format!("{to:?}"),
+                count,
+                "#".repeat(count * 60 / round_trips.len())
+            );
         }
         (from, to) = (to, to * 2);
     }

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use kwik::{AppCode, Config, Identity, ServerConfig, Session, WorkerPool};
+use kwik::{AppCode, Config, Identity, ServerConfig, Session};
 use tokio::task::JoinSet;
 
 const SESSIONS: usize = 50;
@@ -22,7 +22,6 @@ async fn main() -> Result<(), BoxError> {
     let identity = Identity::development(std::env::temp_dir().join("kwik-examples"))?;
     let listener = kwik::listen("127.0.0.1:0", ServerConfig::new(identity)).await?;
     let url = listener.urls().swap_remove(0);
-    let pool = WorkerPool::shared(None)?;
     let with_one_listener = threads();
     println!("started: {}", describe(with_one_listener));
 
@@ -43,12 +42,18 @@ async fn main() -> Result<(), BoxError> {
     }
     while servers.join_next().await.is_some() {}
 
-    let work = pool.stats();
-    println!("done:    {SESSIONS} sessions by {} workers: {} jobs, {:.1?} of work", work.workers, work.executed, work.busy);
-    let buffers = listener.buffer_stats();
-    println!("buffers: {} used again, {} allocated, {} in use", buffers.hits, buffers.misses, buffers.outstanding);
+    let work = kwik::stats().workers;
+    println!(
+        "done:    {SESSIONS} sessions by {} workers: {} jobs, {:.1?} of work",
+        work.workers, work.executed, work.busy
+    );
+    let buffers = kwik::stats().buffers;
+    println!(
+        "buffers: {} used again, {} allocated, {} in use",
+        buffers.hits, buffers.misses, buffers.outstanding
+    );
 
-    drop((listener, pool));
+    drop(listener);
     everything_is_given_back(before).await
 }
 

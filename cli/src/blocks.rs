@@ -179,7 +179,8 @@ mod tests {
     #[tokio::test]
     async fn a_file_goes_through_in_blocks_and_both_ends_know_its_sum() {
         let contents = noise(3 * BLOCK_BYTES + 5);
-        let mut blocks = Blocks::read(io::Cursor::new(contents.clone()), contents.len() as u64, Sha256::new());
+        let mut blocks =
+            Blocks::read(io::Cursor::new(contents.clone()), contents.len() as u64, Sha256::new());
         let mut writer = BlockWriter::new(Vec::new(), Sha256::new());
         while let Some(block) = blocks.next().await {
             assert!(writer.write(vec![block]).await);

@@ -85,7 +85,8 @@ impl Lines {
             url.port = forwarder.local_addr().port();
             Ok::<_, io::Error>((forwarder, url))
         };
-        let ((line_0, url_0), (line_1, url_1)) = (start(first).map_err(Error::Start)?, start(second).map_err(Error::Start)?);
+        let ((line_0, url_0), (line_1, url_1)) =
+            (start(first).map_err(Error::Start)?, start(second).map_err(Error::Start)?);
         Ok(Self { forwarders: [line_0, line_1], urls: [url_0, url_1] })
     }
 
@@ -114,7 +115,12 @@ async fn connect(lines: &Lines) -> Result<Session, Error> {
     Ok(session)
 }
 
-async fn transfer(session: &Session, screen: &Screen, lines: &Lines, size: u64) -> Result<(Report, Sums), Error> {
+async fn transfer(
+    session: &Session,
+    screen: &Screen,
+    lines: &Lines,
+    size: u64,
+) -> Result<(Report, Sums), Error> {
     let since = Instant::now();
     let request = Request::Get { name: "noise".to_owned(), offset: 0, prefix_sha256: None };
     let mut answer = Answer::to(session, &request).await?;
@@ -125,7 +131,10 @@ async fn transfer(session: &Session, screen: &Screen, lines: &Lines, size: u64) 
     let cut = async {
         third.await;
         lines.line_1().silence();
-        screen.say(format_args!("{:5.1} s  line 1 is cut: not a packet passes, and nobody is told", since.elapsed().as_secs_f64()));
+        screen.say(format_args!(
+            "{:5.1} s  line 1 is cut: not a packet passes, and nobody is told",
+            since.elapsed().as_secs_f64()
+        ));
         two_thirds.await;
         lines.line_1().restore();
         screen.say(format_args!("{:5.1} s  line 1 is whole again", since.elapsed().as_secs_f64()));

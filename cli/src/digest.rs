@@ -40,7 +40,10 @@ impl FromStr for Digest {
         let digits = text.bytes().map(|digit| char::from(digit).to_digit(16).ok_or(NoDigest));
         let digits = digits.collect::<Result<Vec<_>, _>>()?;
         // Two digits below 16 fit a byte.
-        let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8)).collect();
+        let bytes: Vec<u8> = digits
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8))
+            .collect();
         match (digits.len(), bytes.try_into()) {
             (64, Ok(bytes)) => Ok(Self(bytes)),
             _ => Err(NoDigest),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressStyle};
 use kwik::{PathId, PathInfo, PathState};
 
+use crate::duration::in_ms;
 use crate::ledger::{Direction, Ledger, carried_bytes, remote};
 
 /// How long the line of a path that is gone stays.
@@ -103,7 +104,7 @@ impl Display {
             remote(path).unwrap_or_default(),
             path.state.to_string(),
             BinaryBytes(rate as u64).to_string(),
-            path.rtt.map_or("-".to_owned(), |rtt| format!("{:.1} ms", rtt.as_secs_f64() * 1e3)),
+            path.rtt.map_or("-".to_owned(), |rtt| format!("{:.1} ms", in_ms(rtt))),
             BinaryBytes(bytes).to_string(),
         ));
     }

@@ -1,4 +1,4 @@
-//! Durations on the command line.
+//! Durations as people and programs read and write them.
 
 use std::time::Duration;
 
@@ -15,6 +15,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     };
     let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
     ms.map(Duration::from_millis).ok_or_else(|| format!("{number:?} is not a number of {unit}"))
+}
+
+/// Milliseconds, to the microsecond.
+pub(crate) fn in_ms(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
 }
 
 #[cfg(test)]

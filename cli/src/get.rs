@@ -39,15 +39,20 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
     let screen = Screen::new();
     let work = async {
         let mut report = fetch(&session, &screen, &name, &destination).await?;
-        if args.json {
-            add_copies(&mut report.paths, &ask_for_copies(&session).await?);
+        // The file is there: a server that says no more, because it drains, does not change that.
+        if args.json
+            && let Ok(carried) = ask_for_copies(&session).await
+        {
+            add_copies(&mut report.paths, &carried);
         }
         Ok(report)
     };
     let report = connection.run(work, |error| screen.warn(error)).await.map_err(|error| match error {
-        Error::Interrupted(_) => Error::Interrupted(destination.left_over().map_or(String::new(), |part| {
-            format!("; the same command goes on with {}", part.display())
-        })),
+        Error::Interrupted(_) => Error::Interrupted(
+            destination
+                .left_over()
+                .map_or(String::new(), |part| format!("; the same command goes on with {}", part.display())),
+        ),
         other => other,
     })?;
     let line = if args.json { report.json() } else { report.line(&destination.path().display().to_string()) };
@@ -60,8 +65,11 @@ async fn fetch(session: &Session, screen: &Screen, name: &str, to: &Destination)
     let part = blocking(to, Destination::look_for_part).await?;
     let since = Instant::now();
     let continued = part.bytes > 0;
-    let request =
-        Request::Get { name: name.to_owned(), offset: part.bytes, prefix_sha256: continued.then(|| part.digest()) };
+    let request = Request::Get {
+        name: name.to_owned(),
+        offset: part.bytes,
+        prefix_sha256: continued.then(|| part.digest()),
+    };
     let mut answer = Answer::to(session, &request).await?;
     if ![0, part.bytes].contains(&answer.offset) {
         return Err(ProtocolError::Unexpected("the file begins where it was not asked for").into());
@@ -76,7 +84,8 @@ async fn fetch(session: &Session, screen: &Screen, name: &str, to: &Destination)
         since,
     };
     let transfer = Transfer::start(session, screen, subject);
-    let sums = answer.receive(file, hasher, &transfer).await.map_err(|error| error.of_file("write", to.path()))?;
+    let sums =
+        answer.receive(file, hasher, &transfer).await.map_err(|error| error.of_file("write", to.path()))?;
     if let Err(mismatch) = sums.check(name) {
         blocking(to, Destination::discard).await?;
         return Err(mismatch);
@@ -131,7 +140,8 @@ impl Answer {
     ) -> Result<Sums, Error> {
         let mut writer = BlockWriter::new(target, hasher);
         let bytes = self.size - self.offset;
-        receive(&mut self.incoming, bytes, &mut writer, |bytes, waited| transfer.progressed(bytes, waited)).await?;
+        receive(&mut self.incoming, bytes, &mut writer, |bytes, waited| transfer.progressed(bytes, waited))
+            .await?;
         let (_, arrived) = writer.finish().await?;
         let stated = self.incoming.trailer().await?;
         Ok(Sums { arrived, stated })
@@ -142,7 +152,11 @@ impl Sums {
     /// Whether what arrived is what was sent.
     pub(crate) fn check(&self, name: &str) -> Result<(), Error> {
         let Self { arrived, stated } = *self;
-        if arrived == stated { Ok(()) } else { Err(Error::Mismatch { name: name.to_owned(), arrived, stated }) }
+        if arrived == stated {
+            Ok(())
+        } else {
+            Err(Error::Mismatch { name: name.to_owned(), arrived, stated })
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use kwik::{PathId, PathInfo, PathState};
 use serde::Serialize;
 
+use crate::duration::in_ms;
+
 /// Which way the bytes of a transfer go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -53,7 +55,7 @@ impl Ledger {
             remote: remote(path),
             bytes: carried_bytes(path, direction),
             reinjected_bytes: path.reinjected_bytes,
-            rtt_ms: path.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            rtt_ms: path.rtt.map(in_ms),
             state: path.state.to_string(),
         };
         self.paths().map(report).collect()

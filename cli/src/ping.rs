@@ -6,6 +6,7 @@ use kwik::{PathId, PathPolicy, Session};
 use serde::Serialize;
 
 use crate::connection::{Connection, Target};
+use crate::duration::in_ms;
 use crate::error::Error;
 use crate::ledger::remote;
 use crate::protocol::{Incoming, ProtocolError, Request, echo_datagram, send_request};
@@ -146,7 +147,7 @@ async fn datagrams(session: &Session, path: PathId, count: u32) -> Result<Summar
 
 impl Summary {
     fn of(trips: &[Option<Duration>]) -> Self {
-        let mut answered: Vec<f64> = trips.iter().flatten().map(|trip| trip.as_secs_f64() * 1e3).collect();
+        let mut answered: Vec<f64> = trips.iter().flatten().copied().map(in_ms).collect();
         answered.sort_by(f64::total_cmp);
         let at = |index: usize| answered.get(index).copied().unwrap_or_default();
         Self {

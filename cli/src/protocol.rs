@@ -164,8 +164,10 @@ impl Request {
             return Err(ProtocolError::Unexpected("a request is no JSON object"));
         };
         // An enum is an object of one member: look for the one that is a request.
-        let request = members.into_iter().find(|(key, _)| matches!(key.as_str(), "get" | "put" | "echo" | "paths"));
-        let (key, value) = request.ok_or(ProtocolError::Unexpected("a request asks for nothing known here"))?;
+        let request =
+            members.into_iter().find(|(key, _)| matches!(key.as_str(), "get" | "put" | "echo" | "paths"));
+        let (key, value) =
+            request.ok_or(ProtocolError::Unexpected("a request asks for nothing known here"))?;
         Ok(serde_json::from_value(serde_json::json!({ key: value }))?)
     }
 }
@@ -314,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_request_may_have_members_from_the_future() {
-        let request = parse(r#"{"kwik_files":1,"mood":"good","get":{"name":"a","colour":"red"},"z":0}"#).unwrap();
+        let request =
+            parse(r#"{"kwik_files":1,"mood":"good","get":{"name":"a","colour":"red"},"z":0}"#).unwrap();
         assert_eq!(request, Request::Get { name: "a".into(), offset: 0, prefix_sha256: None });
     }
 

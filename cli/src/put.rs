@@ -66,7 +66,13 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((file, metadata.len()))
 }
 
-async fn store(session: &Session, screen: &Screen, name: &str, file: File, size: u64) -> Result<Report, Error> {
+async fn store(
+    session: &Session,
+    screen: &Screen,
+    name: &str,
+    file: File,
+    size: u64,
+) -> Result<Report, Error> {
     let since = Instant::now();
     let (mut send, recv) = session.open_bi().await?;
     let mut incoming = Incoming::new(recv);
@@ -74,8 +80,7 @@ async fn store(session: &Session, screen: &Screen, name: &str, file: File, size:
     let Reply::Ready {} = incoming.reply().await? else {
         return Err(ProtocolError::Unexpected("something else than a go-ahead is sent").into());
     };
-    let subject =
-        Subject { name, direction: Direction::Sending, total_bytes: size, done_bytes: 0, since };
+    let subject = Subject { name, direction: Direction::Sending, total_bytes: size, done_bytes: 0, since };
     let transfer = Transfer::start(session, screen, subject);
     let own = match send_file(&mut send, file, size, &transfer).await {
         // The server says why it wants no more.
@@ -96,7 +101,12 @@ fn refusal(reply: Result<Reply, Error>) -> Error {
     }
 }
 
-async fn send_file(send: &mut SendStream, file: File, size: u64, transfer: &Transfer) -> Result<Digest, Error> {
+async fn send_file(
+    send: &mut SendStream,
+    file: File,
+    size: u64,
+    transfer: &Transfer,
+) -> Result<Digest, Error> {
     let mut blocks = Blocks::read(file, size, Sha256::new());
     while let Some(block) = blocks.next().await {
         let (bytes, asked) = (block.len() as u64, Instant::now());

@@ -196,7 +196,8 @@ mod tests {
         upload.keep().unwrap();
         assert_eq!(contents(&root, "deep/file").unwrap(), "new");
         drop(root.create("deep/other").unwrap());
-        let left: Vec<_> = fs::read_dir(root.path.join("deep")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(root.path.join("deep")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["file"]);
     }
 }

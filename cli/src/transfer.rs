@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::digest::Digest;
 use crate::display::{Display, Screen};
+use crate::duration::in_ms;
 use crate::ledger::{Direction, Ledger, PathReport};
 
 /// How often the paths are looked at.
@@ -99,7 +100,7 @@ impl Transfer {
             paths: view.ledger.report(self.direction),
             path_failures: stats.path_failures,
             resumes: stats.resumes,
-            longest_stall_ms: view.stalls.longest.as_secs_f64() * 1e3,
+            longest_stall_ms: in_ms(view.stalls.longest),
         }
     }
 }

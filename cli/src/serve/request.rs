@@ -11,9 +11,7 @@ use super::{Access, Service};
 use crate::blocks::{BlockWriter, Blocks, hash_prefix, receive};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::protocol::{
-    GAVE_UP, Incoming, Reason, Reply, Request, Trailer, send_line,
-};
+use crate::protocol::{GAVE_UP, Incoming, Reason, Reply, Request, Trailer, send_line};
 use crate::root::{NameError, Root, Upload};
 
 /// Echoed at once.

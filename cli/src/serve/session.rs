@@ -53,7 +53,11 @@ pub(super) async fn serve(session: Session, service: Arc<Service>) {
     tracing::info!(session = %client.session.id(), %end, "session ended");
 }
 
-async fn serve_streams(client: &Arc<Client>, service: &Arc<Service>, requests: &mut JoinSet<()>) -> SessionError {
+async fn serve_streams(
+    client: &Arc<Client>,
+    service: &Arc<Service>,
+    requests: &mut JoinSet<()>,
+) -> SessionError {
     loop {
         tokio::select! {
             accepted = client.session.accept_bi() => match accepted {
