@@ -156,6 +156,12 @@ impl SendStream {
         self.again = RangeSet::new();
     }
 
+    /// The session is over: nothing is sent or kept any more.
+    pub(crate) fn abandon(&mut self) {
+        self.let_go();
+        self.lanes.clear();
+    }
+
     /// Gives up; returns the lanes to reset.
     pub(crate) fn reset(&mut self, code: AppCode) -> Vec<(PathId, LaneId)> {
         self.state = SendState::Reset { code };
@@ -198,17 +204,27 @@ impl SendStream {
         if allowed >= written { self.next..self.end().max(self.next) } else { self.next..allowed.max(self.next) }
     }
 
+    /// The first part of `range` that no lane of `path` carries.
+    fn unsent_on(&self, path: Option<PathId>, range: Range<u64>) -> Option<Range<u64>> {
+        let mut carried = RangeSet::new();
+        for lane in self.lanes.iter().filter(|lane| Some(lane.path) == path) {
+            insert_all(&mut carried, lane.sent.iter());
+        }
+        carried.first_gap(range)
+    }
+
     /// How many separate ranges the receiver may have to hold at worst.
     fn fragments(&self) -> usize {
         self.lanes.iter().map(|lane| lane.sent.len()).sum()
     }
 
-    /// The next piece for any path, what was lost first.
-    pub(crate) fn next_piece(&self, max_bytes: u64, session_credit: u64) -> Option<Piece> {
+    /// The next piece, what was lost first. A path that is `suspect` still has what it was given: to give it
+    /// the same again would help nobody.
+    pub(crate) fn next_piece(&self, max_bytes: u64, session_credit: u64, suspect: Option<PathId>) -> Option<Piece> {
         if !self.is_sending() {
             return None;
         }
-        if let Some(range) = self.again.peek_first() {
+        if let Some(range) = self.again.iter().find_map(|range| self.unsent_on(suspect, range)) {
             return Some(Piece::Again(self.cut(range, max_bytes)));
         }
         let range = self.new_range(session_credit);
@@ -334,10 +350,12 @@ impl SendStream {
         freed
     }
 
-    /// Whether an acknowledgement claims bytes that were never sent.
+    /// Whether an acknowledgement claims no more than was sent.
     pub(crate) fn is_ack_plausible(&self, ack: &Ack) -> bool {
         let sent = self.final_size();
-        ack.contiguous <= sent && ack.ranges.last().is_none_or(|range| range.end <= sent)
+        let ended = self.next > self.buffer.end_offset();
+        (ended || !ack.complete)
+            && ack.contiguous <= sent && ack.ranges.last().is_none_or(|range| range.end <= sent)
     }
 
     /// The peer has everything it will ever want. Returns the lanes to finish.
@@ -365,6 +383,15 @@ impl SendStream {
             lost.remove(range);
         }
         insert_all(&mut self.again, lost.iter());
+    }
+
+    /// An acknowledgement may have been lost with a path. A receiver that has everything has forgotten the
+    /// stream and will not repeat it unless it is asked: the end, sent again, asks (PROTOCOL section 5.4).
+    pub(crate) fn ask_again(&mut self) {
+        let end = self.buffer.end_offset();
+        if self.state == SendState::Finished && self.next > end {
+            self.again.insert(end..end + 1);
+        }
     }
 
     /// `path` answers again: its carrier delivers what it has, so that need not go again.

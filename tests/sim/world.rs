@@ -156,6 +156,11 @@ impl World {
         self.schedule(Time::from_epoch(Duration::from_secs(1)) + after, Happening::Call(Box::new(call)));
     }
 
+    /// Since the beginning.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now - Time::from_epoch(Duration::from_secs(1))
+    }
+
     /// Lets a side's application use its session.
     pub(crate) fn with<R>(&mut self, side: Side, call: impl FnOnce(&mut Session, Time) -> R) -> Option<R> {
         let now = self.now;
@@ -535,7 +540,7 @@ impl World {
         match arrival {
             Arrival::Data(lane, data) => session.on_lane_data(now, path, lane, lane_dir(lane), data),
             Arrival::Finished(lane) => session.on_lane_finished(now, path, lane),
-            Arrival::Reset(lane) => session.on_lane_reset(path, lane),
+            Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
             Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
             Arrival::Datagram(data) => session.on_datagram(now, path, data),
         }

@@ -167,10 +167,11 @@ impl Session {
         }
     }
 
-    /// On which paths the stream may travel.
+    /// On which paths the stream may travel. Pinned to a path that is gone already, it may travel on any.
     pub fn set_policy(&mut self, now: Time, id: StreamId, policy: PathPolicy) {
+        let is_gone = matches!(policy, PathPolicy::Pin(path) if !self.paths.contains_key(&path));
         if let Some(stream) = self.send.get_mut(&id) {
-            stream.policy = policy;
+            stream.policy = if is_gone { PathPolicy::Any } else { policy };
             self.wake_for_data(now);
         }
     }
@@ -467,6 +468,7 @@ impl Session {
         self.suspended_since = None;
         self.close_all_paths(now, code, say.is_some());
         self.state = State::Closed { error, said: say };
+        self.send.values_mut().for_each(SendStream::abandon);
         self.retained_bytes = 0;
         self.unsent_bytes = 0;
         self.ready.clear();

@@ -37,7 +37,7 @@ use super::config::SessionConfig;
 use super::datagrams::{DatagramQueue, DedupWindow};
 use super::destinations::Destinations;
 use super::error::{AppCode, SessionError};
-use super::event::{Action, Event, PathAddress, SessionEvent};
+use super::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use super::flow::{RecvWindow, SendCredit};
 use super::frame::{Accept, AddPath, Credentials, Hello, Intent, Parameters};
 use super::id::{Dir, PathId, SessionId, Side, StreamId};
@@ -330,12 +330,10 @@ impl Session {
         }
     }
 
-    /// The server's word rules: it is the one that keeps the state.
+    /// The smaller of both ends' (docs/PROTOCOL.md section 3.4).
     fn resume_timeout(&self) -> std::time::Duration {
-        match (&self.peer_parameters, self.side) {
-            (Some(peer), Side::Client) => std::time::Duration::from_millis(peer.resume_timeout_ms),
-            _ => self.config.resume_timeout,
-        }
+        let peer = self.peer_parameters.as_ref().map_or(u64::MAX, |peer| peer.resume_timeout_ms);
+        self.config.resume_timeout.min(std::time::Duration::from_millis(peer))
     }
 
     fn peer_ack_delay(&self) -> std::time::Duration {
@@ -384,8 +382,14 @@ impl Session {
         self.events.push_back(Event::Session(event));
     }
 
-    fn violation(&mut self, now: Time, violation: Violation) {
+    /// The peer broke a rule on `path`: the session ends. A path that has not been accepted yet is not part of
+    /// it, and goes alone.
+    fn violation(&mut self, now: Time, path: PathId, violation: Violation) {
         let Violation { code, reason } = violation;
+        if self.paths.get(&path).is_some_and(|path| !path.is_accepted()) {
+            self.lose_path(now, path, PathLoss::Failed(reason));
+            return;
+        }
         let close = super::frame::Close {
             application: false,
             code: code.as_u64(),

@@ -82,7 +82,6 @@ impl Session {
         put_grease_frame(&mut buf, self.rng.next_u64());
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.control = Some(lane);
-        path.own_lanes.insert(lane);
         path.phase = Phase::Greeting { hello_sent: true };
         self.write_control(now, id, carrier, buf);
     }
@@ -304,7 +303,7 @@ impl Session {
         };
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.starved = !full;
-        path.declined = declined && !sent_any;
+        path.passed = !full && !sent_any;
         if !full && !declined {
             path.on_starved();
         }
@@ -344,12 +343,10 @@ impl Session {
     }
 
     fn next_chunk(&mut self, now: Time, id: PathId, capacity: usize, skip: &[StreamId]) -> Next {
-        if !self.is_usable(id) {
-            return Next::Nothing;
-        }
         self.refresh_views();
         let everywhere = self.scheduler.copies() == Copies::Everywhere;
-        if (everywhere || self.send.values().any(|stream| stream.policy == PathPolicy::Redundant))
+        if self.is_usable(id)
+            && (everywhere || self.send.values().any(|stream| stream.policy == PathPolicy::Redundant))
             && let Some(copy) = self.next_copy_everywhere(id, capacity, everywhere, skip)
         {
             return copy;
@@ -409,6 +406,13 @@ impl Session {
         self.views.iter().filter(|view| self.allows(policy, view.id)).copied().collect()
     }
 
+    /// Whether a stream of this policy may send on `path` now: what is pinned to a path goes on it even when the
+    /// path is on standby.
+    fn may_carry(&self, policy: PathPolicy, path: PathId) -> bool {
+        let pinned = policy == PathPolicy::Pin(path) && self.paths.get(&path).is_some_and(Path::is_healthy);
+        pinned || (self.is_usable(path) && self.allows(policy, path))
+    }
+
     /// Whether `policy` lets data travel on `path`, which is usable.
     fn allows(&self, policy: PathPolicy, path: PathId) -> bool {
         match policy {
@@ -432,6 +436,7 @@ impl Session {
     fn next_piece(&mut self, id: PathId, capacity: usize, skip: &[StreamId]) -> Option<(StreamId, Piece)> {
         let session_credit = self.credit.available();
         let max = (capacity as u64).min(MAX_RECORD_BYTES);
+        let suspect = self.paths.get(&id).is_some_and(|path| !path.is_healthy()).then_some(id);
         let mut idle = Vec::new();
         let mut found = None;
         'search: for queue in self.ready.values() {
@@ -443,8 +448,8 @@ impl Session {
                 if !entry.has_work(u64::MAX) {
                     idle.push(*stream);
                 } else if !skip.contains(stream)
-                    && self.allows(entry.policy, id)
-                    && let Some(piece) = entry.next_piece(max, session_credit)
+                    && self.may_carry(entry.policy, id)
+                    && let Some(piece) = entry.next_piece(max, session_credit, suspect)
                 {
                     found = Some((*stream, piece));
                     break 'search;
@@ -610,7 +615,7 @@ impl Session {
         // Its header goes out with the first record.
         let _ = entry.lane_to_write(id);
         if both_ways && let Some(path) = self.paths.get_mut(&id) {
-            path.own_lanes.insert(lane);
+            path.own_lanes.insert(lane, stream);
         }
         Some((lane, true))
     }
@@ -650,7 +655,7 @@ impl Session {
         let ids: Vec<_> = self.paths.keys().copied().collect();
         for id in ids {
             if let Some(path) = self.paths.get_mut(&id) {
-                path.declined = false;
+                path.passed = false;
             }
             self.wake(id);
         }
@@ -658,6 +663,7 @@ impl Session {
 
     /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
     pub(super) fn wake_for_data(&mut self, _now: Time) {
+        self.paths.values_mut().for_each(|path| path.passed = false);
         let waiting = self.paths.values().filter(|path| path.starved && self.is_usable(path.id));
         let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
         if let Some(best) = best {
@@ -680,7 +686,7 @@ impl Session {
         let ids: Vec<_> = self
             .paths
             .values()
-            .filter(|path| path.id != id && path.starved && (sent_any || !path.declined))
+            .filter(|path| path.id != id && path.starved && (sent_any || !path.passed))
             .map(|path| path.id)
             .collect();
         ids.into_iter().for_each(|id| self.wake(id));
@@ -717,7 +723,7 @@ fn put_path_frames(now: Time, path: &mut Path, buf: &mut BytesMut) {
         Frame::Pong { token }.encode(buf);
     }
     for token in std::mem::take(&mut path.pings) {
-        path.probe.get_or_insert((token, now));
+        path.on_pinged(now, token);
         Frame::Ping { token }.encode(buf);
     }
     if let Some((received_bytes, delay)) = path.take_report(now) {

@@ -114,10 +114,12 @@ fn all_paths_die_and_come_back_in_time_and_the_session_goes_on() {
         let mut dice = Dice::new(!seed);
         let mut world = pair(seed, some_links(&mut dice, 3));
         world.dial_hangs = dice.coin();
+        let links = world.links.len();
+        world.run_until(|world| world.session(Side::Server).paths().count() == links);
         bulk(&mut world, &mut dice);
         let (down, back) = (dice.ms(10..1_000), dice.ms(1..12_000));
-        let links = world.links.len();
         let is_told = dice.coin();
+        let down = world.elapsed() + down;
         world.at(down, move |world| {
             for link in 0..links {
                 world.silence(link, true);
