@@ -12,6 +12,7 @@
 //! account of bytes (what was sent on which path, what is to be sent again) keeps that of the end, too.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -24,6 +25,9 @@ use super::limits::MAX_STREAM_CHUNKS_OUTSTANDING;
 use super::range_set::RangeSet;
 use super::send_buffer::SendBuffer;
 use super::time::Time;
+
+/// An end that is not acknowledged within this time is asked about; each further time it takes twice as long.
+pub(crate) const OVERDUE: Duration = Duration::from_secs(1);
 
 /// Where a sending half is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,8 @@ pub(crate) struct SendStream {
     pub(crate) progress_at: Time,
     /// Half of a `PathPolicy::Deadline` has passed without an acknowledgement.
     pub(crate) deadline_passed: bool,
+    /// How long after its last sign of progress the peer is asked whether it has everything.
+    patience: Duration,
     buffer: SendBuffer,
     /// First offset that was never sent; one past the final size when the end was sent, too.
     next: u64,
@@ -94,8 +100,9 @@ impl SendStream {
             stopped: None,
             queued: false,
             progress_at: Time::ZERO,
-            buffer: SendBuffer::new(MAX_STREAM_CHUNKS_OUTSTANDING),
             deadline_passed: false,
+            patience: OVERDUE,
+            buffer: SendBuffer::new(MAX_STREAM_CHUNKS_OUTSTANDING),
             next: 0,
             again: RangeSet::new(),
             lanes: Vec::new(),
@@ -308,7 +315,7 @@ impl SendStream {
         }
         let written = self.buffer.end_offset();
         let new_bytes = range.end.min(written).saturating_sub(self.next.min(written));
-        if self.next == 0 || self.buffer.acked_contiguous() == self.next {
+        if self.next == 0 || self.buffer.acked_contiguous() == self.next || range.end > written {
             self.progress_at = now;
         }
         self.next = range.end;
@@ -392,6 +399,25 @@ impl SendStream {
         if self.state == SendState::Finished && self.next > end {
             self.again.insert(end..end + 1);
         }
+    }
+
+    /// Whether all was said and only the peer's last word is missing.
+    pub(crate) fn awaits_completion(&self) -> bool {
+        match self.state {
+            SendState::Open | SendState::Done => false,
+            SendState::Finished => self.next > self.buffer.end_offset(),
+            SendState::Reset { .. } => true,
+        }
+    }
+
+    /// Whether that word should have come by now; if so, it is given longer the next time.
+    pub(crate) fn is_overdue(&mut self, now: Time) -> bool {
+        if !self.awaits_completion() || now < self.progress_at + self.patience {
+            return false;
+        }
+        self.patience *= 2;
+        self.progress_at = now;
+        true
     }
 
     /// `path` answers again: its carrier delivers what it has, so that need not go again.

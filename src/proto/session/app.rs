@@ -13,7 +13,7 @@ use crate::proto::id::{Dir, PathId, Side, StreamId};
 use crate::proto::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
 use crate::proto::scheduler::Copies;
 use crate::proto::recv_stream::{Read, RecvState, RecvStream};
-use crate::proto::send_stream::{SendState, SendStream};
+use crate::proto::send_stream::{OVERDUE, SendState, SendStream};
 use crate::proto::time::Time;
 
 /// How far the end of a session has come.
@@ -107,6 +107,7 @@ impl Session {
         let least = WRITER_WAKE_BYTES
             .min(self.config.stream_send_buffer_bytes / 2)
             .min(self.config.stream_unsent_bytes / 2)
+            .min(self.config.session_send_buffer_bytes / 2)
             .max(1);
         for id in waiting {
             if self.room_for(id) >= least
@@ -139,13 +140,14 @@ impl Session {
         if !matches!(stream.state, SendState::Open | SendState::Finished) {
             return Err(WriteError::Closed { stream: id });
         }
-        self.reset_stream(id, code);
+        self.reset_stream(now, id, code);
         self.wake_for_statements(now);
         Ok(())
     }
 
-    pub(super) fn reset_stream(&mut self, id: StreamId, code: AppCode) {
+    pub(super) fn reset_stream(&mut self, now: Time, id: StreamId, code: AppCode) {
         let Some(stream) = self.send.get_mut(&id) else { return };
+        stream.progress_at = now;
         let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
         for (path, lane) in stream.reset(code) {
             self.lane_duty(path, super::transmit::LaneDuty::Reset(lane));
@@ -153,6 +155,7 @@ impl Session {
         self.retained_bytes -= retained;
         self.unsent_bytes -= unsent;
         self.statements.resets.insert(id);
+        self.overdue_at.get_or_insert(now + OVERDUE);
     }
 
     /// Streams of a higher priority go first; those of the same take turns. The default is 0.
@@ -466,6 +469,7 @@ impl Session {
         };
         self.destinations.clear();
         self.suspended_since = None;
+        self.overdue_at = None;
         self.close_all_paths(now, code, say.is_some());
         self.state = State::Closed { error, said: say };
         self.send.values_mut().for_each(SendStream::abandon);

@@ -421,7 +421,7 @@ impl Session {
         let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
         if matches!(stream.state, SendState::Open | SendState::Finished) {
             stream.stopped = Some(AppCode(code));
-            self.reset_stream(id, AppCode(code));
+            self.reset_stream(now, id, AppCode(code));
             self.events.push_back(Event::Writable(id));
             self.events.push_back(Event::SendDone(id));
             self.wake_for_statements(now);

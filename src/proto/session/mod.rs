@@ -131,6 +131,8 @@ pub struct Session {
     unsent_bytes: u64,
     recv_window: RecvWindow,
     credit: SendCredit,
+    /// When to look for streams whose last acknowledgement is overdue.
+    overdue_at: Option<Time>,
     draining: Draining,
 
     statements: Statements,
@@ -213,6 +215,7 @@ impl Session {
             unsent_bytes: 0,
             recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
             credit: SendCredit::new(0),
+            overdue_at: None,
             draining: Draining::default(),
             statements: Statements::default(),
             datagrams_out: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
@@ -289,7 +292,7 @@ impl Session {
             [opening, report, path.health_deadline(ack_delay, path_timeout)]
         });
         let acks = if self.has_healthy_path() { self.statements.ack_deadline() } else { None };
-        let own = [acks, self.life_deadline(), self.stream_deadline()];
+        let own = [acks, self.life_deadline(), self.stream_deadline(), self.overdue_at];
         paths.chain(own).flatten().min()
     }
 
@@ -299,6 +302,7 @@ impl Session {
         self.check_life(now);
         self.dial_due(now);
         self.check_deadline_streams(now);
+        self.ask_overdue(now);
         self.wake_for_statements(now);
     }
 

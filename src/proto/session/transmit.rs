@@ -17,7 +17,7 @@ use crate::proto::lane::{put_control_header, put_record_header, put_stream_heade
 use crate::proto::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
 use crate::proto::path::{Path, PathState, Phase};
 use crate::proto::scheduler::{Copies, Verdict, Work};
-use crate::proto::send_stream::{Piece, SendState};
+use crate::proto::send_stream::{OVERDUE, Piece, SendState, SendStream};
 use crate::proto::time::Time;
 
 /// Payloads up to this size are copied behind their header: one small buffer costs less than two.
@@ -540,6 +540,9 @@ impl Session {
             entry.on_lane_lost(id, lane);
             return true;
         }
+        if payload.fin {
+            self.overdue_at.get_or_insert(now + OVERDUE);
+        }
         if payload.fin && !one_lane && entry.finish_lane(id, lane) {
             carrier.finish(lane);
         }
@@ -692,7 +695,27 @@ impl Session {
         ids.into_iter().for_each(|id| self.wake(id));
     }
 
-    // ---- streams with a deadline ----
+    // ---- streams whose time has come ----
+
+    /// An acknowledgement can be lost with a path that only the peer knew to be bad. Whoever waits for the last
+    /// one of a stream asks for it, by saying once more how the stream ended.
+    pub(super) fn ask_overdue(&mut self, now: Time) {
+        if self.overdue_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.overdue_at = self.send.values().any(SendStream::awaits_completion).then_some(now + OVERDUE);
+        let can_ask = self.has_healthy_path() && !self.is_closed();
+        let overdue = self.send.values_mut().filter_map(|stream| stream.is_overdue(now).then_some(stream.id));
+        for id in overdue.collect::<Vec<_>>() {
+            match self.send.get_mut(&id) {
+                Some(stream) if can_ask && matches!(stream.state, SendState::Finished) => stream.ask_again(),
+                Some(_) if can_ask => drop(self.statements.resets.insert(id)),
+                _ => {}
+            }
+            self.enqueue(id);
+        }
+        self.wake_for_data(now);
+    }
 
     pub(super) fn stream_deadline(&self) -> Option<Time> {
         let streams = self.send.values().filter(|stream| !stream.deadline_passed && stream.has_outstanding());
@@ -736,7 +759,7 @@ fn write_record(
     carrier: &mut dyn Carrier,
     lane: LaneId,
     header: &mut BytesMut,
-    stream: &mut crate::proto::send_stream::SendStream,
+    stream: &mut SendStream,
     offset: u64,
     len: u64,
 ) -> Result<(), crate::proto::carrier::LaneClosed> {
@@ -759,7 +782,7 @@ fn write_record(
     Ok(())
 }
 
-fn gather(stream: &mut crate::proto::send_stream::SendStream, offset: u64, len: u64) -> Bytes {
+fn gather(stream: &mut SendStream, offset: u64, len: u64) -> Bytes {
     let mut data = BytesMut::with_capacity(len as usize);
     while (data.len() as u64) < len {
         let slice = stream.slice(offset + data.len() as u64, len - data.len() as u64);
