@@ -20,7 +20,7 @@ use super::config::PathPolicy;
 use super::error::AppCode;
 use super::flow::SendCredit;
 use super::frame::Ack;
-use super::id::{LaneId, PathId, StreamId};
+use super::id::{Dir, LaneId, PathId, Side, StreamId};
 use super::limits::MAX_STREAM_CHUNKS_OUTSTANDING;
 use super::range_set::RangeSet;
 use super::send_buffer::SendBuffer;
@@ -66,8 +66,6 @@ pub(crate) struct SendStream {
     pub(crate) priority: i32,
     pub(crate) policy: PathPolicy,
     pub(crate) credit: SendCredit,
-    /// The application waits for room.
-    pub(crate) writer_waits: bool,
     /// The application has let go of its handle.
     pub(crate) released: bool,
     /// The peer's code, if it stopped reading.
@@ -95,7 +93,6 @@ impl SendStream {
             priority: 0,
             policy: PathPolicy::Any,
             credit: SendCredit::new(credit_bytes),
-            writer_waits: false,
             released: false,
             stopped: None,
             queued: false,
@@ -296,8 +293,15 @@ impl SendStream {
     }
 
     /// Whether this stream ever had a lane on `path`.
-    pub(crate) fn had_lane(&self, path: PathId) -> bool {
+    fn had_lane(&self, path: PathId) -> bool {
         self.lanes.iter().any(|lane| lane.path == path)
+    }
+
+    /// Which kind of lane the next one on `path` is: the one that opened a bidirectional stream opens its first
+    /// lane for both directions.
+    pub(crate) fn next_lane_dir(&self, path: PathId, side: Side) -> Dir {
+        let both_ways = self.id.dir() == Dir::Bi && self.id.initiator() == side && !self.had_lane(path);
+        if both_ways { Dir::Bi } else { Dir::Uni }
     }
 
     pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {

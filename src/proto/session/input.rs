@@ -392,6 +392,9 @@ impl Session {
         if let Some(stream) = self.send.get(&id) {
             self.retained_bytes -= retained - stream.retained_bytes();
             self.unsent_bytes -= unsent - stream.unsent_bytes();
+            if !stream.has_outstanding() {
+                self.outstanding.remove(&id);
+            }
         }
         self.notify_writers();
         self.retire_send(id);

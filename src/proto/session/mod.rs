@@ -23,7 +23,7 @@ mod input;
 mod paths;
 pub(super) mod transmit;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha8Rng;
@@ -127,6 +127,12 @@ pub struct Session {
     recv: BTreeMap<StreamId, RecvStream>,
     ids: StreamIds,
     ready: BTreeMap<std::cmp::Reverse<i32>, VecDeque<StreamId>>,
+    /// Streams with bytes under way that are not acknowledged.
+    outstanding: BTreeSet<StreamId>,
+    /// Streams that every path is to carry.
+    redundant: BTreeSet<StreamId>,
+    /// Streams whose application waits for room.
+    writers: BTreeSet<StreamId>,
     retained_bytes: u64,
     unsent_bytes: u64,
     recv_window: RecvWindow,
@@ -211,6 +217,9 @@ impl Session {
             recv: BTreeMap::new(),
             ids: StreamIds::new(side, config.max_streams_bidi, config.max_streams_uni),
             ready: BTreeMap::new(),
+            outstanding: BTreeSet::new(),
+            redundant: BTreeSet::new(),
+            writers: BTreeSet::new(),
             retained_bytes: 0,
             unsent_bytes: 0,
             recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
@@ -253,7 +262,7 @@ impl Session {
         SessionStats {
             retained_bytes: self.retained_bytes,
             buffered_bytes: self.recv.values().map(RecvStream::buffered_bytes).sum(),
-            open_streams: self.send.keys().chain(self.recv.keys()).collect::<std::collections::BTreeSet<_>>().len()
+            open_streams: self.send.keys().chain(self.recv.keys()).collect::<BTreeSet<_>>().len()
                 as u64,
             reinjected_bytes: self.budget.spent(),
             dropped_datagrams: self.stats.dropped_datagrams

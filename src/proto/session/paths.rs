@@ -77,6 +77,14 @@ impl Session {
 
     /// The carrier is gone, whoever closed it.
     pub fn path_closed(&mut self, now: Time, path: PathId, loss: PathLoss) {
+        let code = TransportCode::SessionClosed;
+        let is_attached = self.paths.get(&path).is_some_and(Path::is_attached);
+        if is_attached && loss == PathLoss::ClosedByPeer(AppCode(code.as_u64())) {
+            // CLOSE did not make it, the carrier's own farewell did.
+            self.lose_path(now, path, loss);
+            self.end(now, SessionError::PeerError { code, reason: Bytes::new() }, None);
+            return;
+        }
         self.lose_path(now, path, loss);
     }
 
