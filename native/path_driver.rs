@@ -382,7 +382,7 @@ fn take_in(session: &mut Session, now: Time, path: PathId, arrival: Arrival) {
     match arrival {
         Arrival::Data { lane, dir, data } => session.on_lane_data(now, path, lane, dir, data),
         Arrival::Finished(lane) => session.on_lane_finished(now, path, lane),
-        Arrival::Reset(lane) => session.on_lane_reset(path, lane),
+        Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
         Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
         Arrival::Datagram(data) => session.on_datagram(now, path, data),
     }

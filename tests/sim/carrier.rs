@@ -284,6 +284,11 @@ impl Half {
         self.build(now)
     }
 
+    /// Asks for an acknowledgement.
+    pub(crate) fn ping(&mut self) {
+        self.urgent.push_back(Piece::Ping);
+    }
+
     // ---- receiving ----
 
     /// Takes a packet apart.

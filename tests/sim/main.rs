@@ -8,5 +8,6 @@ mod carrier;
 mod dice;
 mod families;
 mod link;
+mod profiles;
 mod seeds;
 mod world;

@@ -25,6 +25,8 @@ const LIMIT: Duration = Duration::from_secs(600);
 const SPIN: u32 = 20_000;
 /// A connection on which nothing is heard for so long is given up by its carrier.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// So often a connection makes sure that it is heard.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 pub(crate) const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
@@ -35,6 +37,7 @@ enum Happening {
     Ack { conn: usize, to: Side, numbers: Vec<u64> },
     Close { conn: usize, to: Side, code: u64 },
     CarrierTimer { conn: usize, side: Side },
+    KeepAlive { conn: usize, side: Side },
     SessionTimer { side: Side },
     Dialled { conn: usize },
     DialFailed { path: PathId },
@@ -156,6 +159,11 @@ impl World {
         self.schedule(Time::from_epoch(Duration::from_secs(1)) + after, Happening::Call(Box::new(call)));
     }
 
+    /// Since the beginning.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now - Time::from_epoch(Duration::from_secs(1))
+    }
+
     /// Lets a side's application use its session.
     pub(crate) fn with<R>(&mut self, side: Side, call: impl FnOnce(&mut Session, Time) -> R) -> Option<R> {
         let now = self.now;
@@ -255,8 +263,18 @@ impl World {
         self.run_until(|world| SIDES.iter().all(|side| world.session(*side).is_over()));
         let closed = SessionError::LocallyClosed { code: AppCode(5), undelivered_bytes: 0 };
         assert_eq!(self.error(Side::Client), Some(closed));
-        let reason = Bytes::from_static(b"done");
-        assert_eq!(self.error(Side::Server), Some(SessionError::ClosedByPeer { code: AppCode(5), reason }));
+        self.expect_closed_by_peer(Side::Server, AppCode(5), "done");
+    }
+
+    /// The other end has closed the session, and this one knows.
+    pub(crate) fn expect_closed_by_peer(&self, side: Side, expected: AppCode, why: &str) {
+        match self.error(side) {
+            Some(SessionError::ClosedByPeer { code, reason }) => assert_eq!((code, &reason[..]), (expected, why.as_bytes())),
+            // CLOSE was lost, and the carrier's own farewell was not.
+            Some(SessionError::PeerError { code: TransportCode::SessionClosed, .. }) => {}
+            Some(SessionError::ResumeTimeout { .. }) if !self.links.iter().all(Link::is_up) => {}
+            other => panic!("the {side:?}'s session ends with {other:?}"),
+        }
     }
 
     /// For the message of a failure.
@@ -300,6 +318,7 @@ impl World {
                 }
             }
             Happening::CarrierTimer { conn, side } => self.on_carrier_timer(conn, side),
+            Happening::KeepAlive { conn, side } => self.keep_alive(conn, side),
             Happening::SessionTimer { side } => self.on_session_timer(side),
             Happening::Dialled { conn } => self.on_dialled(conn),
             Happening::DialFailed { path } => {
@@ -425,6 +444,9 @@ impl World {
         let half = |side| Some(Half::new(side, self.model, self.now, product, self.max_lanes));
         self.conns[conn].halves = [half(Side::Client), half(Side::Server)];
         self.conns[conn].heard_at = [self.now; 2];
+        for side in SIDES {
+            self.schedule(self.now + KEEP_ALIVE, Happening::KeepAlive { conn, side });
+        }
         self.with(Side::Client, |session, now| session.path_connected(now, path));
     }
 
@@ -459,18 +481,27 @@ impl World {
 
     fn on_carrier_timer(&mut self, conn: usize, side: Side) {
         let now = self.now;
-        let heard_at = self.conns[conn].heard_at[index(side)];
         let Some(half) = &mut self.conns[conn].halves[index(side)] else { return };
         half.timer = None;
         if half.deadline().is_some_and(|at| at <= now) {
-            if now - heard_at > IDLE_TIMEOUT {
-                return self.lose(conn, side, PathLoss::TimedOut);
-            }
             if let Some(packet) = half.probe(now) {
                 self.send(conn, side, packet);
             }
         }
         self.set_carrier_timer(conn, side);
+    }
+
+    fn keep_alive(&mut self, conn: usize, side: Side) {
+        let silent_for = self.now - self.conns[conn].heard_at[index(side)];
+        let Some(half) = &mut self.conns[conn].halves[index(side)] else { return };
+        if silent_for >= IDLE_TIMEOUT {
+            return self.lose(conn, side, PathLoss::TimedOut);
+        }
+        if silent_for >= KEEP_ALIVE {
+            half.ping();
+            self.drive(conn, side);
+        }
+        self.schedule(self.now + KEEP_ALIVE, Happening::KeepAlive { conn, side });
     }
 
     fn is_link_up(&mut self, conn: usize, from: Side) -> bool {
@@ -535,7 +566,7 @@ impl World {
         match arrival {
             Arrival::Data(lane, data) => session.on_lane_data(now, path, lane, lane_dir(lane), data),
             Arrival::Finished(lane) => session.on_lane_finished(now, path, lane),
-            Arrival::Reset(lane) => session.on_lane_reset(path, lane),
+            Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
             Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
             Arrival::Datagram(data) => session.on_datagram(now, path, data),
         }

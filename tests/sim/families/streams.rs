@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kwik::proto::config::{PathPolicy, SessionConfig, Window};
 use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::event::SessionEvent;
 use kwik::proto::id::{Dir, PathId, Side};
 
 use crate::app::{End, Plan};
@@ -196,8 +197,7 @@ fn an_abort_ends_both_ends_at_once_with_the_code() {
         });
         world.run_until(|world| world.peers.iter().all(|peer| peer.session.as_ref().is_some_and(|s| s.is_over())));
         assert!(matches!(world.error(side), Some(SessionError::LocallyClosed { code: AppCode(9), .. })));
-        let reason = Bytes::new();
-        assert_eq!(world.error(side.peer()), Some(SessionError::ClosedByPeer { code: AppCode(9), reason }));
+        world.expect_closed_by_peer(side.peer(), AppCode(9), "");
     });
 }
 
@@ -211,6 +211,8 @@ fn a_draining_session_finishes_what_is_open_and_opens_nothing_new() {
             world.with(Side::Server, |session, now| session.drain(now));
         });
         world.run();
+        let drains = |world: &World| world.app(Side::Client).session_events.contains(&SessionEvent::Draining);
+        world.run_until(drains);
         let refused = world.with(Side::Client, |session, _| session.open(Dir::Uni));
         assert!(matches!(refused, Some(Err(_))), "{refused:?}");
         world.finish();
