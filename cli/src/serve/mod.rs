@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kwik::{Identity, Listener, ServerConfig};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::error::Error;
@@ -21,6 +22,9 @@ pub(crate) use request::send_file;
 
 /// Where a server listens when it is not told: all addresses of both families.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4433);
+
+/// How long it may take to tell clients that they are cut off.
+const TELLING_TIME: Duration = Duration::from_secs(1);
 
 /// Serves the files below a directory, and nothing else.
 #[derive(Debug, clap::Args)]
@@ -76,17 +80,36 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
     announce(&listener, args.ready_file.as_deref())?;
 
     let mut sessions = JoinSet::new();
+    // Dropped to have every session end at once.
+    let (keep, stop) = watch::channel(());
     loop {
         tokio::select! {
             () = signals.next() => break,
             accepted = listener.accept() => match accepted {
-                Some(session) => drop(sessions.spawn(session::serve(session, Arc::clone(&service)))),
+                Some(session) => {
+                    sessions.spawn(session::serve(session, Arc::clone(&service), stop.clone()));
+                }
                 None => return Ok(()),
             },
             Some(_) = sessions.join_next() => {}
         }
     }
-    drain(&listener, sessions, &mut signals).await
+    tracing::info!(sessions = sessions.len(), "draining");
+    listener.drain();
+    let ended = async {
+        while sessions.join_next().await.is_some() {}
+        listener.idle().await;
+    };
+    tokio::select! {
+        () = ended => return Ok(()),
+        () = signals.next() => {}
+    }
+    let cut_off = sessions.len();
+    drop(keep);
+    // Clients that cannot be told find out by themselves.
+    let told = async { while sessions.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(TELLING_TIME, told).await;
+    Err(Error::Interrupted(format!("; {cut_off} sessions were cut off")))
 }
 
 fn config(args: &Args) -> Result<ServerConfig, Error> {
@@ -126,18 +149,4 @@ fn write_whole(path: &Path, contents: &str) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(contents.as_bytes())?;
     file.persist(path).map(drop).map_err(|error| error.error)
-}
-
-/// Lets what was begun come to its end; a second signal does not.
-async fn drain(listener: &Listener, mut sessions: JoinSet<()>, signals: &mut Signals) -> Result<(), Error> {
-    tracing::info!(sessions = sessions.len(), "draining");
-    listener.drain();
-    let ended = async {
-        while sessions.join_next().await.is_some() {}
-        listener.idle().await;
-    };
-    tokio::select! {
-        () = ended => Ok(()),
-        () = signals.next() => Err(Error::Interrupted(format!("; {} sessions were cut off", listener.sessions()))),
-    }
 }

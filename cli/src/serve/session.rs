@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kwik::{AppCode, PathPolicy, SendStream, Session, SessionError, SessionEvent};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Service;
@@ -35,8 +36,12 @@ impl Client {
     }
 }
 
-/// Serves a client until it goes, or, once the server drains, until what it has begun is done.
-pub(super) async fn serve(session: Session, service: Arc<Service>) {
+/// The code of sessions that the server cuts off.
+const CUT_OFF: AppCode = AppCode(1);
+
+/// Serves a client until it goes, or, once the server drains, until what it has begun is done, or until `stop`
+/// has no sender any more.
+pub(super) async fn serve(session: Session, service: Arc<Service>, mut stop: watch::Receiver<()>) {
     let client = Arc::new(Client { session, ledger: Mutex::default() });
     tracing::info!(session = %client.session.id(), "session opened");
     // The number of streams at one time is bounded by the session's limits.
@@ -44,13 +49,23 @@ pub(super) async fn serve(session: Session, service: Arc<Service>) {
     let end = tokio::select! {
         end = serve_streams(&client, &service, &mut requests) => end,
         end = echo_datagrams(&client.session) => end,
+        _ = stop.changed() => cut_off(&client.session).await,
         () = drained(&client.session) => {
-            while requests.join_next().await.is_some() {}
-            client.session.close(AppCode(0), b"the server has stopped");
-            client.session.closed().await
+            tokio::select! {
+                () = async { while requests.join_next().await.is_some() {} } => {
+                    client.session.close(AppCode(0), b"the server has stopped");
+                    client.session.closed().await
+                }
+                _ = stop.changed() => cut_off(&client.session).await,
+            }
         }
     };
     tracing::info!(session = %client.session.id(), %end, "session ended");
+}
+
+async fn cut_off(session: &Session) -> SessionError {
+    session.abort(CUT_OFF, b"the server was stopped");
+    session.closed().await
 }
 
 async fn serve_streams(

@@ -8,34 +8,34 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A directory with a `served` one in it, in which all programs of a test run.
-pub struct Scene {
+pub(crate) struct Scene {
     dir: TempDir,
 }
 
 impl Scene {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("served")).unwrap();
         Self { dir }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a file that is the same for the same length, and returns what is in it.
-    pub fn write_noise(&self, name: &str, bytes: usize) -> Vec<u8> {
+    pub(crate) fn write_noise(&self, name: &str, bytes: usize) -> Vec<u8> {
         let contents = noise(bytes);
         fs::write(self.path(name), &contents).unwrap();
         contents
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// The names in a directory, sorted.
-    pub fn names_in(&self, directory: &str) -> Vec<String> {
+    pub(crate) fn names_in(&self, directory: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(directory)).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     /// `kwik` with these arguments, not started yet.
-    pub fn kwik<A: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+    pub(crate) fn kwik<A: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kwik"));
         // A certificate of its own for each test.
         command.args(arguments).current_dir(self.dir.path()).env("XDG_STATE_HOME", self.path("state"));
@@ -52,12 +52,12 @@ impl Scene {
     }
 
     /// Runs `kwik` to its end.
-    pub fn run<A: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Finished {
+    pub(crate) fn run<A: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Finished {
         Finished(self.kwik(arguments).output().unwrap())
     }
 
     /// Starts a server of `served`.
-    pub fn serve(&self, arguments: &[&str]) -> Server {
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let mut command = self.kwik(["serve", "served"]);
         let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -72,12 +72,12 @@ impl Scene {
     }
 
     /// Starts a server with one address.
-    pub fn serve_one(&self, arguments: &[&str]) -> Server {
+    pub(crate) fn serve_one(&self, arguments: &[&str]) -> Server {
         self.serve(&[&["--listen", "127.0.0.1:0"], arguments].concat())
     }
 }
 
-pub fn noise(bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = bytes as u64 | 1;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -87,20 +87,20 @@ pub fn noise(bytes: usize) -> Vec<u8> {
 }
 
 /// A server that has said where it listens. It is killed when dropped.
-pub struct Server {
-    pub child: Child,
-    pub urls: Vec<String>,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) urls: Vec<String>,
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Server {
     /// The address of a file, by the first of the server's addresses.
-    pub fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.urls[0].replacen('?', &format!("/{name}?"), 1)
     }
 
     #[cfg(unix)]
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
     }
@@ -115,16 +115,16 @@ impl Drop for Server {
 }
 
 /// A program that has ended.
-pub struct Finished(pub Output);
+pub(crate) struct Finished(pub Output);
 
 impl Finished {
-    pub fn succeeds(self) -> Self {
+    pub(crate) fn succeeds(self) -> Self {
         assert!(self.0.status.success(), "{:?}", self.0);
         self
     }
 
     /// It failed with one line on standard error that has all of `words` in it.
-    pub fn fails_saying(self, words: &[&str]) {
+    pub(crate) fn fails_saying(self, words: &[&str]) {
         let stderr = String::from_utf8_lossy(&self.0.stderr).into_owned();
         assert_eq!(self.0.status.code(), Some(1), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -133,23 +133,23 @@ impl Finished {
         }
     }
 
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout()).unwrap_or_else(|error| panic!("{error}: {}", self.stdout()))
     }
 }
 
 /// The SHA-256 of some bytes, as it is printed.
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Waits until a file is there.
-pub fn await_file(path: &Path) {
+pub(crate) fn await_file(path: &Path) {
     while !path.exists() {
         std::thread::yield_now();
     }

@@ -1,12 +1,10 @@
 //! The life of a server.
 
-mod support;
-
 use std::fs;
 #[cfg(unix)]
 use std::process::Stdio;
 
-use support::{Scene, await_file};
+use crate::scene::{Scene, await_file};
 
 #[test]
 fn the_ready_file_has_what_was_printed() {
@@ -88,6 +86,29 @@ fn a_server_that_is_asked_twice_ends_at_once() {
     assert!(!server.child.wait().unwrap().success());
     drop(pipe);
     assert!(!client.wait().unwrap().success());
+}
+
+/// The server finds out by itself that the client is gone.
+#[cfg(unix)]
+#[test]
+fn an_upload_that_breaks_off_leaves_nothing() {
+    use nix::sys::signal::Signal;
+    let scene = Scene::new();
+    let contents = scene.write_noise("file", 200_000_000);
+    let mut server = scene.serve_one(&["--writable", "--resume-timeout", "100ms"]);
+    let mut client = scene.kwik(["put", "file", &server.urls[0]]).stdout(Stdio::null()).spawn().unwrap();
+    while scene.names_in("served").is_empty() {
+        std::thread::yield_now();
+    }
+    client.kill().unwrap();
+    client.wait().unwrap();
+    server.signal(Signal::SIGTERM);
+    assert!(server.child.wait().unwrap().success());
+    // On a very fast machine it may have been done already; but never in part.
+    match &scene.names_in("served")[..] {
+        [] => {}
+        names => assert!(names == ["file"] && scene.read("served/file") == contents, "{names:?}"),
+    }
 }
 
 /// An interrupted download leaves its part, from which the next one goes on.

@@ -1,10 +1,8 @@
 //! What fails does so with one line that says why, and leaves nothing half-done.
 
-mod support;
-
 use std::fs;
 
-use support::{Scene, noise};
+use crate::scene::{Scene, noise};
 
 const BYTES: usize = 1_000_000;
 const WRONG_PIN: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";

@@ -1,10 +1,8 @@
 //! Files that go to and fro between real programs.
 
-mod support;
-
 use std::fs;
 
-use support::{Scene, noise, sha256};
+use crate::scene::{Scene, noise, sha256};
 
 const BYTES: usize = 5_000_003;
 
