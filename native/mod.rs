@@ -11,6 +11,8 @@
 
 mod backend;
 mod buffer_pool;
+#[cfg(test)]
+mod carrier_tests;
 mod certificate;
 mod dial;
 mod dial_error;

@@ -109,6 +109,19 @@ async fn a_server_with_another_certificate_is_refused_and_its_pin_told() {
     .await;
 }
 
+/// Where `localhost` is `::1` as well, that is tried first, and nobody is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_the_addresses_of_a_name_the_one_that_answers_is_used() {
+    within_patience(async {
+        let listener = listen_on(1, server_config()).await;
+        let address = listener.local_addrs()[0];
+        let url = format!("kwik://localhost:{}?pin={}", address.port(), listener.pin());
+        let session = kwik::dial(&url, Config::default()).await.unwrap();
+        assert_eq!(session.paths()[0].remote, Some(address));
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_where_nobody_is_gives_no_answer() {
     within_patience(async {

@@ -130,7 +130,9 @@ fn parse_query(query: &str) -> Result<Vec<CertificatePin>, AddressError> {
     let mut pins = Vec::new();
     for pair in query.split('&') {
         match pair.split_once('=') {
-            Some(("pin", _)) if pins.len() == MAX_PINS => return Err(AddressError::TooManyPins { max: MAX_PINS }),
+            Some(("pin", _)) if pins.len() == MAX_PINS => {
+                return Err(AddressError::TooManyPins { max: MAX_PINS });
+            }
             Some(("pin", pin)) => pins.push(pin.parse()?),
             _ => return Err(AddressError::UnknownKey(pair.split('=').next().unwrap_or_default().to_owned())),
         }

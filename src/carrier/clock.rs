@@ -27,21 +27,3 @@ impl Clock {
         self.epoch.checked_add(at.since_epoch()).unwrap_or(self.epoch)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_moment_comes_back_as_it_was() {
-        let epoch = Instant::now();
-        let clock = Clock::new(epoch);
-        for after in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1_000_000)] {
-            assert_eq!(clock.instant(clock.time(epoch + after)), epoch + after);
-            assert_eq!(clock.time(epoch + after).since_epoch(), after);
-        }
-        assert_eq!(clock.time(epoch - Duration::from_millis(1)), Time::ZERO);
-    }
-}

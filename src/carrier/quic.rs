@@ -28,7 +28,7 @@ use crate::proto::config::SessionConfig;
 use crate::proto::id::{Dir, LaneId};
 
 /// Most bytes handed over and not sent yet: one burst of the kernel's largest size.
-const MAX_SLACK_BYTES: u64 = 64 * 1024;
+pub(crate) const MAX_SLACK_BYTES: u64 = 64 * 1024;
 /// Of a short header packet: flags, connection id, packet number, tag (RFC 9000 section 17.3.1, RFC 9001
 /// section 5.3). The shortest that quinn-proto makes, so that the account errs on the low side.
 const PACKET_OVERHEAD_BYTES: u64 = 1 + 8 + 1 + 16;
@@ -479,7 +479,3 @@ fn ack_eliciting(frames: &FrameStats) -> u64 {
         + frames.ack_frequency
         + frames.immediate_ack
 }
-
-#[cfg(test)]
-#[path = "quic/tests.rs"]
-mod tests;

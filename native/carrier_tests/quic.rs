@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use quinn_proto::congestion::CubicConfig;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
-    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, ServerConfig, TransportConfig,
+    ClientConfig, ConnectionError, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, ServerConfig,
+    TransportConfig, VarInt,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::*;
-use crate::carrier::{Clock, ObservedFactory};
+use crate::carrier::quic::{Arrival, Change, MAX_SLACK_BYTES, QuicCarrier};
+use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::proto::carrier::{Carrier, LaneClosed};
+use crate::proto::id::{Dir, LaneId};
 
 const ONE_WAY: Duration = Duration::from_millis(10);
 
@@ -272,7 +276,7 @@ fn the_carrier_wants_little_more_than_it_can_send_and_never_stalls() {
         pair.run(ms(1));
         assert!(pair.elapsed() < Duration::from_secs(30), "stalled after {written} bytes");
         let arrived = pair.server.received.get(&lane.0).map_or(0, Vec::len);
-        let window = pair.client.carrier().connection.congestion_state().window() as usize;
+        let window = pair.client.carrier().connection().congestion_state().window() as usize;
         assert!(written - arrived <= 2 * window + 2 * most, "{} handed over early", written - arrived);
     }
     pair.run(ms(500));
