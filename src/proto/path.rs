@@ -358,6 +358,10 @@ impl Path {
             return (measured.unwrap_or(0).max(by_window as u64), window);
         }
         let Some(rate) = measured else { return (0, INITIAL_WINDOW_BYTES) };
+        if self.rate.is_growing() {
+            // A rate can only grow as far as it is let: until it is known, the carrier's own limits have to do.
+            return (rate, u64::MAX);
+        }
         // 1.5 x what is under way in a round trip, and as much as waits to be reported.
         let product = (rate as f64 * self.rtt.min().unwrap_or(INITIAL_RTT).as_secs_f64() * 1.5) as u64;
         let unreported = 2 * REPORT_BYTES.min(rate / 50);

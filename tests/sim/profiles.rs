@@ -140,8 +140,11 @@ fn on_links_drawn_at_random_two_paths_are_not_slower_than_one() {
 fn trace() {
     let name = std::env::var("P").unwrap();
     let model = match std::env::var("M").as_deref() { Ok("Fixed") => Model::Fixed, Ok("Browser") => Model::Browser, _ => Model::Quic };
-    let profile = profiles().into_iter().find(|p| p.name == name).unwrap();
-    let mut world = pair_with(0, profile.links.to_vec(), SessionConfig::default(), model);
+    let links = match name.split(',').map(|n| n.parse::<f64>()).collect::<Result<Vec<_>, _>>() {
+        Ok(n) => vec![Link::new(n[0], n[1] as u64), Link::new(n[2], n[3] as u64)],
+        Err(_) => profiles().into_iter().find(|p| p.name == name).unwrap().links.to_vec(),
+    };
+    let mut world = pair_with(0, links, SessionConfig::default(), model);
     world.run_until(|world| world.session(Side::Server).paths().count() == 2);
     world.open(Side::Server, Plan::uni(6_000_000));
     for i in 0..60 {

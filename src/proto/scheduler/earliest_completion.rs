@@ -49,7 +49,9 @@ fn held(own: &PathView, arrival: Duration, rate: u64) -> f64 {
     rate as f64 * (arrival + own.min_rtt / 2).as_secs_f64()
 }
 
-/// Whether the chunk would arrive sooner on `other`; equals are told apart by id, so that never both decline.
+/// Whether the chunk would arrive sooner on `other`, as far as that is known; equals are told apart by id, so that
+/// never both decline.
 fn is_sooner(other: &PathView, own: &PathView, chunk: u64) -> bool {
-    other.id != own.id && (other.delivery_time(chunk), other.id) < (own.delivery_time(chunk), own.id)
+    let is_known = other.rate_bytes_per_s > 0 && other.is_measured;
+    other.id != own.id && is_known && (other.delivery_time(chunk), other.id) < (own.delivery_time(chunk), own.id)
 }

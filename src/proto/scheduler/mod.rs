@@ -112,8 +112,7 @@ impl PathView {
 pub struct Work {
     /// The next chunk: bytes at hand for it.
     pub chunk_bytes: usize,
-    /// Bytes of all streams that wait to be sent, this chunk included. An application that waits to write more
-    /// than the buffers hold counts for as much again: nobody knows how much it has.
+    /// Bytes of all streams that wait to be sent, this chunk included: up to what the buffers hold.
     pub backlog_bytes: u64,
     /// Bytes that flow control lets out, for this stream.
     pub credit_bytes: u64,

@@ -27,7 +27,7 @@ const COPY_BYTES: u64 = 512;
 const COPY_CANDIDATES: usize = 16;
 
 /// How long after its round trip an acknowledgement may come before what it is for counts as late.
-const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(40);
+const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 
 /// Something to do to a lane of a path when its carrier is next at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -414,8 +414,7 @@ impl Session {
             return Verdict::Send { max_bytes: MAX_RECORD_BYTES as usize };
         }
         let Some(entry) = self.send.get(&stream) else { return Verdict::Decline };
-        let unsent = self.unsent_bytes.max(range.end - range.start);
-        let backlog_bytes = if self.writers.contains(&stream) { unsent.saturating_mul(2) } else { unsent };
+        let backlog_bytes = self.unsent_bytes.max(range.end - range.start);
         let work = Work { chunk_bytes: (range.end - range.start) as usize, backlog_bytes, credit_bytes };
         // The scheduler compares only the paths that the stream may use.
         let allowed = self.allowed_views(entry.policy);
@@ -519,13 +518,14 @@ impl Session {
         let own = self.views.iter().find(|view| view.id == id)?;
         let max = allowance.min(own.turn_bytes());
         let arrival = now + own.delivery_time(max) + own.rtt / 4;
+        let is_soonest = self.views.iter().all(|view| own.delivery_time(max) <= view.delivery_time(max));
         let streams = self.outstanding.iter().filter_map(|stream| self.send.get(stream));
         let streams = streams.filter(|stream| !blocked.blocks(stream, id) && self.allows(stream.policy, id));
         streams.take(COPY_CANDIDATES).find_map(|stream| {
             let range = match stream.policy {
                 PathPolicy::Deadline(within) if now >= stream.progress_at + within / 2 => stream.copy_for(id, max),
-                // Out of credit: what is missing at the other end is what holds it.
-                _ if stream.unsent_bytes() > 0 => stream.copy_for(id, max),
+                // Out of credit: what is missing at the other end holds it, and the soonest path is idle.
+                _ if is_soonest && stream.unsent_bytes() > 0 => stream.copy_for(id, max),
                 _ => stream.late_for(id, now, arrival, max),
             }?;
             Some(Next::Chunk { stream: stream.id, range, is_copy: true })
