@@ -37,6 +37,8 @@ const MIN_SUSPICION: Duration = Duration::from_millis(100);
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// What may be under way on a path whose carrier tells nothing, before anything is measured.
 const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
+/// The same once something is measured: enough to see whether the path takes more.
+const MIN_WINDOW_BYTES: u64 = 32 * 1024;
 /// A report is due after so many bytes, at the latest.
 const REPORT_BYTES: u64 = 64 * 1024;
 /// Pings that may wait for their answers to be written.
@@ -91,7 +93,7 @@ pub(crate) enum Phase {
     /// The backend dials (client only).
     Dialling,
     /// The carrier is there; HELLO is to be sent, or has been, and ACCEPT is awaited.
-    Greeting { hello_sent: bool },
+    Greeting { hello_sent: Option<Time> },
     /// Server: ACCEPT is to be sent.
     Accepting,
     Established,
@@ -163,6 +165,10 @@ pub(crate) struct Path {
     report_at: Option<Time>,
     /// Without the carrier's help: when something was sent that has not been answered in any way.
     unanswered_since: Option<Time>,
+    /// When all that was given to the path will have left, at the rate that it is thought to have.
+    free_at: Time,
+    /// Least smoothed round trip that the carrier told, or least that was measured.
+    min_rtt: Option<Duration>,
 }
 
 impl Path {
@@ -201,6 +207,8 @@ impl Path {
             received_at: now,
             report_at: None,
             unanswered_since: None,
+            free_at: now,
+            min_rtt: None,
         }
     }
 
@@ -258,6 +266,8 @@ impl Path {
     /// Takes over what the carrier knows.
     pub(crate) fn learn(&mut self, carrier: &mut dyn Carrier) {
         self.figures = carrier.figures();
+        let rtt = self.figures.rtt.or(self.rtt.min());
+        self.min_rtt = self.min_rtt.into_iter().chain(rtt).min();
         self.kind = carrier.lanes();
         // A datagram's sequence number takes up to eight bytes; a control lane carries any length.
         let room = carrier.max_datagram_bytes().map(|max| max.saturating_sub(8));
@@ -270,22 +280,26 @@ impl Path {
     }
 
     pub(crate) fn info(&self) -> PathInfo {
-        let view = self.view();
+        let (rate_bytes_per_s, _) = self.rate_and_window();
         PathInfo {
             id: self.id,
             state: self.state(),
             address: self.address.clone(),
             remote: None,
             rtt: self.measured_rtt(),
-            rate_bytes_per_s: view.rate_bytes_per_s,
-            in_flight_bytes: view.committed_bytes,
+            rate_bytes_per_s,
+            in_flight_bytes: self.committed_bytes(),
             sent_bytes: self.counts.sent_bytes,
             received_bytes: self.counts.received_bytes,
             reinjected_bytes: self.counts.reinjected_bytes,
             lost_packets: self.figures.lost_packets,
             sent_packets: self.figures.sent_packets,
-            cost: view.cost,
+            cost: self.cost(),
         }
+    }
+
+    fn cost(&self) -> u64 {
+        self.own.cost.max(self.peer.cost)
     }
 
     pub(crate) fn next_ping(&mut self) -> u64 {
@@ -318,30 +332,40 @@ impl Path {
     }
 
     /// What the scheduler sees.
-    pub(crate) fn view(&self) -> PathView {
+    pub(crate) fn view(&self, now: Time) -> PathView {
         let rtt = self.rtt();
-        let measured = self.rate.rate().unwrap_or(0);
-        let (rate, window) = match self.figures.congestion_window_bytes {
-            Some(window) => {
-                let by_window = window as f64 / rtt.as_secs_f64().max(1e-6);
-                (measured.max(by_window as u64), window)
-            }
-            None => {
-                let least = self.rtt.min().unwrap_or(INITIAL_RTT);
-                let product = (measured as f64 * least.as_secs_f64() * 1.5) as u64;
-                (measured, product.max(INITIAL_WINDOW_BYTES))
-            }
-        };
+        let (rate_bytes_per_s, window_bytes) = self.rate_and_window();
+        let committed_bytes = self.committed_bytes();
         PathView {
             id: self.id,
             rtt,
-            min_rtt: self.rtt.min().unwrap_or(rtt),
-            rate_bytes_per_s: rate,
-            committed_bytes: self.committed_bytes(),
-            window_bytes: window,
-            cost: self.own.cost.max(self.peer.cost),
+            is_measured: self.measured_rtt().is_some(),
+            min_rtt: self.min_rtt.unwrap_or(rtt).min(rtt),
+            rate_bytes_per_s,
+            queued: time_for(committed_bytes, rate_bytes_per_s).min(self.free_at - now),
+            committed_bytes,
+            window_bytes,
+            cost: self.cost(),
             weight: self.weight,
         }
+    }
+
+    /// Expected bytes per second, and bytes that may be under way.
+    fn rate_and_window(&self) -> (u64, u64) {
+        let measured = self.rate.rate();
+        if let Some(window) = self.figures.congestion_window_bytes {
+            let by_window = window as f64 / self.rtt().as_secs_f64().max(1e-6);
+            return (measured.unwrap_or(0).max(by_window as u64), window);
+        }
+        let Some(rate) = measured else { return (0, INITIAL_WINDOW_BYTES) };
+        if self.rate.is_growing() {
+            // A rate can only grow as far as it is let: until it is known, the carrier's own limits have to do.
+            return (rate, u64::MAX);
+        }
+        // 1.5 x what is under way in a round trip, and as much as waits to be reported.
+        let product = (rate as f64 * self.rtt.min().unwrap_or(INITIAL_RTT).as_secs_f64() * 1.5) as u64;
+        let unreported = 2 * REPORT_BYTES.min(rate / 50);
+        (rate, (product + unreported).max(MIN_WINDOW_BYTES))
     }
 
     // ---- sending ----
@@ -349,6 +373,8 @@ impl Path {
     pub(crate) fn on_sent(&mut self, now: Time, bytes: u64) {
         self.counts.sent_bytes += bytes;
         self.rate.on_sent(now, self.counts.sent_bytes);
+        let (rate, _) = self.rate_and_window();
+        self.free_at = self.free_at.max(now) + time_for(bytes, rate);
         self.on_spoke(now);
     }
 
@@ -369,6 +395,13 @@ impl Path {
             }
         }
         true
+    }
+
+    /// How long the greeting took.
+    pub(crate) fn on_accepted(&mut self, now: Time) {
+        if let Phase::Greeting { hello_sent: Some(sent) } = self.phase {
+            self.rtt.update(now - sent, Duration::ZERO);
+        }
     }
 
     /// A PING goes out.
@@ -459,5 +492,13 @@ impl Path {
 
     pub(crate) fn has_due_report(&self, now: Time) -> bool {
         self.is_healthy() && self.report_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// How long `bytes` take at a rate; no time while the rate is unknown.
+fn time_for(bytes: u64, bytes_per_s: u64) -> Duration {
+    match bytes_per_s {
+        0 => Duration::ZERO,
+        rate => Duration::from_secs_f64(bytes as f64 / rate as f64),
     }
 }

@@ -11,6 +11,7 @@
 //! The end of the stream is treated as one more byte, at the offset of the final size. So whatever keeps the
 //! account of bytes (what was sent on which path, what is to be sent again) keeps that of the end, too.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ use super::time::Time;
 /// An end that is not acknowledged within this time is asked about; each further time it takes twice as long.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(1);
 
+/// Chunks that are looked at for one that needs a copy: those before them have copies already.
+const MAX_LATE_CHUNKS: usize = 64;
+
 /// Where a sending half is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendState {
@@ -38,6 +42,13 @@ pub(crate) enum SendState {
     Done,
 }
 
+/// When a chunk is expected at the peer, and when its acknowledgement should be here at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) arrival: Time,
+    pub(crate) overdue_at: Time,
+}
+
 /// One lane that carries the stream on one path.
 #[derive(Debug)]
 struct SendLane {
@@ -45,6 +56,9 @@ struct SendLane {
     lane: LaneId,
     /// What was written on it and is not acknowledged yet.
     sent: RangeSet,
+    /// The chunks of `sent`, oldest first, and when they are expected. What is acknowledged goes when it gets to
+    /// the front.
+    expected: VecDeque<(Range<u64>, Expected)>,
     finished: bool,
     /// Its header is written.
     begun: bool,
@@ -271,9 +285,28 @@ impl SendStream {
         None
     }
 
-    /// The paths that carry `offset` and have not had it acknowledged.
-    pub(crate) fn carriers_of(&self, offset: u64) -> impl Iterator<Item = PathId> + '_ {
-        self.lanes.iter().filter(move |lane| lane.sent.contains(offset)).map(|lane| lane.path)
+    /// What other paths deliver after `arrival`, or should have delivered by now: what a copy on `path`, which
+    /// arrives by then, would bring sooner.
+    pub(crate) fn late_for(&self, path: PathId, now: Time, arrival: Time, max_bytes: u64) -> Option<Range<u64>> {
+        if !self.is_sending() {
+            return None;
+        }
+        let others = self.lanes.iter().filter(|lane| lane.path != path);
+        let late = others.filter_map(|lane| {
+            let is_overdue = lane.expected.front().is_some_and(|(_, expected)| expected.overdue_at <= now);
+            let first = if is_overdue { 0 } else { lane.expected.partition_point(|(_, e)| e.arrival <= arrival) };
+            let chunks = lane.expected.range(first..).take(MAX_LATE_CHUNKS);
+            let late = chunks.take_while(|(_, e)| e.arrival > arrival || e.overdue_at <= now);
+            late.filter_map(|(range, _)| self.missing_on(path, range.clone())).next()
+        });
+        late.min_by_key(|range| range.start).map(|range| self.cut(range, max_bytes))
+    }
+
+    /// The first part of `range` that is not acknowledged and that no lane of `path` carries.
+    fn missing_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
+        let gap = self.buffer.acked().first_gap(range);
+        let own = self.lanes.iter().filter(|lane| lane.path == path);
+        own.fold(gap, |gap, lane| gap.and_then(|gap| lane.sent.first_gap(gap)))
     }
 
     /// Whether anything is out there without an acknowledgement.
@@ -318,14 +351,22 @@ impl SendStream {
     }
 
     pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
-        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), finished: false, begun: false });
+        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), expected: VecDeque::new(), finished: false, begun: false });
     }
 
     /// `range` was written to `lane`. Returns how many bytes of it were new to flow control.
-    pub(crate) fn on_sent(&mut self, now: Time, path: PathId, lane: LaneId, range: Range<u64>) -> u64 {
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Time,
+        path: PathId,
+        lane: LaneId,
+        range: Range<u64>,
+        expected: Expected,
+    ) -> u64 {
         self.again.remove(range.clone());
         if let Some(entry) = self.lanes.iter_mut().find(|entry| entry.path == path && entry.lane == lane) {
             entry.sent.insert(range.clone());
+            entry.expected.push_back((range.clone(), expected));
         }
         if range.end <= self.next {
             return 0;
@@ -368,6 +409,10 @@ impl SendStream {
             lane.sent.trim_below(acked);
             for range in &ack.ranges {
                 lane.sent.remove(range.clone());
+            }
+            let is_acked = |range: &Range<u64>| lane.sent.first_gap(range.clone()).as_ref() == Some(range);
+            while lane.expected.front().is_some_and(|(range, _)| is_acked(range)) {
+                lane.expected.pop_front();
             }
         }
         self.lanes.retain(|lane| !lane.finished || !lane.sent.is_empty());

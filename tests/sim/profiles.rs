@@ -134,3 +134,28 @@ fn on_links_drawn_at_random_two_paths_are_not_slower_than_one() {
     }
     assert!(below.is_empty(), "slower than the better path alone: {below:?}");
 }
+
+#[test]
+#[ignore]
+fn trace() {
+    let name = std::env::var("P").unwrap();
+    let model = match std::env::var("M").as_deref() { Ok("Fixed") => Model::Fixed, Ok("Browser") => Model::Browser, _ => Model::Quic };
+    let links = match name.split(',').map(|n| n.parse::<f64>()).collect::<Result<Vec<_>, _>>() {
+        Ok(n) => vec![Link::new(n[0], n[1] as u64), Link::new(n[2], n[3] as u64)],
+        Err(_) => profiles().into_iter().find(|p| p.name == name).unwrap().links.to_vec(),
+    };
+    let mut world = pair_with(0, links, SessionConfig::default(), model);
+    world.run_until(|world| world.session(Side::Server).paths().count() == 2);
+    world.open(Side::Server, Plan::uni(6_000_000));
+    for i in 0..60 {
+        world.at(std::time::Duration::from_millis(i * 25 + 100), move |world| {
+            let s = world.session(Side::Server);
+            let c = world.session(Side::Client).stats();
+            let paths: Vec<_> = s.paths().map(|p| format!("[sent {:>7} fl {:>6} rate {:>9} rtt {:>5.1} lost {} re {}]", p.sent_bytes, p.in_flight_bytes, p.rate_bytes_per_s, p.rtt.unwrap_or_default().as_secs_f64()*1e3, p.lost_packets, p.reinjected_bytes)).collect();
+            let st = s.stats();
+            println!("{:?} sent {} retained {} delivered {} buffered {} {}", world.now, st.sent_bytes, st.retained_bytes, c.delivered_bytes, c.buffered_bytes, paths.join(" "));
+        });
+    }
+    world.run();
+    println!("done {:?}", world.now);
+}
