@@ -131,6 +131,7 @@ impl<T> DatagramQueue<T> {
     }
 
     /// How many datagrams wait; those past their deadline count until they are come across.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
@@ -141,6 +142,7 @@ impl<T> DatagramQueue<T> {
     }
 
     /// Payload bytes of those that wait.
+    #[cfg(test)]
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }

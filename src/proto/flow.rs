@@ -31,7 +31,6 @@ pub(crate) struct RecvWindow {
     consumed: u64,
     /// When the half window that is being used up was granted; `None` before anybody asked.
     granted_at: Option<Time>,
-    restate: bool,
 }
 
 impl RecvWindow {
@@ -44,7 +43,6 @@ impl RecvWindow {
             received: 0,
             consumed: 0,
             granted_at: None,
-            restate: false,
         }
     }
 
@@ -59,17 +57,6 @@ impl RecvWindow {
         }
         self.received = received_bytes;
         Ok(())
-    }
-
-    /// For a stream: bytes up to `end_offset` have arrived, or the stream's size is said to be that. Returns
-    /// by how much this goes beyond all before: what the session's window is to count.
-    ///
-    /// # Errors
-    /// [`Exceeded`] when the peer was not allowed to get there; nothing changes.
-    pub(crate) fn on_received_up_to(&mut self, end_offset: u64) -> Result<u64, Exceeded> {
-        let new_bytes = end_offset.saturating_sub(self.received);
-        self.on_received(new_bytes)?;
-        Ok(new_bytes)
     }
 
     /// The application has taken `bytes`, or they were thrown away: their room is free again.
@@ -90,16 +77,10 @@ impl RecvWindow {
             if limit > self.limit {
                 self.limit = limit;
                 self.granted_at = Some(now);
-                self.restate = true;
+                return Some(limit);
             }
         }
-        std::mem::take(&mut self.restate).then_some(self.limit)
-    }
-
-    /// The limit that the peer may have been told on a path that has died: the next
-    /// [`Self::next_update`] states it again, due or not.
-    pub(crate) fn readvertise(&mut self) {
-        self.restate = true;
+        None
     }
 
     /// The absolute limit granted so far.
@@ -145,10 +126,6 @@ impl SendCredit {
         self.used += bytes.min(self.available());
     }
 
-    /// Whether nothing may be sent until the peer grants more.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.available() == 0
-    }
 }
 
 #[cfg(test)]
@@ -170,16 +147,6 @@ mod tests {
         assert_eq!(window.on_received(1), Err(Exceeded { limit_bytes: 1_000, received_bytes: 1_001 }));
         assert!(window.on_received(u64::MAX).is_err());
         assert_eq!(window.on_received(0), Ok(()));
-    }
-
-    #[test]
-    fn bytes_of_a_stream_that_come_twice_count_once() {
-        let mut window = RecvWindow::new(1_000, 1_000);
-        assert_eq!(window.on_received_up_to(600), Ok(600));
-        assert_eq!(window.on_received_up_to(400), Ok(0));
-        assert_eq!(window.on_received_up_to(700), Ok(100));
-        assert!(window.on_received_up_to(1_001).is_err());
-        assert_eq!(window.on_received_up_to(1_000), Ok(300));
     }
 
     #[test]
@@ -220,14 +187,6 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_may_have_died_with_its_path_is_stated_again() {
-        let mut window = RecvWindow::new(1_000, 1_000);
-        window.readvertise();
-        assert_eq!(window.next_update(at(0), RTT), Some(1_000));
-        assert_eq!(window.next_update(at(0), RTT), None);
-    }
-
-    #[test]
     fn a_window_of_a_single_byte_does_not_stall() {
         let mut window = RecvWindow::new(1, 1);
         for limit in 2..10 {
@@ -241,11 +200,11 @@ mod tests {
     fn send_credit_only_grows() {
         let mut credit = SendCredit::new(100);
         credit.consume(100);
-        assert!(credit.is_blocked());
+        assert_eq!(credit.available(), 0);
         assert!(!credit.raise(100) && !credit.raise(50));
-        assert!(credit.is_blocked());
+        assert_eq!(credit.available(), 0);
         assert!(credit.raise(150));
-        assert_eq!((credit.available(), credit.is_blocked()), (50, false));
+        assert_eq!(credit.available(), 50);
     }
 
     proptest! {
@@ -271,7 +230,7 @@ mod tests {
                 if let Some(limit) = window.next_update(at(now), RTT) {
                     prop_assert!(credit.raise(limit));
                 }
-                prop_assert!(unread > 0 || !credit.is_blocked(), "all is read and nothing may be sent");
+                prop_assert!(unread > 0 || credit.available() > 0, "all is read and nothing may be sent");
             }
         }
     }

@@ -457,7 +457,7 @@ impl Path {
 
     /// When the core has to look at this path's health again without further input.
     pub(crate) fn health_deadline(&self, peer_ack_delay: Duration, path_timeout: Duration) -> Option<Time> {
-        let silence = match self.phase {
+        match self.phase {
             Phase::Established => {
                 let patience = self.patience(peer_ack_delay);
                 let probe = if self.figures.knows_acks { None } else { self.unanswered_since };
@@ -466,8 +466,7 @@ impl Path {
             Phase::Suspect { since } => Some(since + self.give_up_after(path_timeout)),
             Phase::Closing { until } => Some(until),
             Phase::Dialling | Phase::Greeting { .. } | Phase::Accepting => None,
-        };
-        silence
+        }
     }
 
     /// How long a suspect path gets before it is given up: long enough for a few probes on a slow path.

@@ -45,6 +45,7 @@ impl RttEstimator {
     }
 
     /// The mean deviation of the samples.
+    #[cfg(test)]
     pub(crate) fn var(&self) -> Duration {
         self.var
     }

@@ -146,7 +146,7 @@ impl SchedulerKind {
 
     pub(crate) fn build(&self) -> Box<dyn Scheduler> {
         match self {
-            Self::EarliestCompletion => Box::new(EarliestCompletion::default()),
+            Self::EarliestCompletion => Box::new(EarliestCompletion),
             Self::MinRtt => Box::new(MinRtt),
             Self::RoundRobin => Box::new(RoundRobin::default()),
             Self::Weighted => Box::new(Weighted::default()),

@@ -267,6 +267,7 @@ impl Session {
             reinjected_bytes: self.budget.spent(),
             dropped_datagrams: self.stats.dropped_datagrams
                 + self.datagrams_out.dropped()
+                + self.datagrams_out.expired()
                 + self.datagrams_in.dropped(),
             ..self.stats
         }
