@@ -59,6 +59,17 @@ impl RecvWindow {
         Ok(())
     }
 
+    /// For a stream: bytes up to `end_offset` have arrived, or the stream's size is said to be that. Returns
+    /// by how much this goes beyond all before: what the session's window is to count.
+    ///
+    /// # Errors
+    /// [`Exceeded`] when the peer was not allowed to get there; nothing changes.
+    pub(crate) fn on_received_up_to(&mut self, end_offset: u64) -> Result<u64, Exceeded> {
+        let new_bytes = end_offset.saturating_sub(self.received);
+        self.on_received(new_bytes)?;
+        Ok(new_bytes)
+    }
+
     /// The application has taken `bytes`, or they were thrown away: their room is free again.
     pub(crate) fn on_consumed(&mut self, bytes: u64) {
         self.consumed = self.consumed.saturating_add(bytes);
@@ -69,18 +80,24 @@ impl RecvWindow {
     pub(crate) fn next_update(&mut self, now: Time, rtt: Duration) -> Option<u64> {
         let granted_at = *self.granted_at.get_or_insert(now);
         let remaining = self.limit.saturating_sub(self.consumed);
-        if remaining <= self.window / 2 {
-            if now.saturating_since(granted_at) < rtt.saturating_mul(2) {
-                self.window = self.window.saturating_mul(2).min(self.max_window);
-            }
-            let limit = self.consumed.saturating_add(self.window);
-            if limit > self.limit {
-                self.limit = limit;
-                self.granted_at = Some(now);
-                return Some(limit);
-            }
+        if remaining > self.window / 2 {
+            return None;
         }
-        None
+        if now.saturating_since(granted_at) < rtt.saturating_mul(2) {
+            self.window = self.window.saturating_mul(2).min(self.max_window);
+        }
+        let limit = self.consumed.saturating_add(self.window);
+        if limit <= self.limit {
+            return None;
+        }
+        self.limit = limit;
+        self.granted_at = Some(now);
+        Some(limit)
+    }
+
+    /// What has arrived; for a stream: one past its highest byte.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
     }
 
     /// The absolute limit granted so far.
@@ -150,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn bytes_of_a_stream_that_come_twice_count_once() {
+        let mut window = RecvWindow::new(1_000, 1_000);
+        assert_eq!(window.on_received_up_to(600), Ok(600));
+        assert_eq!(window.on_received_up_to(400), Ok(0));
+        assert_eq!(window.on_received_up_to(700), Ok(100));
+        assert!(window.on_received_up_to(1_001).is_err());
+        assert_eq!(window.on_received_up_to(1_000), Ok(300));
+    }
+
+    #[test]
     fn credit_is_renewed_when_half_of_it_is_used_up() {
         let mut window = RecvWindow::new(1_000, 1_000);
         window.on_consumed(499);
@@ -200,7 +227,6 @@ mod tests {
     fn send_credit_only_grows() {
         let mut credit = SendCredit::new(100);
         credit.consume(100);
-        assert_eq!(credit.available(), 0);
         assert!(!credit.raise(100) && !credit.raise(50));
         assert_eq!(credit.available(), 0);
         assert!(credit.raise(150));

@@ -415,8 +415,8 @@ fn pings_that_are_answered_one_by_one_do_no_harm() {
 #[test]
 fn a_datagram_without_a_sequence_or_too_long_is_dropped() {
     let mut victim = Victim::server();
-    victim.session.on_datagram(PathId::PRIMARY, Bytes::new());
-    victim.session.on_datagram(PathId::PRIMARY, Bytes::from(vec![0; 65_100]));
+    victim.session.on_datagram(victim.now, PathId::PRIMARY, Bytes::new());
+    victim.session.on_datagram(victim.now, PathId::PRIMARY, Bytes::from(vec![0; 65_100]));
     assert_eq!(victim.session.recv_datagram(victim.now), None);
     assert_eq!(victim.session.stats().dropped_datagrams, 2);
     victim.is_unharmed();

@@ -568,7 +568,7 @@ impl World {
             Arrival::Finished(lane) => session.on_lane_finished(now, path, lane),
             Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
             Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
-            Arrival::Datagram(data) => session.on_datagram(path, data),
+            Arrival::Datagram(data) => session.on_datagram(now, path, data),
         }
         self.settle(to);
     }

@@ -191,3 +191,6 @@ impl std::str::FromStr for SchedulerKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,7 @@ impl Session {
     }
 
     /// A carrier datagram arrived. One without a sequence number is dropped.
-    pub fn on_datagram(&mut self, path: PathId, mut data: Bytes) {
+    pub fn on_datagram(&mut self, _now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::varint::get(&mut data) else {
             self.stats.dropped_datagrams += 1;
             return;

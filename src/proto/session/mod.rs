@@ -99,7 +99,7 @@ pub struct SessionStats {
     pub buffered_bytes: u64,
     /// Streams that exist at the moment, both kinds and both ends' together.
     pub open_streams: u64,
-    /// Datagrams dropped for want of room, in both directions.
+    /// Datagrams dropped for want of room or time, in both directions.
     pub dropped_datagrams: u64,
 }
 
@@ -267,7 +267,6 @@ impl Session {
             reinjected_bytes: self.budget.spent(),
             dropped_datagrams: self.stats.dropped_datagrams
                 + self.datagrams_out.dropped()
-                + self.datagrams_out.expired()
                 + self.datagrams_in.dropped(),
             ..self.stats
         }
