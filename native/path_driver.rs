@@ -384,7 +384,7 @@ fn take_in(session: &mut Session, now: Time, path: PathId, arrival: Arrival) {
         Arrival::Finished(lane) => session.on_lane_finished(now, path, lane),
         Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
         Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
-        Arrival::Datagram(data) => session.on_datagram(path, data),
+        Arrival::Datagram(data) => session.on_datagram(now, path, data),
     }
 }
 

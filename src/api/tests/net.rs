@@ -171,7 +171,7 @@ impl End {
                 Arrival::Finish(lane) => session.on_lane_finished(now, path, lane),
                 Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
                 Arrival::Stop(lane) => session.on_lane_stopped(now, path, lane),
-                Arrival::Datagram(data) => session.on_datagram(path, data),
+                Arrival::Datagram(data) => session.on_datagram(now, path, data),
                 Arrival::Closed(code) => {
                     session.path_closed(now, path, PathLoss::ClosedByPeer(AppCode(code)))
                 }
