@@ -115,6 +115,11 @@ impl NativeBackend {
         matches!(self.routes().get(&path), Some(Route::Open(open)) if open.driver == driver)
     }
 
+    /// Whether the path has a connection.
+    pub(crate) fn is_open(&self, path: PathId) -> bool {
+        matches!(self.routes().get(&path), Some(Route::Open(_)))
+    }
+
     /// Server: a path has come.
     pub(crate) fn open(&self, path: PathId, open: OpenRoute) {
         self.routes().insert(path, Route::Open(open));
