@@ -178,6 +178,7 @@ impl Race<'_> {
             remote,
             failures,
         };
+        tracing::debug!(path = %self.path, %remote, host, "dialling");
         let driver = DriverKey::new();
         let connect = Connect { driver, config, observations, remote, server_name: host.to_owned(), attempt };
         // A reactor that is gone takes no order: then there is no attempt that could answer.

@@ -162,36 +162,3 @@ async fn a_server_that_is_full_or_draining_says_so() {
     })
     .await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_sessions_at_once_each_get_their_own_answer() {
-    within_patience(async {
-        let listener = listen_on(1, server_config()).await;
-        let url = listener.urls().remove(0);
-        let serving = tokio::spawn(async move {
-            while let Some(session) = listener.accept().await {
-                tokio::spawn(async move {
-                    while let Ok((mut send, mut recv)) = session.accept_bi().await {
-                        let request = recv.read_to_end(1_000).await.unwrap();
-                        send.write_all(&request).await.unwrap();
-                    }
-                });
-            }
-        });
-        let clients = (0..200_u32).map(|number| {
-            let url = url.clone();
-            tokio::spawn(async move {
-                let session = kwik::dial(&url, Config::default()).await.unwrap();
-                let (mut send, mut recv) = session.open_bi().await.unwrap();
-                send.write_all(&number.to_be_bytes()).await.unwrap();
-                send.finish().unwrap();
-                assert_eq!(recv.read_to_end(100).await.unwrap(), number.to_be_bytes());
-            })
-        });
-        for client in clients.collect::<Vec<_>>() {
-            client.await.unwrap();
-        }
-        serving.abort();
-    })
-    .await;
-}

@@ -109,7 +109,11 @@ impl Session {
     /// A carrier datagram arrived.
     pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::varint::get(&mut data) else {
-            self.violation(now, path, Violation::new(TransportCode::FrameEncoding, "a datagram without a sequence number"));
+            self.violation(
+                now,
+                path,
+                Violation::new(TransportCode::FrameEncoding, "a datagram without a sequence number"),
+            );
             return;
         };
         self.take_datagram(now, path, sequence, data);
@@ -120,7 +124,11 @@ impl Session {
         entry.on_heard();
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
-            let what = format!("a datagram of {} bytes where {} are taken", data.len(), self.config.max_datagram_bytes);
+            let what = format!(
+                "a datagram of {} bytes where {} are taken",
+                data.len(),
+                self.config.max_datagram_bytes
+            );
             self.violation(now, path, Violation::new(TransportCode::LimitExceeded, what));
         } else if self.datagrams_seen.insert(sequence) && !self.is_closed() {
             self.datagrams_in.push(Datagram { data, deadline: None, tag: () });
@@ -132,7 +140,9 @@ impl Session {
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
         // A CLOSE may be in the middle of what has arrived: nothing behind it counts.
         while !self.is_closed() {
-            let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else { return };
+            let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else {
+                return;
+            };
             let outcome = match reader.next() {
                 Ok(None) => return,
                 Ok(Some(item)) => self.on_item(now, path, lane, dir, item),
@@ -145,7 +155,14 @@ impl Session {
         }
     }
 
-    fn on_item(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, item: LaneItem) -> Result<(), Violation> {
+    fn on_item(
+        &mut self,
+        now: Time,
+        path: PathId,
+        lane: LaneId,
+        dir: Dir,
+        item: LaneItem,
+    ) -> Result<(), Violation> {
         let is_control = self.paths.get(&path).and_then(|entry| entry.control) == Some(lane);
         match item {
             LaneItem::Kind(LaneKind::Control) if is_control => Ok(()),
@@ -162,7 +179,9 @@ impl Session {
             }
             LaneItem::Kind(LaneKind::Unknown(_)) => Ok(()),
             LaneItem::Frame(frame) => self.on_frame(now, path, frame),
-            LaneItem::Chunk { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
+            LaneItem::Chunk { stream, offset, fin, data } => {
+                self.on_chunk(now, path, stream, offset, fin, data)
+            }
         }
     }
 
@@ -354,9 +373,13 @@ impl Session {
                 }
                 Ok(())
             }
-            Frame::ResetStream { stream, code, final_size } => self.on_reset_stream(now, stream, code, final_size),
+            Frame::ResetStream { stream, code, final_size } => {
+                self.on_reset_stream(now, stream, code, final_size)
+            }
             Frame::StopSending { stream, code } => self.on_stop_sending(now, stream, code),
-            Frame::Stream { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
+            Frame::Stream { stream, offset, fin, data } => {
+                self.on_chunk(now, path, stream, offset, fin, data)
+            }
             _ => Ok(()),
         }
     }
@@ -403,7 +426,13 @@ impl Session {
         Ok(())
     }
 
-    fn on_reset_stream(&mut self, now: Time, id: StreamId, code: u64, final_size: u64) -> Result<(), Violation> {
+    fn on_reset_stream(
+        &mut self,
+        now: Time,
+        id: StreamId,
+        code: u64,
+        final_size: u64,
+    ) -> Result<(), Violation> {
         self.learn_stream(now, id)?;
         self.statements.ack(id, now);
         let Some(stream) = self.recv.get_mut(&id) else { return Ok(()) };

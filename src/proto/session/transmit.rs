@@ -37,7 +37,11 @@ pub(crate) enum LaneDuty {
 /// The next chunk for a path.
 #[derive(Debug)]
 enum Next {
-    Chunk { stream: StreamId, range: Range<u64>, is_copy: bool },
+    Chunk {
+        stream: StreamId,
+        range: Range<u64>,
+        is_copy: bool,
+    },
     /// There is work, and another path does it better.
     Declined,
     Nothing,
@@ -350,7 +354,8 @@ impl Session {
             return capacity;
         }
         let view = path.view();
-        capacity.min(usize::try_from(view.window_bytes.saturating_sub(view.committed_bytes)).unwrap_or(capacity))
+        capacity
+            .min(usize::try_from(view.window_bytes.saturating_sub(view.committed_bytes)).unwrap_or(capacity))
     }
 
     fn usable_count(&self) -> usize {
@@ -402,12 +407,23 @@ impl Session {
         own.min(self.credit.available())
     }
 
-    fn verdict(&mut self, now: Time, id: PathId, stream: StreamId, range: &Range<u64>, credit_bytes: u64) -> Verdict {
+    fn verdict(
+        &mut self,
+        now: Time,
+        id: PathId,
+        stream: StreamId,
+        range: &Range<u64>,
+        credit_bytes: u64,
+    ) -> Verdict {
         if self.views.len() < 2 {
             return Verdict::Send { max_bytes: MAX_RECORD_BYTES as usize };
         }
         let Some(entry) = self.send.get(&stream) else { return Verdict::Decline };
-        let backlog_bytes = if self.writers.contains(&stream) { u64::MAX } else { self.unsent_bytes.max(range.end - range.start) };
+        let backlog_bytes = if self.writers.contains(&stream) {
+            u64::MAX
+        } else {
+            self.unsent_bytes.max(range.end - range.start)
+        };
         let work = Work { chunk_bytes: (range.end - range.start) as usize, backlog_bytes, credit_bytes };
         // The scheduler compares only the paths that the stream may use.
         let allowed = self.allowed_views(entry.policy);
@@ -440,7 +456,8 @@ impl Session {
         match policy {
             PathPolicy::Any | PathPolicy::Redundant => true,
             PathPolicy::Prefer(wanted) => {
-                wanted == path || self.paths.get(&wanted).is_none_or(|entry| entry.state() != PathState::Active)
+                wanted == path
+                    || self.paths.get(&wanted).is_none_or(|entry| entry.state() != PathState::Active)
             }
             PathPolicy::Pin(wanted) => wanted == path,
             PathPolicy::AvoidCostly => {
@@ -449,7 +466,8 @@ impl Session {
             }
             PathPolicy::Deadline(within) => {
                 let in_time = |view: &crate::proto::scheduler::PathView| view.delivery_time(1) <= within;
-                !self.views.iter().any(in_time) || self.views.iter().any(|view| view.id == path && in_time(view))
+                !self.views.iter().any(in_time)
+                    || self.views.iter().any(|view| view.id == path && in_time(view))
             }
         }
     }
@@ -517,7 +535,8 @@ impl Session {
                 _ => false,
             };
             let arrival = own.delivery_time(range.end - range.start);
-            let elsewhere = stream.carriers_of(range.start).filter_map(|path| self.views.iter().find(|v| v.id == path));
+            let elsewhere =
+                stream.carriers_of(range.start).filter_map(|path| self.views.iter().find(|v| v.id == path));
             let best = elsewhere.map(|view| view.delivery_time(0)).min()?;
             let sooner = arrival + own.rtt / 4 < best;
             (sooner || late).then_some(Next::Chunk { stream: stream.id, range, is_copy: true })
@@ -708,7 +727,8 @@ impl Session {
         {
             self.wake(best);
         }
-        let due: Vec<_> = self.paths.values().filter(|path| path.has_due_report(now)).map(|path| path.id).collect();
+        let due: Vec<_> =
+            self.paths.values().filter(|path| path.has_due_report(now)).map(|path| path.id).collect();
         due.into_iter().for_each(|id| self.wake(id));
     }
 
