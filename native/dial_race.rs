@@ -100,7 +100,8 @@ pub(crate) async fn run(
         _ = cancelled => None,
     };
     race.call_off();
-    if let Some(error) = failure {
+    // The attempt that wins leaves the race without a word, too, which may be heard before the cancellation.
+    if let Some(error) = failure.filter(|_| backend.is_dialling(path)) {
         let reason = error.to_string();
         tracing::debug!(%path, authority = %address.authority, reason, "a path could not be dialled");
         dialler.note_failure(error);

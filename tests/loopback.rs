@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use kwik::{AppCode, CertificatePin, Config, DialError, SessionError, TransportCode};
+use kwik_netem::{Forwarder, ForwarderConfig, LinkSpec};
 use support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,6 +119,25 @@ async fn of_the_addresses_of_a_name_the_one_that_answers_is_used() {
         let url = format!("kwik://localhost:{}?pin={}", address.port(), listener.pin());
         let session = kwik::dial(&url, Config::default()).await.unwrap();
         assert_eq!(session.paths()[0].remote, Some(address));
+    })
+    .await;
+}
+
+/// Longer than the head start that one address of a name has before the next: the race is over when the answer comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_long_to_answer_is_reached_every_time() {
+    within_patience(async {
+        let listener = listen_on(1, server_config()).await;
+        let far = ForwarderConfig::to(listener.local_addrs()[0]).both_ways(LinkSpec::new().delay_ms(200));
+        let far = Forwarder::start(far).unwrap();
+        let url = format!("kwik://{}?pin={}", far.local_addr(), listener.pin());
+        let dials = (0..16).map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { kwik::dial(&url, Config::default()).await })
+        });
+        for dial in dials.collect::<Vec<_>>() {
+            dial.await.unwrap().unwrap();
+        }
     })
     .await;
 }
