@@ -18,6 +18,7 @@ mod session;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod waiters;
 
 pub use address::{Address, CertificatePin};
