@@ -499,10 +499,10 @@ impl World {
         let now = self.now;
         let Some(half) = &mut self.conns[conn].halves[index(side)] else { return };
         half.timer = None;
-        if half.deadline().is_some_and(|at| at <= now) {
-            if let Some(packet) = half.probe(now) {
-                self.send(conn, side, packet);
-            }
+        if half.deadline().is_some_and(|at| at <= now)
+            && let Some(packet) = half.probe(now)
+        {
+            self.send(conn, side, packet);
         }
         self.set_carrier_timer(conn, side);
     }
