@@ -106,30 +106,21 @@ impl Session {
         self.wake_for_data(now);
     }
 
-    /// A carrier datagram arrived.
-    pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
+    /// A carrier datagram arrived. One without a sequence number is dropped.
+    pub fn on_datagram(&mut self, _now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::varint::get(&mut data) else {
-            self.violation(
-                now,
-                path,
-                Violation::new(TransportCode::FrameEncoding, "a datagram without a sequence number"),
-            );
+            self.stats.dropped_datagrams += 1;
             return;
         };
-        self.take_datagram(now, path, sequence, data);
+        self.take_datagram(path, sequence, data);
     }
 
-    fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) {
+    fn take_datagram(&mut self, path: PathId, sequence: u64, data: Bytes) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
         entry.on_heard();
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
-            let what = format!(
-                "a datagram of {} bytes where {} are taken",
-                data.len(),
-                self.config.max_datagram_bytes
-            );
-            self.violation(now, path, Violation::new(TransportCode::LimitExceeded, what));
+            self.stats.dropped_datagrams += 1;
         } else if self.datagrams_seen.insert(sequence) && !self.is_closed() {
             self.datagrams_in.push(Datagram { data, deadline: None, tag: () });
             self.events.push_back(Event::Datagram);
@@ -140,9 +131,7 @@ impl Session {
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
         // A CLOSE may be in the middle of what has arrived: nothing behind it counts.
         while !self.is_closed() {
-            let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else {
-                return;
-            };
+            let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else { return };
             let outcome = match reader.next() {
                 Ok(None) => return,
                 Ok(Some(item)) => self.on_item(now, path, lane, dir, item),
@@ -155,14 +144,7 @@ impl Session {
         }
     }
 
-    fn on_item(
-        &mut self,
-        now: Time,
-        path: PathId,
-        lane: LaneId,
-        dir: Dir,
-        item: LaneItem,
-    ) -> Result<(), Violation> {
+    fn on_item(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, item: LaneItem) -> Result<(), Violation> {
         let is_control = self.paths.get(&path).and_then(|entry| entry.control) == Some(lane);
         match item {
             LaneItem::Kind(LaneKind::Control) if is_control => Ok(()),
@@ -179,9 +161,7 @@ impl Session {
             }
             LaneItem::Kind(LaneKind::Unknown(_)) => Ok(()),
             LaneItem::Frame(frame) => self.on_frame(now, path, frame),
-            LaneItem::Chunk { stream, offset, fin, data } => {
-                self.on_chunk(now, path, stream, offset, fin, data)
-            }
+            LaneItem::Chunk { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
         }
     }
 
@@ -340,7 +320,7 @@ impl Session {
                 Ok(())
             }
             Frame::Datagram { sequence, data } => {
-                self.take_datagram(now, path, sequence, data);
+                self.take_datagram(path, sequence, data);
                 Ok(())
             }
             other => self.on_stream_frame(now, path, other),
@@ -373,13 +353,9 @@ impl Session {
                 }
                 Ok(())
             }
-            Frame::ResetStream { stream, code, final_size } => {
-                self.on_reset_stream(now, stream, code, final_size)
-            }
+            Frame::ResetStream { stream, code, final_size } => self.on_reset_stream(now, stream, code, final_size),
             Frame::StopSending { stream, code } => self.on_stop_sending(now, stream, code),
-            Frame::Stream { stream, offset, fin, data } => {
-                self.on_chunk(now, path, stream, offset, fin, data)
-            }
+            Frame::Stream { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
             _ => Ok(()),
         }
     }
@@ -426,13 +402,7 @@ impl Session {
         Ok(())
     }
 
-    fn on_reset_stream(
-        &mut self,
-        now: Time,
-        id: StreamId,
-        code: u64,
-        final_size: u64,
-    ) -> Result<(), Violation> {
+    fn on_reset_stream(&mut self, now: Time, id: StreamId, code: u64, final_size: u64) -> Result<(), Violation> {
         self.learn_stream(now, id)?;
         self.statements.ack(id, now);
         let Some(stream) = self.recv.get_mut(&id) else { return Ok(()) };

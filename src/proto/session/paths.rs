@@ -64,7 +64,7 @@ impl Session {
         if let Some(entry) = self.paths.get_mut(&path)
             && entry.phase == Phase::Dialling
         {
-            entry.phase = Phase::Greeting { hello_sent: false };
+            entry.phase = Phase::Greeting { hello_sent: None };
             self.actions.push_back(Action::Transmit { path });
         }
         self.wake_for_statements(now);
@@ -126,7 +126,12 @@ impl Session {
     /// ACCEPT has gone out, or has come in.
     pub(super) fn establish(&mut self, now: Time, path: PathId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
+        entry.on_accepted(now);
         entry.phase = Phase::Established;
+        if entry.measured_rtt().is_none() && !entry.figures.knows_acks {
+            let token = entry.next_ping();
+            entry.pings.push(token);
+        }
         if entry.own.sequence > 0 {
             self.statements.path_statuses.insert(path);
         }
@@ -172,8 +177,7 @@ impl Session {
     pub(super) fn on_reject(&mut self, now: Time, path: PathId, reject: &Reject) {
         let code = TransportCode::from_u64(reject.code).unwrap_or(TransportCode::Internal);
         let reason = reject.reason.clone();
-        let fatal =
-            self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
+        let fatal = self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
         if fatal && self.has_attached_path_besides(path) {
             // The session lives on other paths: this address leads to a server that does not know it.
             self.destinations.forget_path(path);
@@ -223,8 +227,7 @@ impl Session {
 
     /// Client: ADD_PATH.
     pub(super) fn on_advice(&mut self, now: Time, add: AddPath) {
-        let known =
-            self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
+        let known = self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
         if self.side == Side::Server || known {
             return;
         }
