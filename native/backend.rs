@@ -114,15 +114,16 @@ impl NativeBackend {
         }
     }
 
+    /// Client: whether the path has no connection yet and is still wanted.
+    pub(crate) fn is_dialling(&self, path: PathId) -> bool {
+        matches!(self.routes().get(&path), Some(Route::Dialling { .. }))
+    }
+
     /// Whether this driver carries the path.
     pub(crate) fn has_driver(&self, path: PathId, driver: DriverKey) -> bool {
         matches!(self.routes().get(&path), Some(Route::Open { route: open, .. }) if open.driver == driver)
     }
 
-    /// Whether the path has a connection.
-    pub(crate) fn is_open(&self, path: PathId) -> bool {
-        matches!(self.routes().get(&path), Some(Route::Open { .. }))
-    }
 
     /// Server: a path has come.
     pub(crate) fn open(&self, path: PathId, open: OpenRoute) {

@@ -100,9 +100,8 @@ pub(crate) async fn run(
         _ = cancelled => None,
     };
     race.call_off();
-    // The attempt that wins takes its place among those that could fail with it, so that the race can seem lost
-    // in the very moment when it is won.
-    if let Some(error) = failure.filter(|_| !backend.is_open(path)) {
+    // The attempt that wins leaves the race without a word, too, which may be heard before the cancellation.
+    if let Some(error) = failure.filter(|_| backend.is_dialling(path)) {
         let reason = error.to_string();
         tracing::debug!(%path, authority = %address.authority, reason, "a path could not be dialled");
         dialler.note_failure(error);

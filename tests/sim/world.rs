@@ -253,7 +253,9 @@ impl World {
 
     /// Runs until both applications have done all that they had to do.
     pub(crate) fn run(&mut self) {
-        self.run_until(|world| world.peers[0].app.opened && world.peers.iter().all(|peer| peer.app.is_done()));
+        self.run_until(|world| {
+            world.peers[0].app.opened && world.peers.iter().all(|peer| peer.app.is_done())
+        });
         self.check_bounds();
     }
 
@@ -281,7 +283,9 @@ impl World {
     /// The other end has closed the session, and this one knows.
     pub(crate) fn expect_closed_by_peer(&self, side: Side, expected: AppCode, why: &str) {
         match self.error(side) {
-            Some(SessionError::ClosedByPeer { code, reason }) => assert_eq!((code, &reason[..]), (expected, why.as_bytes())),
+            Some(SessionError::ClosedByPeer { code, reason }) => {
+                assert_eq!((code, &reason[..]), (expected, why.as_bytes()))
+            }
             // CLOSE was lost, and the carrier's own farewell was not.
             Some(SessionError::PeerError { code: TransportCode::SessionClosed, .. }) => {}
             Some(SessionError::ResumeTimeout { .. }) if !self.links.iter().all(Link::is_up) => {}
