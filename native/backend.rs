@@ -124,7 +124,6 @@ impl NativeBackend {
         matches!(self.routes().get(&path), Some(Route::Open { route: open, .. }) if open.driver == driver)
     }
 
-
     /// Server: a path has come.
     pub(crate) fn open(&self, path: PathId, open: OpenRoute) {
         let route = Route::Open { route: open, _counted: Counted::path(Side::Server) };

@@ -93,12 +93,18 @@ pub(crate) enum Phase {
     /// The backend dials (client only).
     Dialling,
     /// The carrier is there; HELLO is to be sent, or has been, and ACCEPT is awaited.
-    Greeting { hello_sent: Option<Time> },
+    Greeting {
+        hello_sent: Option<Time>,
+    },
     /// Server: ACCEPT is to be sent.
     Accepting,
     Established,
-    Suspect { since: Time },
-    Closing { until: Time },
+    Suspect {
+        since: Time,
+    },
+    Closing {
+        until: Time,
+    },
 }
 
 /// Counts that applications see.
@@ -452,7 +458,11 @@ impl Path {
 
     /// Since when an answer is due, as far as anyone knows.
     pub(crate) fn silent_since(&self) -> Option<Time> {
-        if self.figures.knows_acks { self.figures.awaiting_since } else { self.pinged.front().map(|(_, at)| *at) }
+        if self.figures.knows_acks {
+            self.figures.awaiting_since
+        } else {
+            self.pinged.front().map(|(_, at)| *at)
+        }
     }
 
     /// When the core has to look at this path's health again without further input.
@@ -482,7 +492,10 @@ impl Path {
     /// Whether the carrier cannot tell and it is time to ask the peer.
     pub(crate) fn wants_probe(&self, now: Time, peer_ack_delay: Duration) -> bool {
         let unanswered = |since| now >= since + self.patience(peer_ack_delay);
-        !self.figures.knows_acks && self.pinged.is_empty() && self.pings.is_empty() && self.unanswered_since.is_some_and(unanswered)
+        !self.figures.knows_acks
+            && self.pinged.is_empty()
+            && self.pings.is_empty()
+            && self.unanswered_since.is_some_and(unanswered)
     }
 
     pub(crate) fn report_deadline(&self) -> Option<Time> {

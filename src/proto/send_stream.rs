@@ -300,14 +300,21 @@ impl SendStream {
 
     /// What other paths deliver after `arrival`, or should have delivered by now: what a copy on `path`, which
     /// arrives by then, would bring sooner.
-    pub(crate) fn late_for(&self, path: PathId, now: Time, arrival: Time, max_bytes: u64) -> Option<Range<u64>> {
+    pub(crate) fn late_for(
+        &self,
+        path: PathId,
+        now: Time,
+        arrival: Time,
+        max_bytes: u64,
+    ) -> Option<Range<u64>> {
         if !self.is_sending() {
             return None;
         }
         let others = self.lanes.iter().filter(|lane| lane.path != path);
         let late = others.filter_map(|lane| {
             let is_overdue = lane.expected.front().is_some_and(|(_, expected)| expected.overdue_at <= now);
-            let first = if is_overdue { 0 } else { lane.expected.partition_point(|(_, e)| e.arrival <= arrival) };
+            let first =
+                if is_overdue { 0 } else { lane.expected.partition_point(|(_, e)| e.arrival <= arrival) };
             let chunks = lane.expected.range(first..).take(MAX_LATE_CHUNKS);
             let late = chunks.take_while(|(_, e)| e.arrival > arrival || e.overdue_at <= now);
             late.filter_map(|(range, _)| self.missing_on(path, range.clone())).next()
@@ -365,7 +372,14 @@ impl SendStream {
     }
 
     pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
-        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), expected: VecDeque::new(), finished: false, begun: false });
+        self.lanes.push(SendLane {
+            path,
+            lane,
+            sent: RangeSet::new(),
+            expected: VecDeque::new(),
+            finished: false,
+            begun: false,
+        });
     }
 
     /// `range` was written to `lane`. Returns how many bytes of it were new to flow control.

@@ -108,7 +108,12 @@ fn hello() -> Frame {
 
 fn accept() -> Frame {
     let credentials = Some(Credentials { resume_key: [1; 32], nonce: [2; 16] });
-    Frame::Accept(Accept { version: VERSION, session: SessionId([3; 16]), credentials, parameters: parameters() })
+    Frame::Accept(Accept {
+        version: VERSION,
+        session: SessionId([3; 16]),
+        credentials,
+        parameters: parameters(),
+    })
 }
 
 /// A lane of `stream` with records of `(offset, bytes, fin)`.
@@ -299,11 +304,8 @@ fn statements_about_a_half_that_the_victim_does_not_have() {
 
 #[test]
 fn a_final_size_that_changes() {
-    for then in [
-        records(UNI, &[(0, 6, true)]),
-        records(UNI, &[(0, 4, true)]),
-        records(UNI, &[(5, 1, false)]),
-    ] {
+    for then in [records(UNI, &[(0, 6, true)]), records(UNI, &[(0, 4, true)]), records(UNI, &[(5, 1, false)])]
+    {
         let mut victim = Victim::server();
         victim.lane(LaneId(2), records(UNI, &[(3, 2, true)]));
         victim.lane(LaneId(6), then);

@@ -435,7 +435,14 @@ impl World {
         self.note(1, path.0);
         let conn = self.conns.len();
         let heard_at = [self.now; 2];
-        self.conns.push(Conn { link, path, halves: [None, None], greeter: Some(Greeter::new()), heard_at, closed_with: [None; 2] });
+        self.conns.push(Conn {
+            link,
+            path,
+            halves: [None, None],
+            greeter: Some(Greeter::new()),
+            heard_at,
+            closed_with: [None; 2],
+        });
         self.peers[0].conns.insert(path, conn);
         if self.links[link].is_up() {
             let rtt = self.links[link].rtt();

@@ -61,5 +61,7 @@ fn held(own: &PathView, arrival: Duration, rate: u64) -> f64 {
 /// never both decline.
 fn is_sooner(other: &PathView, own: &PathView, chunk: u64) -> bool {
     let is_known = other.rate_bytes_per_s > 0 && other.is_measured;
-    other.id != own.id && is_known && (other.delivery_time(chunk), other.id) < (own.delivery_time(chunk), own.id)
+    other.id != own.id
+        && is_known
+        && (other.delivery_time(chunk), other.id) < (own.delivery_time(chunk), own.id)
 }

@@ -118,7 +118,11 @@ fn min_rtt_takes_the_shortest_path_with_room() {
     let (near, far) = (path(1, MB, 10), path(0, MB, 50));
     assert_eq!(takers(&mut MinRtt, &[far, near], &work(MB)), [1]);
     assert_eq!(takers(&mut MinRtt, &[far, full(near)], &work(MB)), [0]);
-    assert_eq!(takers(&mut MinRtt, &[full(far), full(near)], &work(MB)), [0, 1], "a path that asks has room after all");
+    assert_eq!(
+        takers(&mut MinRtt, &[full(far), full(near)], &work(MB)),
+        [0, 1],
+        "a path that asks has room after all"
+    );
 }
 
 #[test]

@@ -41,7 +41,11 @@ pub(crate) enum LaneDuty {
 /// The next chunk for a path.
 #[derive(Debug)]
 enum Next {
-    Chunk { stream: StreamId, range: Range<u64>, is_copy: bool },
+    Chunk {
+        stream: StreamId,
+        range: Range<u64>,
+        is_copy: bool,
+    },
     /// There is work, and another path does it better.
     Declined,
     Nothing,
@@ -354,7 +358,8 @@ impl Session {
             return capacity;
         }
         let view = path.view(now);
-        capacity.min(usize::try_from(view.window_bytes.saturating_sub(view.committed_bytes)).unwrap_or(capacity))
+        capacity
+            .min(usize::try_from(view.window_bytes.saturating_sub(view.committed_bytes)).unwrap_or(capacity))
     }
 
     fn usable_count(&self) -> usize {
@@ -406,7 +411,14 @@ impl Session {
         own.min(self.credit.available())
     }
 
-    fn verdict(&mut self, now: Time, id: PathId, stream: StreamId, range: &Range<u64>, credit_bytes: u64) -> Verdict {
+    fn verdict(
+        &mut self,
+        now: Time,
+        id: PathId,
+        stream: StreamId,
+        range: &Range<u64>,
+        credit_bytes: u64,
+    ) -> Verdict {
         if self.views.len() < 2 {
             return Verdict::Send { max_bytes: MAX_RECORD_BYTES as usize };
         }
@@ -444,7 +456,8 @@ impl Session {
         match policy {
             PathPolicy::Any | PathPolicy::Redundant => true,
             PathPolicy::Prefer(wanted) => {
-                wanted == path || self.paths.get(&wanted).is_none_or(|entry| entry.state() != PathState::Active)
+                wanted == path
+                    || self.paths.get(&wanted).is_none_or(|entry| entry.state() != PathState::Active)
             }
             PathPolicy::Pin(wanted) => wanted == path,
             PathPolicy::AvoidCostly => {
@@ -453,7 +466,8 @@ impl Session {
             }
             PathPolicy::Deadline(within) => {
                 let in_time = |view: &crate::proto::scheduler::PathView| view.delivery_time(1) <= within;
-                !self.views.iter().any(in_time) || self.views.iter().any(|view| view.id == path && in_time(view))
+                !self.views.iter().any(in_time)
+                    || self.views.iter().any(|view| view.id == path && in_time(view))
             }
         }
     }
@@ -520,7 +534,9 @@ impl Session {
         let streams = streams.filter(|stream| !blocked.blocks(stream, id) && self.allows(stream.policy, id));
         streams.take(COPY_CANDIDATES).find_map(|stream| {
             let range = match stream.policy {
-                PathPolicy::Deadline(within) if now >= stream.progress_at + within / 2 => stream.copy_for(id, max),
+                PathPolicy::Deadline(within) if now >= stream.progress_at + within / 2 => {
+                    stream.copy_for(id, max)
+                }
                 // Out of credit: what is missing at the other end holds it, and the soonest path is idle.
                 _ if is_soonest && stream.unsent_bytes() > 0 => stream.copy_for(id, max),
                 _ => stream.late_for(id, now, arrival, max),
@@ -716,7 +732,8 @@ impl Session {
         {
             self.wake(best);
         }
-        let due: Vec<_> = self.paths.values().filter(|path| path.has_due_report(now)).map(|path| path.id).collect();
+        let due: Vec<_> =
+            self.paths.values().filter(|path| path.has_due_report(now)).map(|path| path.id).collect();
         due.into_iter().for_each(|id| self.wake(id));
     }
 
