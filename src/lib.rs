@@ -1,7 +1,7 @@
 //! KWIK: one session, many paths.
 
 // Until the native backend uses it, nothing but the tests calls the inner half.
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", all(feature = "browser", target_arch = "wasm32")))]
 #[allow(dead_code)]
 pub mod api;
 pub mod proto;
@@ -14,5 +14,10 @@ cfg_if::cfg_if! {
         mod native;
 
         pub use native::*;
+    } else if #[cfg(all(feature = "browser", target_arch = "wasm32"))] {
+        #[path = "../wasm/mod.rs"]
+        mod wasm;
+
+        pub use wasm::*;
     }
 }
