@@ -15,6 +15,10 @@ extern "C" {
     #[wasm_bindgen(js_name = clearTimeout)]
     pub(crate) fn clear_timeout(timer: &JsValue);
 
+    #[cfg(feature = "npm")]
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub(crate) fn console_error(text: &str);
+
     pub(crate) type EventTarget;
     #[wasm_bindgen(method, js_name = addEventListener)]
     pub(crate) fn add_event_listener(this: &EventTarget, event: &str, callback: &Function);
