@@ -7,10 +7,10 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::Error;
 
-/// Reads the compiler's `input` and writes `kwik.js`, `kwik.d.ts` and `kwik_bg.wasm` to `output`.
+/// Reads the compiler's `input` and writes `core.js`, `core.d.ts` and `core_bg.wasm` to `output`.
 pub(crate) fn generate(input: &Path, output: &Path) -> Result<(), Error> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(input).out_name("kwik").web(true)?.typescript(true).omit_default_module_path(true);
+    bindgen.input_path(input).out_name("core").web(true)?.typescript(true).omit_default_module_path(true);
     bindgen.generate(output)?;
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) fn build(profile: Profile) -> Result<(), Error> {
     let dist = in_repository(npm::DIST);
     generate(&module, &dist)?;
     if profile == Profile::Release {
-        optimise(&dist.join("kwik_bg.wasm"))?;
+        optimise(&dist.join("core_bg.wasm"))?;
         size::check(&dist, "wasm", size::MAX_WASM_BYTES)?;
     }
     Ok(())

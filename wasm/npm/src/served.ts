@@ -1,0 +1,277 @@
+import type { Address, Failure, Question, SessionEvent, ToPage, ToWorker } from './protocol.js';
+
+/** What the Rust side offers: the class `Session` of the module; tests have one of their own. */
+export interface CoreSession {
+  opened(): Promise<void>;
+  closed(): Promise<unknown>;
+  open(bidirectional: boolean): Promise<number>;
+  accept(bidirectional: boolean): Promise<number | undefined>;
+  read(stream: number, maxBytes: number): Promise<unknown>;
+  write(stream: number, data: Uint8Array): Promise<void>;
+  finish(stream: number): void;
+  delivered(stream: number): Promise<void>;
+  reset(stream: number, code: number): void;
+  stop(stream: number, code: number): void;
+  releaseSend(stream: number): void;
+  releaseRecv(stream: number): void;
+  sendDatagram(data: Uint8Array): void;
+  recvDatagram(): Promise<Uint8Array | undefined>;
+  maxDatagramSize(): number;
+  addPath(url: string, pins: Uint8Array[]): Promise<number>;
+  removePath(path: number): void;
+  paths(): unknown[];
+  stats(): object;
+  hurry(): void;
+  close(code: number, reason: string): void;
+  events(): { next(): Promise<unknown> };
+}
+
+export interface WorkerPort {
+  postMessage(message: ToPage, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+}
+
+/** One message to the page carries at most this much: enough for messages to cost little, and a fifth of a credit. */
+const MAX_READ_BYTES = 128 * 1024;
+
+interface Reading {
+  credit: number;
+  isRunning: boolean;
+}
+
+interface Writing {
+  /** Writes that were begun, one after the other. */
+  last: Promise<void>;
+  isOver: boolean;
+}
+
+/** A session in its worker: does what the page says, and tells what happens. */
+export class ServedSession {
+  #reading = new Map<number, Reading>();
+  #writing = new Map<number, Writing>();
+  #ready: Promise<CoreSession>;
+  #session: CoreSession | undefined;
+  #isClosed = false;
+
+  /** `start` begins to open a session with a server; the first of `addresses` that answers is taken. */
+  constructor(
+    private readonly port: WorkerPort,
+    addresses: Address[],
+    start: (address: Address) => CoreSession,
+  ) {
+    this.#ready = this.#open(addresses, start);
+    this.#ready.catch(() => {});
+    port.onmessage = ({ data }) => this.#on(data);
+  }
+
+  async #open(addresses: Address[], start: (address: Address) => CoreSession): Promise<CoreSession> {
+    let failure: unknown;
+    for (const address of addresses) {
+      try {
+        const session = start(address);
+        this.#session = session;
+        await session.opened();
+        this.#serve(session, addresses.filter((other) => other !== address));
+        return session;
+      } catch (error) {
+        failure = rethrowCrash(error);
+        if (this.#isClosed) break;
+      }
+    }
+    this.port.postMessage({ type: 'failed', failure: failure as Failure });
+    throw failure;
+  }
+
+  #serve(session: CoreSession, others: Address[]): void {
+    this.port.postMessage({ type: 'ready', ...snapshot(session) });
+    void this.#passEvents(session);
+    void this.#passDatagrams(session);
+    void this.#passEnd(session);
+    // A path that cannot be opened is among the events.
+    for (const { url, pins } of others) session.addPath(url, pins).catch(rethrowCrash);
+  }
+
+  async #passEvents(session: CoreSession): Promise<void> {
+    const events = session.events();
+    for (;;) {
+      const event = (await events.next()) as SessionEvent | undefined;
+      if (!event) return;
+      this.port.postMessage({ type: 'event', event, ...snapshot(session) });
+    }
+  }
+
+  async #passDatagrams(session: CoreSession): Promise<void> {
+    for (;;) {
+      const data = await session.recvDatagram();
+      if (!data) return;
+      this.port.postMessage({ type: 'datagram', data }, [data.buffer as ArrayBuffer]);
+    }
+  }
+
+  async #passEnd(session: CoreSession): Promise<void> {
+    try {
+      const end = (await session.closed()) as { closeCode: number; reason: string };
+      this.port.postMessage({ type: 'closed', ...end });
+    } catch (error) {
+      this.port.postMessage({ type: 'failed', failure: rethrowCrash(error) });
+    }
+  }
+
+  #on(message: ToWorker): void {
+    const session = this.#session;
+    switch (message.type) {
+      case 'question':
+        void this.#answer(message.id, message.question);
+        break;
+      case 'close':
+        this.#isClosed = true;
+        session?.close(message.code, message.reason);
+        break;
+      case 'hurry':
+        session?.hurry();
+        break;
+      case 'datagram':
+        session?.sendDatagram(message.data);
+        this.port.postMessage({ type: 'datagramTaken' });
+        break;
+      case 'write':
+        if (session) this.#write(session, message.stream, message.data);
+        break;
+      case 'reset':
+        if (session) this.#reset(session, message.stream, message.code);
+        break;
+      case 'read':
+        if (session) this.#read(session, message.stream, message.bytes);
+        break;
+      case 'stop':
+        session?.stop(message.stream, message.code);
+        break;
+    }
+  }
+
+  async #answer(id: number, question: Question): Promise<void> {
+    try {
+      const value = await this.#ask(await this.#ready, question);
+      this.port.postMessage({ type: 'answer', id, value });
+    } catch (error) {
+      this.port.postMessage({ type: 'answer', id, failure: rethrowCrash(error) });
+    }
+  }
+
+  async #ask(session: CoreSession, question: Question): Promise<unknown> {
+    switch (question.ask) {
+      case 'open':
+        return session.open(question.bidirectional);
+      case 'accept':
+        return session.accept(question.bidirectional);
+      case 'finish':
+        return this.#finish(session, question.stream);
+      case 'addPath':
+        return session.addPath(question.address.url, question.address.pins);
+      case 'removePath':
+        return session.removePath(question.path);
+      case 'stats':
+        return { ...session.stats(), paths: session.paths() };
+    }
+  }
+
+  // ---- the receiving half of a stream ----
+
+  #read(session: CoreSession, stream: number, bytes: number): void {
+    const reading = this.#reading.get(stream) ?? { credit: 0, isRunning: false };
+    this.#reading.set(stream, reading);
+    reading.credit += bytes;
+    if (!reading.isRunning) void this.#readOn(session, stream, reading);
+  }
+
+  async #readOn(session: CoreSession, stream: number, reading: Reading): Promise<void> {
+    reading.isRunning = true;
+    try {
+      while (reading.credit > 0) {
+        const max = Math.min(reading.credit, MAX_READ_BYTES);
+        const { data, done } = (await session.read(stream, max)) as { data?: Uint8Array; done: boolean };
+        reading.credit -= data?.byteLength ?? 0;
+        this.port.postMessage(
+          { type: 'data', stream, data, done },
+          data ? [data.buffer as ArrayBuffer] : [],
+        );
+        if (done) return this.#readEnded(session, stream);
+      }
+    } catch (error) {
+      this.port.postMessage({ type: 'readFailed', stream, failure: rethrowCrash(error) });
+      this.#readEnded(session, stream);
+    } finally {
+      reading.isRunning = false;
+    }
+  }
+
+  #readEnded(session: CoreSession, stream: number): void {
+    this.#reading.delete(stream);
+    session.releaseRecv(stream);
+  }
+
+  // ---- the sending half of a stream ----
+
+  #writingOf(stream: number): Writing {
+    const writing = this.#writing.get(stream) ?? { last: Promise.resolve(), isOver: false };
+    this.#writing.set(stream, writing);
+    return writing;
+  }
+
+  #write(session: CoreSession, stream: number, data: Uint8Array): void {
+    const writing = this.#writingOf(stream);
+    const bytes = data.byteLength;
+    writing.last = writing.last.then(async () => {
+      if (writing.isOver) return;
+      try {
+        await session.write(stream, data);
+        this.port.postMessage({ type: 'written', stream, bytes });
+      } catch (error) {
+        writing.isOver = true;
+        this.#writing.delete(stream);
+        this.port.postMessage({ type: 'writeFailed', stream, failure: rethrowCrash(error) });
+        session.releaseSend(stream);
+      }
+    });
+  }
+
+  async #finish(session: CoreSession, stream: number): Promise<void> {
+    const writing = this.#writingOf(stream);
+    await writing.last;
+    if (writing.isOver) return;
+    this.#writing.delete(stream);
+    try {
+      session.finish(stream);
+      await session.delivered(stream);
+    } finally {
+      session.releaseSend(stream);
+    }
+  }
+
+  #reset(session: CoreSession, stream: number, code: number): void {
+    const writing = this.#writingOf(stream);
+    if (writing.isOver) return;
+    writing.isOver = true;
+    this.#writing.delete(stream);
+    session.reset(stream, code);
+    session.releaseSend(stream);
+  }
+}
+
+function snapshot(session: CoreSession): { paths: never[]; maxDatagramSize: number } {
+  return { paths: session.paths() as never[], maxDatagramSize: session.maxDatagramSize() };
+}
+
+/**
+ * What the Rust side throws are plain objects. Anything else is a fault of the module itself, after which nothing in
+ * it can be trusted: it ends the worker, and the pool tells the page.
+ */
+function rethrowCrash(error: unknown): Failure {
+  if (error instanceof Error) {
+    setTimeout(() => {
+      throw error;
+    });
+    return { kind: 'crash', message: error.message };
+  }
+  return error as Failure;
+}
