@@ -40,8 +40,9 @@ interface Reading {
 }
 
 interface Writing {
-  /** Writes that were begun, one after the other. */
+  /** The last of the writes that were begun: they go one after the other. */
   last: Promise<void>;
+  /** The rest of them is not to be written. */
   isOver: boolean;
 }
 
@@ -144,7 +145,7 @@ export class ServedSession {
         if (session) this.#read(session, message.stream, message.bytes);
         break;
       case 'stop':
-        session?.stop(message.stream, message.code);
+        if (session) this.#stop(session, message.stream, message.code);
         break;
     }
   }
@@ -161,9 +162,9 @@ export class ServedSession {
   async #ask(session: CoreSession, question: Question): Promise<unknown> {
     switch (question.ask) {
       case 'open':
-        return session.open(question.bidirectional);
+        return this.#begin(await session.open(question.bidirectional), question.bidirectional, true);
       case 'accept':
-        return session.accept(question.bidirectional);
+        return this.#begin(await session.accept(question.bidirectional), true, question.bidirectional);
       case 'finish':
         return this.#finish(session, question.stream);
       case 'addPath':
@@ -175,11 +176,19 @@ export class ServedSession {
     }
   }
 
+  /** There is a stream. What the page says of a half that is over crossed the news of that, and means nothing. */
+  #begin(stream: number | undefined, hasReceiving: boolean, hasSending: boolean): number | undefined {
+    if (stream === undefined) return undefined;
+    if (hasReceiving) this.#reading.set(stream, { credit: 0, isRunning: false });
+    if (hasSending) this.#writing.set(stream, { last: Promise.resolve(), isOver: false });
+    return stream;
+  }
+
   // ---- the receiving half of a stream ----
 
   #read(session: CoreSession, stream: number, bytes: number): void {
-    const reading = this.#reading.get(stream) ?? { credit: 0, isRunning: false };
-    this.#reading.set(stream, reading);
+    const reading = this.#reading.get(stream);
+    if (!reading) return;
     reading.credit += bytes;
     if (!reading.isRunning) void this.#readOn(session, stream, reading);
   }
@@ -205,6 +214,14 @@ export class ServedSession {
     }
   }
 
+  #stop(session: CoreSession, stream: number, code: number): void {
+    const reading = this.#reading.get(stream);
+    if (!reading) return;
+    session.stop(stream, code);
+    // One that waits for more is told, and comes to its own end.
+    if (!reading.isRunning) this.#readEnded(session, stream);
+  }
+
   #readEnded(session: CoreSession, stream: number): void {
     this.#reading.delete(stream);
     session.releaseRecv(stream);
@@ -212,14 +229,9 @@ export class ServedSession {
 
   // ---- the sending half of a stream ----
 
-  #writingOf(stream: number): Writing {
-    const writing = this.#writing.get(stream) ?? { last: Promise.resolve(), isOver: false };
-    this.#writing.set(stream, writing);
-    return writing;
-  }
-
   #write(session: CoreSession, stream: number, data: Uint8Array): void {
-    const writing = this.#writingOf(stream);
+    const writing = this.#writing.get(stream);
+    if (!writing) return;
     const bytes = data.byteLength;
     writing.last = writing.last.then(async () => {
       if (writing.isOver) return;
@@ -236,9 +248,9 @@ export class ServedSession {
   }
 
   async #finish(session: CoreSession, stream: number): Promise<void> {
-    const writing = this.#writingOf(stream);
-    await writing.last;
-    if (writing.isOver) return;
+    const writing = this.#writing.get(stream);
+    await writing?.last;
+    if (!writing || writing.isOver) return;
     this.#writing.delete(stream);
     try {
       session.finish(stream);
@@ -249,8 +261,8 @@ export class ServedSession {
   }
 
   #reset(session: CoreSession, stream: number, code: number): void {
-    const writing = this.#writingOf(stream);
-    if (writing.isOver) return;
+    const writing = this.#writing.get(stream);
+    if (!writing) return;
     writing.isOver = true;
     this.#writing.delete(stream);
     session.reset(stream, code);
