@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::address::CertificatePin;
 use super::validity::Validity;
+use crate::api::CertificatePin;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::backend::Browser;
 use super::{address, environment};
 use crate::api::Session;
 use crate::api::shared::{Hold, Shared};
 use crate::proto;
+use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
 use crate::proto::error::{AddressError, SessionError};
 use crate::proto::event::PathAddress;
@@ -19,43 +22,56 @@ pub struct Config {
     pub session: SessionConfig,
 }
 
-/// Why a session could not be dialled.
+/// A server could not be reached, or did not want us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// What was given is no address.
+    /// The address cannot be read.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// A pin in the address is not the SHA-256 of a certificate.
-    #[error("`{pin}` is no certificate pin: write its SHA-256 as 43 characters of base64url")]
-    Pin {
-        /// What was given.
-        pin: String,
-    },
-    /// The part of the address after `?` has something else than pins.
-    #[error("`{key}` is not known in an address: only pin=... may follow the question mark")]
-    Key {
-        /// What was given.
-        key: String,
-    },
     /// The browser gives no random numbers, without which a session is not safe.
     #[error("crypto.getRandomValues is missing or failed: open the page in a secure context")]
     Random,
-    /// The server could not be reached, or refused.
+    /// The connection failed. A browser does not say why: nobody answers, the certificate is not trusted or not the
+    /// pinned one, or the server refuses pages of this origin.
+    #[error("{reason}")]
+    Failed {
+        /// The browser's words.
+        reason: String,
+    },
+    /// The server refused the session.
+    #[error("the server refused the session: {code}: {}", String::from_utf8_lossy(.reason))]
+    Rejected {
+        /// Why.
+        code: TransportCode,
+        /// Details, in the server's words.
+        reason: Bytes,
+    },
+    /// The session ended before it was open.
     #[error(transparent)]
-    Session(#[from] SessionError),
+    Session(SessionError),
 }
 
-/// Opens a session with the server at `address`: `kwik://HOST:PORT[?pin=BASE64URL[&pin=...]]`, or `https://HOST[:PORT]`.
+/// Opens a session with the server at `address`, which is of the form `kwik://HOST:PORT[?pin=PIN]` (see
+/// [`Address`](crate::Address)) or `https://HOST[:PORT][?pin=PIN]`.
 ///
 /// It works in pages and in dedicated workers that have `WebTransport`. With pins, the server is the one whose
 /// certificate has one of these SHA-256 hashes; without, one that the browser trusts. A browser takes a pinned
 /// certificate only if it is an ECDSA one that is valid for at most 14 days.
 ///
-/// A future that is dropped gives the session up.
-pub async fn dial(address: impl AsRef<str>, config: Config) -> Result<Session, DialError> {
-    let address = address::parse(address.as_ref())?;
-    Ok(Session::opened(start(address, config)?).await?)
+/// Cancel safety: dropping the future gives the session up.
+///
+/// # Errors
+///
+/// When the address cannot be read, when nobody answers within `handshake_timeout`, and when either end does not want
+/// the other. See [`DialError`].
+pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
+    let hold = start(address::parse(address)?, config)?;
+    Session::opened(hold).await.map_err(|error| match error {
+        SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
+        SessionError::DialFailed { reason } => DialError::Failed { reason },
+        error => DialError::Session(error),
+    })
 }
 
 /// A session that is being opened.

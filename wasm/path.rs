@@ -19,6 +19,7 @@ use super::carrier::{MAX_HELD_BYTES, MAX_WAITING_DATAGRAMS};
 use super::lane::SendLane;
 use super::signal::Signal;
 use crate::api::shared::Shared;
+use crate::proto::carrier::Carrier;
 use crate::proto::code::TransportCode;
 use crate::proto::error::AppCode;
 use crate::proto::event::{PathAddress, PathLoss};
@@ -103,9 +104,21 @@ impl Path {
         }
         self.shared.with(|session, now| session.path_connected(now, self.id));
         while !self.is_closed.get() {
-            let mut carrier = self.clone();
-            while self.shared.transmit(self.id, &mut carrier) {}
+            self.fill();
             self.work.wait().await;
+        }
+    }
+
+    /// Lets the session write, as long as it has something more for a path with room. When the room comes back, the
+    /// lanes say so.
+    fn fill(self: &Rc<Self>) {
+        let mut carrier = self.clone();
+        loop {
+            let transmit = |session: &mut Session, now| session.transmit(now, self.id, &mut carrier);
+            let ((), is_named) = self.shared.with_on_path(self.id, transmit);
+            if !is_named || carrier.capacity() == 0 {
+                return;
+            }
         }
     }
 
@@ -248,7 +261,7 @@ impl Path {
         if !self.is_closed.get() {
             self.input(|session, now| match outcome {
                 Ok(()) => session.on_lane_finished(now, self.id, id),
-                Err(_) => session.on_lane_reset(self.id, id),
+                Err(_) => session.on_lane_reset(now, self.id, id),
             });
         }
     }

@@ -20,6 +20,7 @@ pub(crate) mod shared;
 mod tests;
 pub(crate) mod waiters;
 
+pub use address::{Address, CertificatePin};
 pub use events::SessionEvents;
 pub use path::{PathHandle, Standby};
 pub use recv_stream::{ReadExactError, ReadToEndError, RecvStream};

@@ -160,8 +160,9 @@ impl AsyncWrite for SendStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match self.finish() {
-            // Shutting down twice is allowed.
-            Ok(()) | Err(WriteError::Closed { .. }) => Ok(()),
+            // Shutting down twice is allowed, and a peer that has what it wants misses no end: over TCP, too, only
+            // those who write learn that nobody reads. HTTP libraries end every connection like this.
+            Ok(()) | Err(WriteError::Closed { .. } | WriteError::Stopped { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         })
     }

@@ -25,7 +25,6 @@ use bytes::Bytes;
 use super::awaited::Awaited;
 use super::events::Subscribers;
 use super::waiters::{Place, Topic, Waiters};
-use crate::proto::carrier::Carrier;
 use crate::proto::error::{AppCode, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, SessionEvent};
 use crate::proto::id::PathId;
@@ -38,7 +37,7 @@ pub(crate) trait Backend: ThreadSafe + 'static {
     /// The time.
     fn now(&self) -> Time;
 
-    /// The path has something to transmit: its driver should call [`Shared::transmit`]. A path that the backend
+    /// The path has something to transmit: its driver should give it a turn. A path that the backend
     /// does not know is not an error: it may have been closed meanwhile.
     fn transmit(&self, path: PathId);
 
@@ -134,12 +133,6 @@ impl Shared {
         input: impl FnOnce(&mut Session, Time) -> T,
     ) -> (T, bool) {
         self.run(Some(path), |core, now| input(&mut core.session, now))
-    }
-
-    /// Fills the carrier of `path`. Returns whether it should be called again at once, with a carrier that has
-    /// room.
-    pub(crate) fn transmit(self: &Arc<Self>, path: PathId, carrier: &mut dyn Carrier) -> bool {
-        self.with_on_path(path, |session, now| session.transmit(now, path, carrier)).1
     }
 
     /// The deadline has come, or may have.

@@ -116,6 +116,14 @@ impl<T> DatagramQueue<T> {
         self.remove(index)
     }
 
+    /// Drops those that meet `unwanted`: nothing will ever take them.
+    pub(crate) fn discard(&mut self, mut unwanted: impl FnMut(&Datagram<T>) -> bool) {
+        let before = self.waiting.len();
+        self.waiting.retain(|datagram| !unwanted(datagram));
+        self.waiting_bytes = self.waiting.iter().map(|datagram| datagram.data.len()).sum();
+        self.dropped += (before - self.waiting.len()) as u64;
+    }
+
     fn remove(&mut self, index: usize) -> Option<Datagram<T>> {
         let datagram = self.waiting.remove(index)?;
         self.waiting_bytes -= datagram.data.len();

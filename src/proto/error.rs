@@ -199,36 +199,32 @@ pub enum PathError {
     Session(#[from] SessionError),
 }
 
-/// Why a text is not the address of a path.
+/// Why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// It begins with another scheme.
-    #[error("`{address}` has the scheme `{scheme}`: write kwik://host:port")]
-    Scheme {
-        /// What was given.
-        address: String,
-        /// Its scheme.
-        scheme: String,
-    },
-    /// The host is missing or malformed.
-    #[error("`{address}` names no host: write kwik://host:port, with IPv6 addresses in brackets")]
-    Host {
-        /// What was given.
-        address: String,
-    },
-    /// The port is missing or malformed.
-    #[error("`{address}` has no port from 1 to 65535: write kwik://host:port")]
-    Port {
-        /// What was given.
-        address: String,
-    },
-    /// It is longer than any address.
-    #[error("an address of {len} bytes is too long: at most {max} fit")]
-    TooLong {
-        /// Its length in bytes.
-        len: usize,
-        /// The limit in bytes.
+    /// It does not begin with `kwik://`.
+    #[error("{0:?} is no KWIK address: write kwik://HOST:PORT")]
+    Scheme(String),
+    /// There is no host, or it is neither a DNS name nor an IP address.
+    #[error("{0:?} is no host: write a DNS name, an IPv4 address, or an IPv6 address in brackets")]
+    Host(String),
+    /// The port is not one of 1 to 65535.
+    #[error("{0:?} is no port: write a number from 1 to 65535")]
+    Port(String),
+    /// The name has characters it may not have, or is longer than 255 bytes.
+    #[error("{0:?} is no name: write at most 255 of A-Z a-z 0-9 - . _ ~ /")]
+    Name(String),
+    /// The part after `?` has a key that is not known here.
+    #[error("unknown key {0:?} in the address: only pin=... may follow the question mark")]
+    UnknownKey(String),
+    /// A pin is not 32 bytes in base64url.
+    #[error("{0:?} is no certificate pin: write the SHA-256 of the certificate as 43 base64url characters")]
+    Pin(String),
+    /// There are more pins than an address may have.
+    #[error("more than {max} pins in one address")]
+    TooManyPins {
+        /// The most that are allowed.
         max: usize,
     },
 }

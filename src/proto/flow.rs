@@ -228,17 +228,6 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_maximum_takes_back_nothing_and_holds_from_then_on() {
-        let mut window = RecvWindow::new(1_000, 1_000);
-        window.set_max(100);
-        window.on_consumed(950);
-        assert_eq!(window.next_update(at(0), RTT), Some(1_050));
-        window.set_max(400);
-        window.on_consumed(50);
-        assert_eq!(window.next_update(at(1), RTT), Some(1_200));
-    }
-
-    #[test]
     fn a_window_of_a_single_byte_does_not_stall() {
         let mut window = RecvWindow::new(1, 1);
         for limit in 2..10 {

@@ -13,13 +13,15 @@
 //!
 //! Standby is a wish that active paths are used first, and says nothing of health: it is kept beside the state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::carrier::{Carrier, Figures, Lanes};
 use super::code::TransportCode;
 use super::event::PathAddress;
-use super::id::{LaneId, PathId};
+use super::id::{Dir, LaneId, PathId, StreamId};
 use super::lane::LaneReader;
 use super::rate::DeliveryRate;
 use super::recv_stream::Violation;
@@ -39,6 +41,10 @@ const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
 const REPORT_BYTES: u64 = 64 * 1024;
 /// Pings that may wait for their answers to be written.
 const MAX_PONGS: usize = 64;
+/// Pings that may be under way and are remembered.
+const MAX_PINGS: usize = 64;
+/// Most bytes of other lanes that wait for the path to be accepted, when they have overtaken ACCEPT.
+const MAX_EARLY_BYTES: usize = 1 << 20;
 
 /// Where a path is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,6 +109,13 @@ pub(crate) struct PathCounts {
     pub(crate) datagrams_received: u64,
 }
 
+/// What happened on a lane before the path was accepted, to be read afterwards.
+#[derive(Debug)]
+pub(crate) enum Early {
+    Data(LaneId, Dir, Bytes),
+    Finished(LaneId),
+}
+
 #[derive(Debug)]
 pub(crate) struct Path {
     pub(crate) id: PathId,
@@ -120,15 +133,17 @@ pub(crate) struct Path {
     pub(crate) pongs: Vec<u64>,
     /// Tokens of pings that the application, or suspicion, wants sent.
     pub(crate) pings: Vec<u64>,
-    /// The ping that is under way, and since when.
-    pub(crate) probe: Option<(u64, Time)>,
+    /// Pings that are under way, oldest first, and since when.
+    pinged: VecDeque<(u64, Time)>,
     /// The last time the path had capacity left and nothing to carry.
     pub(crate) starved: bool,
-    /// The scheduler declined for this path since anything changed.
-    pub(crate) declined: bool,
+    /// It was asked and took nothing, and nothing has changed since.
+    pub(crate) passed: bool,
     pub(crate) opened_at: Time,
-    /// Bidirectional lanes that this end opened.
-    pub(crate) own_lanes: BTreeSet<LaneId>,
+    /// Bidirectional lanes that this end opened for its streams, until the peer has ended its half.
+    pub(crate) own_lanes: BTreeMap<LaneId, StreamId>,
+    /// What has overtaken ACCEPT.
+    early: Vec<Early>,
     /// What to do to lanes when the carrier is next at hand.
     pub(crate) duties: Vec<LaneDuty>,
     /// The backend was told to transmit and has not come yet.
@@ -166,11 +181,12 @@ impl Path {
             counts: PathCounts::default(),
             pongs: Vec::new(),
             pings: Vec::new(),
-            probe: None,
+            pinged: VecDeque::new(),
             starved: false,
-            declined: false,
+            passed: false,
             opened_at: now,
-            own_lanes: BTreeSet::new(),
+            own_lanes: BTreeMap::new(),
+            early: Vec::new(),
             duties: Vec::new(),
             wake_queued: false,
             farewell_said: false,
@@ -211,6 +227,11 @@ impl Path {
     /// Whether it is part of the session, answering or not.
     pub(crate) fn is_attached(&self) -> bool {
         matches!(self.phase, Phase::Established | Phase::Suspect { .. })
+    }
+
+    /// Whether the server has accepted it.
+    pub(crate) fn is_accepted(&self) -> bool {
+        !matches!(self.phase, Phase::Dialling | Phase::Greeting { .. } | Phase::Accepting)
     }
 
     /// Whether it is on its way into the session or in it.
@@ -270,6 +291,21 @@ impl Path {
     pub(crate) fn next_ping(&mut self) -> u64 {
         self.next_token += 1;
         self.next_token
+    }
+
+    /// Client: lanes overtake one another; what comes before ACCEPT waits for it.
+    pub(crate) fn defer(&mut self, early: Early) -> Result<(), Violation> {
+        let bytes = |early: &Early| if let Early::Data(_, _, data) = early { data.len() } else { 0 };
+        if self.early.iter().map(bytes).sum::<usize>() + bytes(&early) > MAX_EARLY_BYTES {
+            return Err(Violation::new(TransportCode::LimitExceeded, "too much arrives before ACCEPT"));
+        }
+        self.early.push(early);
+        Ok(())
+    }
+
+    /// What `defer` has put off.
+    pub(crate) fn take_early(&mut self) -> Vec<Early> {
+        std::mem::take(&mut self.early)
     }
 
     /// PING: the answer goes out with the next transmission. A peer that floods is cut off.
@@ -335,9 +371,18 @@ impl Path {
         true
     }
 
-    /// PONG: how long the round trip took, if it is the one that was awaited.
+    /// A PING goes out.
+    pub(crate) fn on_pinged(&mut self, now: Time, token: u64) {
+        if self.pinged.len() >= MAX_PINGS {
+            self.pinged.pop_front();
+        }
+        self.pinged.push_back((token, now));
+    }
+
+    /// PONG: how long the round trip took, if it was awaited. The peer may answer only the newest of several.
     pub(crate) fn on_pong(&mut self, now: Time, token: u64) -> Option<Duration> {
-        let (_, sent) = self.probe.take_if(|(expected, _)| *expected == token)?;
+        let index = self.pinged.iter().position(|(awaited, _)| *awaited == token)?;
+        let (_, sent) = self.pinged.drain(..=index).next_back()?;
         self.rtt.update(now - sent, Duration::ZERO);
         Some(now - sent)
     }
@@ -374,7 +419,7 @@ impl Path {
 
     /// Since when an answer is due, as far as anyone knows.
     pub(crate) fn silent_since(&self) -> Option<Time> {
-        if self.figures.knows_acks { self.figures.awaiting_since } else { self.probe.map(|(_, at)| at) }
+        if self.figures.knows_acks { self.figures.awaiting_since } else { self.pinged.front().map(|(_, at)| *at) }
     }
 
     /// When the core has to look at this path's health again without further input.
@@ -405,7 +450,7 @@ impl Path {
     /// Whether the carrier cannot tell and it is time to ask the peer.
     pub(crate) fn wants_probe(&self, now: Time, peer_ack_delay: Duration) -> bool {
         let unanswered = |since| now >= since + self.patience(peer_ack_delay);
-        !self.figures.knows_acks && self.probe.is_none() && self.unanswered_since.is_some_and(unanswered)
+        !self.figures.knows_acks && self.pinged.is_empty() && self.pings.is_empty() && self.unanswered_since.is_some_and(unanswered)
     }
 
     pub(crate) fn report_deadline(&self) -> Option<Time> {

@@ -125,12 +125,12 @@ impl RecvStream {
 
     /// RESET_STREAM. Returns the advance as `on_chunk` does, and the bytes whose credit comes back.
     pub(crate) fn on_reset(&mut self, code: AppCode, final_size: u64) -> Result<(u64, u64), Violation> {
-        // A stream whose end was not known has not ended by having all its bytes here: what follows is missing.
-        let was_all_here = self.is_all_here();
-        let advance = self.check_end(final_size, true)?;
-        if was_all_here && self.state == RecvState::Open {
-            return Ok((advance, 0));
+        // Only an end that `fin` has told makes what is here a whole stream.
+        if self.is_all_here() && self.state == RecvState::Open {
+            self.check_end(final_size, true)?;
+            return Ok((0, 0));
         }
+        let advance = self.check_end(final_size, true)?;
         let unread = self.discard();
         self.state = match self.state {
             RecvState::Open => RecvState::Reset { code },

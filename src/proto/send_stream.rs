@@ -12,6 +12,7 @@
 //! account of bytes (what was sent on which path, what is to be sent again) keeps that of the end, too.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,11 +20,14 @@ use super::config::PathPolicy;
 use super::error::AppCode;
 use super::flow::SendCredit;
 use super::frame::Ack;
-use super::id::{LaneId, PathId, StreamId};
+use super::id::{Dir, LaneId, PathId, Side, StreamId};
 use super::limits::MAX_STREAM_CHUNKS_OUTSTANDING;
 use super::range_set::RangeSet;
 use super::send_buffer::SendBuffer;
 use super::time::Time;
+
+/// An end that is not acknowledged within this time is asked about; each further time it takes twice as long.
+pub(crate) const OVERDUE: Duration = Duration::from_secs(1);
 
 /// Where a sending half is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +66,6 @@ pub(crate) struct SendStream {
     pub(crate) priority: i32,
     pub(crate) policy: PathPolicy,
     pub(crate) credit: SendCredit,
-    /// The application waits for room.
-    pub(crate) writer_waits: bool,
     /// The application has let go of its handle.
     pub(crate) released: bool,
     /// The peer's code, if it stopped reading.
@@ -74,6 +76,8 @@ pub(crate) struct SendStream {
     pub(crate) progress_at: Time,
     /// Half of a `PathPolicy::Deadline` has passed without an acknowledgement.
     pub(crate) deadline_passed: bool,
+    /// How long after its last sign of progress the peer is asked whether it has everything.
+    patience: Duration,
     buffer: SendBuffer,
     /// First offset that was never sent; one past the final size when the end was sent, too.
     next: u64,
@@ -89,13 +93,13 @@ impl SendStream {
             priority: 0,
             policy: PathPolicy::Any,
             credit: SendCredit::new(credit_bytes),
-            writer_waits: false,
             released: false,
             stopped: None,
             queued: false,
             progress_at: Time::ZERO,
-            buffer: SendBuffer::new(MAX_STREAM_CHUNKS_OUTSTANDING),
             deadline_passed: false,
+            patience: OVERDUE,
+            buffer: SendBuffer::new(MAX_STREAM_CHUNKS_OUTSTANDING),
             next: 0,
             again: RangeSet::new(),
             lanes: Vec::new(),
@@ -156,6 +160,12 @@ impl SendStream {
         self.again = RangeSet::new();
     }
 
+    /// The session is over: nothing is sent or kept any more.
+    pub(crate) fn abandon(&mut self) {
+        self.let_go();
+        self.lanes.clear();
+    }
+
     /// Gives up; returns the lanes to reset.
     pub(crate) fn reset(&mut self, code: AppCode) -> Vec<(PathId, LaneId)> {
         self.state = SendState::Reset { code };
@@ -198,18 +208,27 @@ impl SendStream {
         if allowed >= written { self.next..self.end().max(self.next) } else { self.next..allowed.max(self.next) }
     }
 
+    /// The first part of `range` that no lane of `path` carries.
+    fn unsent_on(&self, path: Option<PathId>, range: Range<u64>) -> Option<Range<u64>> {
+        let mut carried = RangeSet::new();
+        for lane in self.lanes.iter().filter(|lane| Some(lane.path) == path) {
+            insert_all(&mut carried, lane.sent.iter());
+        }
+        carried.first_gap(range)
+    }
+
     /// How many separate ranges the receiver may have to hold at worst.
     fn fragments(&self) -> usize {
         self.lanes.iter().map(|lane| lane.sent.len()).sum()
     }
 
-    /// The next piece for `path`, what was lost first. What the path's own lanes still have to deliver is not
-    /// given to it twice.
-    pub(crate) fn next_piece(&self, path: PathId, max_bytes: u64, session_credit: u64) -> Option<Piece> {
+    /// The next piece, what was lost first. A path that is `suspect` still has what it was given: to give it
+    /// the same again would help nobody.
+    pub(crate) fn next_piece(&self, max_bytes: u64, session_credit: u64, suspect: Option<PathId>) -> Option<Piece> {
         if !self.is_sending() {
             return None;
         }
-        if let Some(range) = self.again.iter().find_map(|range| self.not_sent_on(path, range)) {
+        if let Some(range) = self.again.iter().find_map(|range| self.unsent_on(suspect, range)) {
             return Some(Piece::Again(self.cut(range, max_bytes)));
         }
         let range = self.new_range(session_credit);
@@ -287,8 +306,15 @@ impl SendStream {
     }
 
     /// Whether this stream ever had a lane on `path`.
-    pub(crate) fn had_lane(&self, path: PathId) -> bool {
+    fn had_lane(&self, path: PathId) -> bool {
         self.lanes.iter().any(|lane| lane.path == path)
+    }
+
+    /// Which kind of lane the next one on `path` is: the one that opened a bidirectional stream opens its first
+    /// lane for both directions.
+    pub(crate) fn next_lane_dir(&self, path: PathId, side: Side) -> Dir {
+        let both_ways = self.id.dir() == Dir::Bi && self.id.initiator() == side && !self.had_lane(path);
+        if both_ways { Dir::Bi } else { Dir::Uni }
     }
 
     pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
@@ -306,7 +332,7 @@ impl SendStream {
         }
         let written = self.buffer.end_offset();
         let new_bytes = range.end.min(written).saturating_sub(self.next.min(written));
-        if self.next == 0 || self.buffer.acked_contiguous() == self.next {
+        if self.next == 0 || self.buffer.acked_contiguous() == self.next || range.end > written {
             self.progress_at = now;
         }
         self.next = range.end;
@@ -348,10 +374,12 @@ impl SendStream {
         freed
     }
 
-    /// Whether an acknowledgement claims bytes that were never sent.
+    /// Whether an acknowledgement claims no more than was sent.
     pub(crate) fn is_ack_plausible(&self, ack: &Ack) -> bool {
         let sent = self.final_size();
-        ack.contiguous <= sent && ack.ranges.last().is_none_or(|range| range.end <= sent)
+        let ended = self.next > self.buffer.end_offset();
+        (ended || !ack.complete)
+            && ack.contiguous <= sent && ack.ranges.last().is_none_or(|range| range.end <= sent)
     }
 
     /// The peer has everything it will ever want. Returns the lanes to finish.
@@ -379,6 +407,34 @@ impl SendStream {
             lost.remove(range);
         }
         insert_all(&mut self.again, lost.iter());
+    }
+
+    /// An acknowledgement may have been lost with a path. A receiver that has everything has forgotten the
+    /// stream and will not repeat it unless it is asked: the end, sent again, asks (PROTOCOL section 5.4).
+    pub(crate) fn ask_again(&mut self) {
+        let end = self.buffer.end_offset();
+        if self.state == SendState::Finished && self.next > end {
+            self.again.insert(end..end + 1);
+        }
+    }
+
+    /// Whether all was said and only the peer's last word is missing.
+    pub(crate) fn awaits_completion(&self) -> bool {
+        match self.state {
+            SendState::Open | SendState::Done => false,
+            SendState::Finished => self.next > self.buffer.end_offset(),
+            SendState::Reset { .. } => true,
+        }
+    }
+
+    /// Whether that word should have come by now; if so, it is given longer the next time.
+    pub(crate) fn is_overdue(&mut self, now: Time) -> bool {
+        if !self.awaits_completion() || now < self.progress_at + self.patience {
+            return false;
+        }
+        self.patience *= 2;
+        self.progress_at = now;
+        true
     }
 
     /// `path` answers again: its carrier delivers what it has, so that need not go again.

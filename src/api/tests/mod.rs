@@ -283,7 +283,7 @@ fn a_path_that_cannot_be_opened_says_why() {
     let (mut net, client, _server) = pair();
     let failed = net.block_on(client.add_path("nowhere:2")).err();
     assert_eq!(failed, Some(PathError::Failed { path: PathId(1), reason: "no route".into() }));
-    let wrong = net.block_on(client.add_path("other")).err();
+    let wrong = net.block_on(client.add_path("other:0")).err();
     assert!(matches!(wrong, Some(PathError::Address(_))));
 }
 

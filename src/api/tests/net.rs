@@ -193,7 +193,7 @@ impl End {
             let Some(lanes) = self.lanes.get_mut(&path) else { continue };
             let mut carrier =
                 MemoryCarrier { side: self.side, path, room: CAPACITY, lanes, peer: &mut peer.inbox };
-            while shared.transmit(path, &mut carrier) {
+            while shared.with_on_path(path, |session, now| session.transmit(now, path, &mut carrier)).1 {
                 carrier.room = CAPACITY;
             }
             if carrier.room < CAPACITY {

@@ -13,7 +13,7 @@ use crate::proto::id::{Dir, PathId, Side, StreamId};
 use crate::proto::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
 use crate::proto::scheduler::Copies;
 use crate::proto::recv_stream::{Read, RecvState, RecvStream};
-use crate::proto::send_stream::{SendState, SendStream};
+use crate::proto::send_stream::{OVERDUE, SendState, SendStream};
 use crate::proto::time::Time;
 
 /// How far the end of a session has come.
@@ -73,7 +73,11 @@ impl Session {
             return Err(WriteError::Closed { stream: id });
         }
         let take = data.len().min(room);
-        stream.writer_waits = take < data.len();
+        if take < data.len() {
+            self.writers.insert(id);
+        } else {
+            self.writers.remove(&id);
+        }
         if take == 0 {
             return Ok(0);
         }
@@ -103,17 +107,19 @@ impl Session {
 
     /// Tells writers that wait about room, once there is enough of it to be worth their while.
     pub(super) fn notify_writers(&mut self) {
-        let waiting: Vec<_> = self.send.values().filter(|stream| stream.writer_waits).map(|s| s.id).collect();
+        if self.writers.is_empty() {
+            return;
+        }
         let least = WRITER_WAKE_BYTES
             .min(self.config.stream_send_buffer_bytes / 2)
             .min(self.config.stream_unsent_bytes / 2)
+            .min(self.config.session_send_buffer_bytes / 2)
             .max(1);
-        for id in waiting {
-            if self.room_for(id) >= least
-                && let Some(stream) = self.send.get_mut(&id)
-            {
-                stream.writer_waits = false;
+        for id in std::mem::take(&mut self.writers) {
+            if self.room_for(id) >= least {
                 self.events.push_back(Event::Writable(id));
+            } else {
+                self.writers.insert(id);
             }
         }
     }
@@ -141,20 +147,24 @@ impl Session {
         if !matches!(stream.state, SendState::Open | SendState::Finished) {
             return Err(WriteError::Closed { stream: id });
         }
-        self.reset_stream(id, code);
+        self.reset_stream(now, id, code);
         self.wake_for_statements(now);
         Ok(())
     }
 
-    pub(super) fn reset_stream(&mut self, id: StreamId, code: AppCode) {
+    pub(super) fn reset_stream(&mut self, now: Time, id: StreamId, code: AppCode) {
         let Some(stream) = self.send.get_mut(&id) else { return };
+        stream.progress_at = now;
         let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
         for (path, lane) in stream.reset(code) {
             self.lane_duty(path, super::transmit::LaneDuty::Reset(lane));
         }
         self.retained_bytes -= retained;
         self.unsent_bytes -= unsent;
+        self.outstanding.remove(&id);
+        self.writers.remove(&id);
         self.statements.resets.insert(id);
+        self.overdue_at.get_or_insert(now + OVERDUE);
     }
 
     /// Streams of a higher priority go first; those of the same take turns. The default is 0.
@@ -169,10 +179,16 @@ impl Session {
         }
     }
 
-    /// On which paths the stream may travel.
+    /// On which paths the stream may travel. Pinned to a path that is gone already, it may travel on any.
     pub fn set_policy(&mut self, now: Time, id: StreamId, policy: PathPolicy) {
+        let is_gone = matches!(policy, PathPolicy::Pin(path) if !self.paths.contains_key(&path));
         if let Some(stream) = self.send.get_mut(&id) {
-            stream.policy = policy;
+            stream.policy = if is_gone { PathPolicy::Any } else { policy };
+            if stream.policy == PathPolicy::Redundant {
+                self.redundant.insert(id);
+            } else {
+                self.redundant.remove(&id);
+            }
             self.wake_for_data(now);
         }
     }
@@ -206,15 +222,16 @@ impl Session {
     pub(super) fn consumed(&mut self, now: Time, id: Option<StreamId>, bytes: u64) {
         let rtt = self.longest_rtt();
         self.recv_window.on_consumed(bytes);
-        let before = self.statements.is_due(now);
-        self.statements.max_data |= self.recv_window.next_update(now, rtt).is_some();
+        let mut is_news = self.recv_window.next_update(now, rtt).is_some();
+        self.statements.max_data |= is_news;
         if let Some((id, stream)) = id.and_then(|id| self.recv.get_mut(&id).map(|stream| (id, stream)))
             && !stream.is_complete()
             && stream.window.next_update(now, rtt).is_some()
         {
             self.statements.max_stream_data.insert(id);
+            is_news = true;
         }
-        if !before {
+        if is_news {
             self.wake_for_statements(now);
         }
     }
@@ -268,6 +285,7 @@ impl Session {
     pub(super) fn retire_send(&mut self, id: StreamId) {
         if self.send.get(&id).is_some_and(SendStream::is_forgettable) {
             self.send.remove(&id);
+            self.redundant.remove(&id);
             self.replenish(id);
         }
     }
@@ -291,6 +309,9 @@ impl Session {
         match id.dir() {
             Dir::Bi => self.statements.max_streams_bidi = true,
             Dir::Uni => self.statements.max_streams_uni = true,
+        }
+        if let Some(best) = self.statement_path() {
+            self.wake(best);
         }
     }
 
@@ -354,9 +375,17 @@ impl Session {
         let path = PathId(self.next_path);
         self.destinations.add(now, address, None);
         self.dial_due(now);
-        let entry = self.paths.get_mut(&path).ok_or(PathError::TooMany { max: self.config.max_paths })?;
-        entry.opened_by_application = true;
-        Ok(path)
+        match self.paths.get_mut(&path) {
+            Some(entry) => {
+                entry.opened_by_application = true;
+                Ok(path)
+            }
+            // Other addresses are being dialled in place of paths that were lost: no room for this one.
+            None => {
+                self.destinations.forget_undialled();
+                Err(PathError::TooMany { max: self.max_paths() })
+            }
+        }
     }
 
     /// Server: tells the client of another address. Returns what to withdraw it with.
@@ -467,9 +496,15 @@ impl Session {
         };
         self.destinations.clear();
         self.suspended_since = None;
+        self.overdue_at = None;
         self.close_all_paths(now, code, say.is_some());
         self.state = State::Closed { error, said: say };
+        self.send.values_mut().for_each(SendStream::abandon);
+        self.retained_bytes = 0;
+        self.unsent_bytes = 0;
         self.ready.clear();
+        self.outstanding.clear();
+        self.writers.clear();
         self.events.push_back(Event::Closed);
     }
 }

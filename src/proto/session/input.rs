@@ -6,11 +6,11 @@ use super::{Session, State};
 use crate::proto::code::TransportCode;
 use crate::proto::datagrams::Datagram;
 use crate::proto::error::{AppCode, SessionError};
-use crate::proto::event::{Event, SessionEvent};
+use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::frame::{Ack, Close, Frame};
 use crate::proto::id::{Dir, LaneId, PathId, Side, StreamId};
 use crate::proto::lane::{LaneItem, LaneKind, LaneReader};
-use crate::proto::path::{Phase};
+use crate::proto::path::{Early, Path, Phase};
 use crate::proto::recv_stream::Violation;
 use crate::proto::send_stream::SendState;
 use crate::proto::stream_ids::Known;
@@ -27,40 +27,75 @@ impl Session {
         }
         let Some(entry) = self.paths.get_mut(&path) else { return };
         entry.on_heard();
+        if matches!(entry.phase, Phase::Greeting { .. }) && entry.control != Some(lane) {
+            self.defer(now, path, Early::Data(lane, dir, data));
+            return;
+        }
         entry.lanes.entry(lane).or_insert_with(LaneReader::new).push(data);
         self.read_lane(now, path, lane, dir);
+    }
+
+    fn defer(&mut self, now: Time, path: PathId, early: Early) {
+        if let Some(Err(violation)) = self.paths.get_mut(&path).map(|entry| entry.defer(early)) {
+            self.violation(now, path, violation);
+        }
+    }
+
+    /// Client: the path is accepted, so what came before that can be read.
+    pub(super) fn read_early(&mut self, now: Time, path: PathId) {
+        for early in self.paths.get_mut(&path).map(Path::take_early).unwrap_or_default() {
+            match early {
+                Early::Data(lane, dir, data) => self.on_lane_data(now, path, lane, dir, data),
+                Early::Finished(lane) => self.on_lane_finished(now, path, lane),
+            }
+        }
     }
 
     /// The peer finished its half of a lane.
     pub fn on_lane_finished(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
         entry.on_heard();
-        let is_control = entry.control == Some(lane);
+        if entry.control == Some(lane) {
+            self.lose_control(now, path);
+            return;
+        }
+        if matches!(entry.phase, Phase::Greeting { .. }) {
+            self.defer(now, path, Early::Finished(lane));
+            return;
+        }
+        entry.own_lanes.remove(&lane);
         let reader = entry.lanes.remove(&lane);
-        if let Some(Err(error)) = reader.map(|reader| reader.finish()) {
-            self.violation(now, Violation::new(error.code(), error.to_string()));
-        } else if is_control {
-            // A path without its control lane is of no use.
-            let loss = crate::proto::event::PathLoss::ClosedByPeer(AppCode(TransportCode::NoError.as_u64()));
-            self.actions.push_back(crate::proto::event::Action::ClosePath {
-                path,
-                code: TransportCode::NoError.as_u64(),
-                reason: Bytes::new(),
-            });
-            self.path_closed(now, path, loss);
+        if let Some(Err(error)) = reader.map(|reader| reader.finish())
+            && !self.is_closed()
+        {
+            self.violation(now, path, Violation::new(error.code(), error.to_string()));
         }
     }
 
     /// The peer gave a lane up. What it carried comes another way, or its stream was reset.
-    pub fn on_lane_reset(&mut self, path: PathId, lane: LaneId) {
-        if let Some(entry) = self.paths.get_mut(&path) {
-            entry.on_heard();
-            entry.lanes.remove(&lane);
+    pub fn on_lane_reset(&mut self, now: Time, path: PathId, lane: LaneId) {
+        let Some(entry) = self.paths.get_mut(&path) else { return };
+        entry.on_heard();
+        entry.lanes.remove(&lane);
+        entry.own_lanes.remove(&lane);
+        if entry.control == Some(lane) {
+            self.lose_control(now, path);
         }
+    }
+
+    /// A path without its control lane is of no use.
+    fn lose_control(&mut self, now: Time, path: PathId) {
+        let code = TransportCode::NoError.as_u64();
+        self.actions.push_back(Action::ClosePath { path, code, reason: Bytes::new() });
+        self.path_closed(now, path, PathLoss::ClosedByPeer(AppCode(code)));
     }
 
     /// The peer reads no more from a lane that this end writes to: what was on it goes another way.
     pub fn on_lane_stopped(&mut self, now: Time, path: PathId, lane: LaneId) {
+        if self.paths.get(&path).is_some_and(|entry| entry.control == Some(lane)) {
+            self.lose_control(now, path);
+            return;
+        }
         let ids: Vec<_> = self.send.keys().copied().collect();
         for id in ids {
             if let Some(stream) = self.send.get_mut(&id) {
@@ -74,7 +109,7 @@ impl Session {
     /// A carrier datagram arrived.
     pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::varint::get(&mut data) else {
-            self.violation(now, Violation::new(TransportCode::FrameEncoding, "a datagram without a sequence number"));
+            self.violation(now, path, Violation::new(TransportCode::FrameEncoding, "a datagram without a sequence number"));
             return;
         };
         self.take_datagram(now, path, sequence, data);
@@ -86,7 +121,7 @@ impl Session {
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
             let what = format!("a datagram of {} bytes where {} are taken", data.len(), self.config.max_datagram_bytes);
-            self.violation(now, Violation::new(TransportCode::LimitExceeded, what));
+            self.violation(now, path, Violation::new(TransportCode::LimitExceeded, what));
         } else if self.datagrams_seen.insert(sequence) && !self.is_closed() {
             self.datagrams_in.push(Datagram { data, deadline: None, tag: () });
             self.events.push_back(Event::Datagram);
@@ -95,7 +130,8 @@ impl Session {
 
     /// Goes through what a lane has so far.
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
-        loop {
+        // A CLOSE may be in the middle of what has arrived: nothing behind it counts.
+        while !self.is_closed() {
             let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else { return };
             let outcome = match reader.next() {
                 Ok(None) => return,
@@ -103,7 +139,7 @@ impl Session {
                 Err(error) => Err(Violation::new(error.code(), error.to_string())),
             };
             if let Err(violation) = outcome {
-                self.violation(now, violation);
+                self.violation(now, path, violation);
                 return;
             }
         }
@@ -117,6 +153,7 @@ impl Session {
                 Err(Violation::new(TransportCode::ProtocolViolation, "a second control lane on one path"))
             }
             LaneItem::Kind(LaneKind::Stream(stream)) => {
+                self.check_lane(path, lane, stream)?;
                 self.learn_stream(now, stream)?;
                 if dir == Dir::Bi && stream.dir() == Dir::Bi && !self.owns_lane(path, lane, stream) {
                     self.lane_of_peer(path, lane, stream);
@@ -129,9 +166,20 @@ impl Session {
         }
     }
 
+    /// A lane of a stream comes after ACCEPT, and the answer on it is of the same stream.
+    fn check_lane(&self, path: PathId, lane: LaneId, stream: StreamId) -> Result<(), Violation> {
+        let Some(entry) = self.paths.get(&path) else { return Ok(()) };
+        let what = match entry.own_lanes.get(&lane) {
+            _ if !entry.is_accepted() => "a stream before ACCEPT".to_owned(),
+            Some(own) if *own != stream => format!("stream {stream} on the lane of stream {own}"),
+            _ => return Ok(()),
+        };
+        Err(Violation::new(TransportCode::ProtocolViolation, what))
+    }
+
     /// Whether this end opened the lane or has already answered on it.
     fn owns_lane(&self, path: PathId, lane: LaneId, stream: StreamId) -> bool {
-        let opened = self.paths.get(&path).is_some_and(|entry| entry.own_lanes.contains(&lane));
+        let opened = self.paths.get(&path).is_some_and(|entry| entry.own_lanes.contains_key(&lane));
         opened || self.send.get(&stream).is_some_and(|stream| stream.open_lane(path) == Some(lane))
     }
 
@@ -221,6 +269,9 @@ impl Session {
             return Ok(());
         }
         match frame {
+            _ if !entry.is_accepted() => {
+                Err(Violation::new(TransportCode::ProtocolViolation, "a frame before ACCEPT"))
+            }
             Frame::Hello(_) | Frame::Accept(_) | Frame::Reject(_) => {
                 Err(Violation::new(TransportCode::ProtocolViolation, "a second greeting on one path"))
             }
@@ -342,6 +393,9 @@ impl Session {
         if let Some(stream) = self.send.get(&id) {
             self.retained_bytes -= retained - stream.retained_bytes();
             self.unsent_bytes -= unsent - stream.unsent_bytes();
+            if !stream.has_outstanding() {
+                self.outstanding.remove(&id);
+            }
         }
         self.notify_writers();
         self.retire_send(id);
@@ -371,7 +425,7 @@ impl Session {
         let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
         if matches!(stream.state, SendState::Open | SendState::Finished) {
             stream.stopped = Some(AppCode(code));
-            self.reset_stream(id, AppCode(code));
+            self.reset_stream(now, id, AppCode(code));
             self.events.push_back(Event::Writable(id));
             self.events.push_back(Event::SendDone(id));
             self.wake_for_statements(now);

@@ -23,7 +23,7 @@ mod input;
 mod paths;
 pub(super) mod transmit;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha8Rng;
@@ -37,7 +37,7 @@ use super::config::SessionConfig;
 use super::datagrams::{DatagramQueue, DedupWindow};
 use super::destinations::Destinations;
 use super::error::{AppCode, SessionError};
-use super::event::{Action, Event, PathAddress, SessionEvent};
+use super::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use super::flow::{RecvWindow, SendCredit};
 use super::frame::{Accept, AddPath, Credentials, Hello, Intent, Parameters};
 use super::id::{Dir, PathId, SessionId, Side, StreamId};
@@ -127,10 +127,18 @@ pub struct Session {
     recv: BTreeMap<StreamId, RecvStream>,
     ids: StreamIds,
     ready: BTreeMap<std::cmp::Reverse<i32>, VecDeque<StreamId>>,
+    /// Streams with bytes under way that are not acknowledged.
+    outstanding: BTreeSet<StreamId>,
+    /// Streams that every path is to carry.
+    redundant: BTreeSet<StreamId>,
+    /// Streams whose application waits for room.
+    writers: BTreeSet<StreamId>,
     retained_bytes: u64,
     unsent_bytes: u64,
     recv_window: RecvWindow,
     credit: SendCredit,
+    /// When to look for streams whose last acknowledgement is overdue.
+    overdue_at: Option<Time>,
     draining: Draining,
 
     statements: Statements,
@@ -209,10 +217,14 @@ impl Session {
             recv: BTreeMap::new(),
             ids: StreamIds::new(side, config.max_streams_bidi, config.max_streams_uni),
             ready: BTreeMap::new(),
+            outstanding: BTreeSet::new(),
+            redundant: BTreeSet::new(),
+            writers: BTreeSet::new(),
             retained_bytes: 0,
             unsent_bytes: 0,
             recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
             credit: SendCredit::new(0),
+            overdue_at: None,
             draining: Draining::default(),
             statements: Statements::default(),
             datagrams_out: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
@@ -250,7 +262,7 @@ impl Session {
         SessionStats {
             retained_bytes: self.retained_bytes,
             buffered_bytes: self.recv.values().map(RecvStream::buffered_bytes).sum(),
-            open_streams: self.send.keys().chain(self.recv.keys()).collect::<std::collections::BTreeSet<_>>().len()
+            open_streams: self.send.keys().chain(self.recv.keys()).collect::<BTreeSet<_>>().len()
                 as u64,
             reinjected_bytes: self.budget.spent(),
             dropped_datagrams: self.stats.dropped_datagrams
@@ -285,7 +297,7 @@ impl Session {
         });
         let speaker = self.statement_path().and_then(|path| self.paths.get(&path));
         let acks = speaker.filter(|path| !path.wake_queued).and_then(|_| self.statements.ack_deadline());
-        let own = [acks, self.life_deadline(), self.stream_deadline()];
+        let own = [acks, self.life_deadline(), self.stream_deadline(), self.overdue_at];
         paths.chain(own).flatten().min()
     }
 
@@ -295,6 +307,7 @@ impl Session {
         self.check_life(now);
         self.dial_due(now);
         self.check_deadline_streams(now);
+        self.ask_overdue(now);
         self.wake_for_statements(now);
     }
 
@@ -387,8 +400,14 @@ impl Session {
         self.events.push_back(Event::Session(event));
     }
 
-    fn violation(&mut self, now: Time, violation: Violation) {
+    /// The peer broke a rule on `path`: the session ends. A path that has not been accepted yet is not part of
+    /// it, and goes alone.
+    fn violation(&mut self, now: Time, path: PathId, violation: Violation) {
         let Violation { code, reason } = violation;
+        if self.paths.get(&path).is_some_and(|path| !path.is_accepted()) {
+            self.lose_path(now, path, PathLoss::Failed(reason));
+            return;
+        }
         let close = super::frame::Close {
             application: false,
             code: code.as_u64(),

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use super::transmit::LaneDuty;
 use super::{Session, State};
 use crate::proto::code::TransportCode;
+use crate::proto::config::PathPolicy;
 use crate::proto::error::{AppCode, PathError, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use crate::proto::frame::{Accept, AddPath, Intent, PathStatus, Reject};
 use crate::proto::greeter::Greeted;
 use crate::proto::id::{PathId, Side, StreamId};
+use crate::proto::limits::VERSION;
 use crate::proto::path::{Path, PathState, Phase};
 use crate::proto::recv_stream::RecvState;
 use crate::proto::send_stream::SendState;
@@ -75,6 +77,14 @@ impl Session {
 
     /// The carrier is gone, whoever closed it.
     pub fn path_closed(&mut self, now: Time, path: PathId, loss: PathLoss) {
+        let code = TransportCode::SessionClosed;
+        let is_attached = self.paths.get(&path).is_some_and(Path::is_attached);
+        if is_attached && loss == PathLoss::ClosedByPeer(AppCode(code.as_u64())) {
+            // CLOSE did not make it, the carrier's own farewell did.
+            self.lose_path(now, path, loss);
+            self.end(now, SessionError::PeerError { code, reason: Bytes::new() }, None);
+            return;
+        }
         self.lose_path(now, path, loss);
     }
 
@@ -127,15 +137,18 @@ impl Session {
             self.notify(SessionEvent::Resumed);
             self.restate();
         }
-        for (id, advice) in &self.advice {
-            let _ = advice;
-            self.statements.advice.insert(*id);
-        }
+        self.statements.advice.extend(self.advice.keys());
+        self.rescue_from_suspects();
         self.wake_all(now);
     }
 
     /// Client: the server's word on a path.
     pub(super) fn on_accept(&mut self, now: Time, path: PathId, accept: Accept) {
+        if accept.version != VERSION || (self.id.is_none() && accept.credentials.is_none()) {
+            let what = "the server accepts a version that was not offered, or gives no credentials";
+            self.lose_path(now, path, PathLoss::Failed(what.into()));
+            return;
+        }
         match self.id {
             None => {
                 self.id = Some(accept.session);
@@ -151,6 +164,7 @@ impl Session {
             Some(_) => {}
         }
         self.establish(now, path);
+        self.read_early(now, path);
         self.dial_due(now);
     }
 
@@ -347,8 +361,20 @@ impl Session {
         for stream in self.send.values_mut() {
             stream.on_path_back(id);
         }
+        self.rescue_from_suspects();
         self.notify(SessionEvent::PathBack(id));
         self.wake_all(now);
+    }
+
+    /// A path is healthy that was not: what went out on suspect ones meanwhile, for want of a better one, is
+    /// its work now.
+    fn rescue_from_suspects(&mut self) {
+        let suspects = self.paths.values().filter(|path| matches!(path.phase, Phase::Suspect { .. }));
+        let suspects: Vec<_> = suspects.map(|path| path.id).collect();
+        if !suspects.is_empty() {
+            suspects.into_iter().for_each(|id| self.requeue_from(id, false));
+            self.restate();
+        }
     }
 
     /// Makes what `path` carries, and no healthy path does, work for the others.
@@ -361,6 +387,7 @@ impl Session {
             } else {
                 stream.on_path_silent(path, is_healthy);
             }
+            stream.ask_again();
         }
         let ids: Vec<_> = self.send.keys().copied().collect();
         ids.into_iter().for_each(|id| self.enqueue(id));
@@ -408,7 +435,7 @@ impl Session {
     // ---- ends ----
 
     /// The path is gone: everything that it carried is work for the others.
-    fn lose_path(&mut self, now: Time, id: PathId, loss: PathLoss) {
+    pub(super) fn lose_path(&mut self, now: Time, id: PathId, loss: PathLoss) {
         let Some(path) = self.paths.remove(&id) else { return };
         let was_closing = matches!(path.phase, Phase::Closing { .. });
         if !matches!(loss, PathLoss::ClosedByPeer(_)) || path.phase == Phase::Dialling {
@@ -431,6 +458,10 @@ impl Session {
             return;
         }
         self.statements.path_statuses.remove(&id);
+        if loss == PathLoss::TimedOut {
+            // What silenced the path may have done so in one direction only: the peer is told on another one.
+            self.statements.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
+        }
         if self.side == Side::Client {
             let by_application = path.opened_by_application && !self.destinations.was_reached(id);
             if by_application && matches!(loss, PathLoss::Failed(_)) {
@@ -449,6 +480,7 @@ impl Session {
 
     fn after_loss(&mut self, now: Time, id: PathId, attached: bool) {
         self.requeue_from(id, true);
+        self.datagrams_out.discard(|datagram| datagram.tag.policy == PathPolicy::Pin(id));
         if attached {
             self.restate();
         }
@@ -493,8 +525,8 @@ impl Session {
         if let Some(path) = self.paths.get(&id)
             && path.is_alive()
         {
-            let code = TransportCode::PathAbandoned.as_u64();
-            self.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
+            let answer = TransportCode::PathAbandoned.as_u64();
+            self.actions.push_back(Action::ClosePath { path: id, code: answer, reason: Bytes::new() });
             self.lose_path(now, id, PathLoss::ClosedByPeer(AppCode(code)));
         }
     }

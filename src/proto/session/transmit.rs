@@ -12,12 +12,12 @@ use crate::proto::config::PathPolicy;
 use crate::proto::event::{Action, PathLoss};
 use crate::proto::frame::{Ack, Frame, PathReport, PathStatus};
 use crate::proto::grease::put_grease_frame;
-use crate::proto::id::{Dir, LaneId, PathId, StreamId};
+use crate::proto::id::{Dir, LaneId, PathId, Side, StreamId};
 use crate::proto::lane::{put_control_header, put_record_header, put_stream_header};
 use crate::proto::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
 use crate::proto::path::{Path, PathState, Phase};
 use crate::proto::scheduler::{Copies, Verdict, Work};
-use crate::proto::send_stream::{Piece, SendState};
+use crate::proto::send_stream::{OVERDUE, Piece, SendState, SendStream};
 use crate::proto::time::Time;
 
 /// Payloads up to this size are copied behind their header: one small buffer costs less than two.
@@ -41,6 +41,33 @@ enum Next {
     /// There is work, and another path does it better.
     Declined,
     Nothing,
+}
+
+/// The kinds of lanes that a carrier has none of at the moment: streams that need a new one wait.
+#[derive(Clone, Copy, Debug, Default)]
+struct Blocked {
+    side: Option<Side>,
+    bidi: bool,
+    uni: bool,
+}
+
+impl Blocked {
+    fn add(&mut self, side: Side, dir: Dir) {
+        self.side = Some(side);
+        match dir {
+            Dir::Bi => self.bidi = true,
+            Dir::Uni => self.uni = true,
+        }
+    }
+
+    fn blocks(&self, stream: &SendStream, path: PathId) -> bool {
+        let Some(side) = self.side else { return false };
+        stream.open_lane(path).is_none()
+            && match stream.next_lane_dir(path, side) {
+                Dir::Bi => self.bidi,
+                Dir::Uni => self.uni,
+            }
+    }
 }
 
 impl Session {
@@ -85,7 +112,6 @@ impl Session {
         put_grease_frame(&mut buf, self.rng.next_u64());
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.control = Some(lane);
-        path.own_lanes.insert(lane);
         path.phase = Phase::Greeting { hello_sent: true };
         self.write_control(now, id, carrier, buf);
     }
@@ -282,7 +308,7 @@ impl Session {
     // ---- chunks ----
 
     fn send_chunks(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        let mut without_lane = Vec::new();
+        let mut blocked = Blocked::default();
         let mut sent_any = false;
         let mut declined = false;
         let full = loop {
@@ -291,12 +317,11 @@ impl Session {
                 // A record for a few bytes would cost more than it carries.
                 some => some.max(MIN_RECORD_BYTES),
             };
-            match self.next_chunk(now, id, capacity, &without_lane) {
+            match self.next_chunk(now, id, capacity, blocked) {
                 Next::Chunk { stream, range, is_copy } => {
-                    if self.send_chunk(now, id, carrier, stream, range, is_copy) {
-                        sent_any = true;
-                    } else {
-                        without_lane.push(stream);
+                    match self.send_chunk(now, id, carrier, stream, range, is_copy) {
+                        Ok(()) => sent_any = true,
+                        Err(dir) => blocked.add(self.side, dir),
                     }
                 }
                 Next::Declined => {
@@ -308,7 +333,7 @@ impl Session {
         };
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.starved = !full;
-        path.declined = !full && !sent_any;
+        path.passed = !full && !sent_any;
         if !full && !declined {
             path.on_starved();
         }
@@ -347,39 +372,29 @@ impl Session {
         }
     }
 
-    fn next_chunk(&mut self, now: Time, id: PathId, capacity: usize, skip: &[StreamId]) -> Next {
-        if !self.is_usable(id) {
-            return Next::Nothing;
-        }
+    fn next_chunk(&mut self, now: Time, id: PathId, capacity: usize, blocked: Blocked) -> Next {
         self.refresh_views();
         let everywhere = self.scheduler.copies() == Copies::Everywhere;
-        if (everywhere || self.send.values().any(|stream| stream.policy == PathPolicy::Redundant))
-            && let Some(copy) = self.next_copy_everywhere(id, capacity, everywhere, skip)
+        if self.is_usable(id)
+            && let Some(copy) = self.next_copy_everywhere(id, capacity, everywhere, blocked)
         {
             return copy;
         }
-        let mut declined = false;
-        while let Some((stream, piece)) = self.next_piece(id, capacity, skip) {
+        if let Some((stream, piece)) = self.next_piece(id, capacity, blocked) {
             let (range, credit) = match piece {
                 Piece::New(range) => (range, self.credit_of(stream)),
                 Piece::Again(range) => (range, u64::MAX),
             };
-            match self.verdict(now, id, stream, &range, credit) {
+            return match self.verdict(now, id, stream, &range, credit) {
                 Verdict::Send { max_bytes } => {
                     let max = capacity.min(max_bytes) as u64;
                     let range = self.send.get(&stream).map_or(range.clone(), |entry| entry.cut(range, max));
-                    return Next::Chunk { stream, range, is_copy: false };
+                    Next::Chunk { stream, range, is_copy: false }
                 }
-                Verdict::Decline => {
-                    declined = true;
-                    break;
-                }
-            }
+                Verdict::Decline => Next::Declined,
+            };
         }
-        if declined {
-            return Next::Declined;
-        }
-        self.next_copy(now, id, capacity, skip).unwrap_or(Next::Nothing)
+        self.next_copy(now, id, capacity, blocked).unwrap_or(Next::Nothing)
     }
 
     fn credit_of(&self, stream: StreamId) -> u64 {
@@ -392,7 +407,7 @@ impl Session {
             return Verdict::Send { max_bytes: MAX_RECORD_BYTES as usize };
         }
         let Some(entry) = self.send.get(&stream) else { return Verdict::Decline };
-        let backlog_bytes = if entry.writer_waits { u64::MAX } else { self.unsent_bytes.max(range.end - range.start) };
+        let backlog_bytes = if self.writers.contains(&stream) { u64::MAX } else { self.unsent_bytes.max(range.end - range.start) };
         let work = Work { chunk_bytes: (range.end - range.start) as usize, backlog_bytes, credit_bytes };
         // The scheduler compares only the paths that the stream may use.
         let allowed = self.allowed_views(entry.policy);
@@ -411,6 +426,13 @@ impl Session {
 
     fn allowed_views(&self, policy: PathPolicy) -> Vec<crate::proto::scheduler::PathView> {
         self.views.iter().filter(|view| self.allows(policy, view.id)).copied().collect()
+    }
+
+    /// Whether a stream of this policy may send on `path` now: what is pinned to a path goes on it even when the
+    /// path is on standby.
+    fn may_carry(&self, policy: PathPolicy, path: PathId) -> bool {
+        let pinned = policy == PathPolicy::Pin(path) && self.paths.get(&path).is_some_and(Path::is_healthy);
+        pinned || (self.is_usable(path) && self.allows(policy, path))
     }
 
     /// Whether `policy` lets data travel on `path`, which is usable.
@@ -433,9 +455,10 @@ impl Session {
     }
 
     /// The first stream in line with something that may go on this path.
-    fn next_piece(&mut self, id: PathId, capacity: usize, skip: &[StreamId]) -> Option<(StreamId, Piece)> {
+    fn next_piece(&mut self, id: PathId, capacity: usize, blocked: Blocked) -> Option<(StreamId, Piece)> {
         let session_credit = self.credit.available();
         let max = (capacity as u64).min(MAX_RECORD_BYTES);
+        let suspect = self.paths.get(&id).is_some_and(|path| !path.is_healthy()).then_some(id);
         let mut idle = Vec::new();
         let mut found = None;
         'search: for queue in self.ready.values() {
@@ -446,9 +469,9 @@ impl Session {
                 };
                 if !entry.has_work(u64::MAX) {
                     idle.push(*stream);
-                } else if !skip.contains(stream)
-                    && self.allows(entry.policy, id)
-                    && let Some(piece) = entry.next_piece(id, max, session_credit)
+                } else if !blocked.blocks(entry, id)
+                    && self.may_carry(entry.policy, id)
+                    && let Some(piece) = entry.next_piece(max, session_credit, suspect)
                 {
                     found = Some((*stream, piece));
                     break 'search;
@@ -469,25 +492,24 @@ impl Session {
     }
 
     /// A copy for a path that is to carry everything, in order, whoever else carries it.
-    fn next_copy_everywhere(&self, id: PathId, capacity: usize, all: bool, skip: &[StreamId]) -> Option<Next> {
-        self.send
-            .values()
-            .filter(|stream| all || stream.policy == PathPolicy::Redundant)
-            .filter(|stream| !skip.contains(&stream.id))
-            .find_map(|stream| {
-                let range = stream.copy_for(id, capacity as u64)?;
-                Some(Next::Chunk { stream: stream.id, range, is_copy: false })
-            })
+    fn next_copy_everywhere(&self, id: PathId, capacity: usize, all: bool, blocked: Blocked) -> Option<Next> {
+        let streams = if all { &self.outstanding } else { &self.redundant };
+        let streams = streams.iter().filter_map(|stream| self.send.get(stream));
+        streams.filter(|stream| !blocked.blocks(stream, id)).find_map(|stream| {
+            let range = stream.copy_for(id, capacity as u64)?;
+            Some(Next::Chunk { stream: stream.id, range, is_copy: false })
+        })
     }
 
     /// Nothing new is left for this path: a copy of what a slower path would deliver later, within the cap.
-    fn next_copy(&self, now: Time, id: PathId, capacity: usize, skip: &[StreamId]) -> Option<Next> {
+    fn next_copy(&self, now: Time, id: PathId, capacity: usize, blocked: Blocked) -> Option<Next> {
         let allowance = self.budget.allowance().min(capacity as u64);
         if allowance == 0 || self.views.len() < 2 {
             return None;
         }
         let own = self.views.iter().find(|view| view.id == id)?;
-        let outstanding = self.send.values().filter(|stream| stream.has_outstanding() && !skip.contains(&stream.id));
+        let streams = self.outstanding.iter().filter_map(|stream| self.send.get(stream));
+        let outstanding = streams.filter(|stream| !blocked.blocks(stream, id));
         outstanding.take(COPY_CANDIDATES).filter(|stream| self.allows(stream.policy, id)).find_map(|stream| {
             let range = stream.copy_for(id, allowance.min(own.turn_bytes()))?;
             let late = match stream.policy {
@@ -502,7 +524,7 @@ impl Session {
         })
     }
 
-    /// Writes one record. False when the carrier has no lane for it at the moment.
+    /// Writes one record. Fails when the carrier has no lane of the kind that it needs at the moment.
     fn send_chunk(
         &mut self,
         now: Time,
@@ -511,11 +533,11 @@ impl Session {
         stream: StreamId,
         range: Range<u64>,
         is_copy: bool,
-    ) -> bool {
+    ) -> Result<(), Dir> {
         let one_lane = carrier.lanes() == Lanes::One;
-        let lane = if one_lane { self.only_lane(id, stream) } else { self.lane_for(id, carrier, stream) };
-        let Some((lane, is_new)) = lane else { return false };
-        let Some(entry) = self.send.get_mut(&stream) else { return true };
+        let (lane, is_new) =
+            if one_lane { self.only_lane(id, stream)? } else { self.lane_for(id, carrier, stream)? };
+        let Some(entry) = self.send.get_mut(&stream) else { return Ok(()) };
         let limit = if one_lane { MAX_FRAME_DATA_BYTES as u64 } else { MAX_RECORD_BYTES };
         let range = entry.cut(range.clone(), limit.min(range.end - range.start));
         let payload = entry.payload(&range);
@@ -537,7 +559,10 @@ impl Session {
         };
         if written.is_err() {
             entry.on_lane_lost(id, lane);
-            return true;
+            return Ok(());
+        }
+        if payload.fin {
+            self.overdue_at.get_or_insert(now + OVERDUE);
         }
         if payload.fin && !one_lane && entry.finish_lane(id, lane) {
             carrier.finish(lane);
@@ -550,10 +575,11 @@ impl Session {
         self.credit.consume(new_bytes);
         self.account(now, id, payload.len, new_bytes, is_copy, is_repeat);
         self.requeue(stream);
+        self.outstanding.insert(stream);
         if unsent != now_unsent {
             self.notify_writers();
         }
-        true
+        Ok(())
     }
 
     fn account(&mut self, now: Time, id: PathId, bytes: u64, new_bytes: u64, is_copy: bool, is_repeat: bool) {
@@ -591,32 +617,38 @@ impl Session {
         self.enqueue(id);
     }
 
-    fn only_lane(&mut self, id: PathId, stream: StreamId) -> Option<(LaneId, bool)> {
-        let control = self.paths.get(&id)?.control?;
-        let entry = self.send.get_mut(&stream)?;
+    fn only_lane(&mut self, id: PathId, stream: StreamId) -> Result<(LaneId, bool), Dir> {
+        let control = self.paths.get(&id).and_then(|path| path.control).ok_or(Dir::Bi)?;
+        let entry = self.send.get_mut(&stream).ok_or(Dir::Bi)?;
         if entry.open_lane(id).is_none() {
             entry.add_lane(id, control);
         }
-        Some((control, false))
+        Ok((control, false))
     }
 
     /// The lane of `stream` on this path, opened if need be, and whether it is new.
-    fn lane_for(&mut self, id: PathId, carrier: &mut dyn Carrier, stream: StreamId) -> Option<(LaneId, bool)> {
+    fn lane_for(
+        &mut self,
+        id: PathId,
+        carrier: &mut dyn Carrier,
+        stream: StreamId,
+    ) -> Result<(LaneId, bool), Dir> {
         let side = self.side;
-        let entry = self.send.get_mut(&stream)?;
-        if let Some((lane, is_new)) = entry.lane_to_write(id) {
-            return Some((lane, is_new));
+        let entry = self.send.get_mut(&stream).ok_or(Dir::Uni)?;
+        if let Some(lane) = entry.lane_to_write(id) {
+            return Ok(lane);
         }
-        let both_ways = stream.dir() == Dir::Bi && stream.initiator() == side && !entry.had_lane(id);
-        let dir = if both_ways { Dir::Bi } else { Dir::Uni };
-        let lane = carrier.open_lane(dir)?;
+        let dir = entry.next_lane_dir(id, side);
+        let lane = carrier.open_lane(dir).ok_or(dir)?;
         entry.add_lane(id, lane);
         // Its header goes out with the first record.
         let _ = entry.lane_to_write(id);
-        if both_ways && let Some(path) = self.paths.get_mut(&id) {
-            path.own_lanes.insert(lane);
+        if dir == Dir::Bi
+            && let Some(path) = self.paths.get_mut(&id)
+        {
+            path.own_lanes.insert(lane, stream);
         }
-        Some((lane, true))
+        Ok((lane, true))
     }
 
     // ---- duties ----
@@ -654,7 +686,7 @@ impl Session {
         let ids: Vec<_> = self.paths.keys().copied().collect();
         for id in ids {
             if let Some(path) = self.paths.get_mut(&id) {
-                path.declined = false;
+                path.passed = false;
             }
             self.wake(id);
         }
@@ -662,7 +694,7 @@ impl Session {
 
     /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
     pub(super) fn wake_for_data(&mut self, _now: Time) {
-        self.paths.values_mut().for_each(|path| path.declined = false);
+        self.paths.values_mut().for_each(|path| path.passed = false);
         let waiting = self.paths.values().filter(|path| path.starved && self.is_usable(path.id));
         let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
         if let Some(best) = best {
@@ -685,17 +717,37 @@ impl Session {
         let ids: Vec<_> = self
             .paths
             .values()
-            .filter(|path| path.id != id && path.starved && (sent_any || !path.declined))
+            .filter(|path| path.id != id && path.starved && (sent_any || !path.passed))
             .map(|path| path.id)
             .collect();
         ids.into_iter().for_each(|id| self.wake(id));
     }
 
-    // ---- streams with a deadline ----
+    // ---- streams whose time has come ----
+
+    /// An acknowledgement can be lost with a path that only the peer knew to be bad. Whoever waits for the last
+    /// one of a stream asks for it, by saying once more how the stream ended.
+    pub(super) fn ask_overdue(&mut self, now: Time) {
+        if self.overdue_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.overdue_at = self.send.values().any(SendStream::awaits_completion).then_some(now + OVERDUE);
+        let can_ask = self.has_healthy_path() && !self.is_closed();
+        let overdue = self.send.values_mut().filter_map(|stream| stream.is_overdue(now).then_some(stream.id));
+        for id in overdue.collect::<Vec<_>>() {
+            match self.send.get_mut(&id) {
+                Some(stream) if can_ask && matches!(stream.state, SendState::Finished) => stream.ask_again(),
+                Some(_) if can_ask => drop(self.statements.resets.insert(id)),
+                _ => {}
+            }
+            self.enqueue(id);
+        }
+        self.wake_for_data(now);
+    }
 
     pub(super) fn stream_deadline(&self) -> Option<Time> {
-        let streams = self.send.values().filter(|stream| !stream.deadline_passed && stream.has_outstanding());
-        let due = streams.filter_map(|stream| match stream.policy {
+        let streams = self.outstanding.iter().filter_map(|stream| self.send.get(stream));
+        let due = streams.filter(|stream| !stream.deadline_passed).filter_map(|stream| match stream.policy {
             PathPolicy::Deadline(within) => Some(stream.progress_at + within / 2),
             _ => None,
         });
@@ -722,7 +774,7 @@ fn put_path_frames(now: Time, path: &mut Path, buf: &mut BytesMut) {
         Frame::Pong { token }.encode(buf);
     }
     for token in std::mem::take(&mut path.pings) {
-        path.probe.get_or_insert((token, now));
+        path.on_pinged(now, token);
         Frame::Ping { token }.encode(buf);
     }
     if let Some((received_bytes, delay)) = path.take_report(now) {
@@ -735,7 +787,7 @@ fn write_record(
     carrier: &mut dyn Carrier,
     lane: LaneId,
     header: &mut BytesMut,
-    stream: &mut crate::proto::send_stream::SendStream,
+    stream: &mut SendStream,
     offset: u64,
     len: u64,
 ) -> Result<(), crate::proto::carrier::LaneClosed> {
@@ -758,7 +810,7 @@ fn write_record(
     Ok(())
 }
 
-fn gather(stream: &mut crate::proto::send_stream::SendStream, offset: u64, len: u64) -> Bytes {
+fn gather(stream: &mut SendStream, offset: u64, len: u64) -> Bytes {
     let mut data = BytesMut::with_capacity(len as usize);
     while (data.len() as u64) < len {
         let slice = stream.slice(offset + data.len() as u64, len - data.len() as u64);

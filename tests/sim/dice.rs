@@ -1,0 +1,53 @@
+//! The one source of chance of a run.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+pub(crate) struct Dice(ChaCha8Rng);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// Evenly from the range.
+    pub(crate) fn within(&mut self, range: Range<u64>) -> u64 {
+        range.start + self.0.next_u64() % (range.end - range.start).max(1)
+    }
+
+    /// Any magnitude in the range is as likely as any other.
+    pub(crate) fn magnitude(&mut self, range: Range<u64>) -> u64 {
+        let (low, high) = ((range.start.max(1) as f64).ln(), (range.end as f64).ln());
+        (low + (high - low) * self.unit()).exp() as u64
+    }
+
+    pub(crate) fn ms(&mut self, range: Range<u64>) -> Duration {
+        Duration::from_micros(self.within(range.start * 1000..range.end * 1000))
+    }
+
+    /// From 0 to 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        f64::from(self.0.next_u32()) / f64::from(u32::MAX)
+    }
+
+    pub(crate) fn happens(&mut self, ppm: u32) -> bool {
+        ppm > 0 && self.within(0..1_000_000) < u64::from(ppm)
+    }
+
+    pub(crate) fn coin(&mut self) -> bool {
+        self.0.next_u32() & 1 == 0
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.within(0..of.len() as u64) as usize]
+    }
+
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.0.fill_bytes(&mut seed);
+        seed
+    }
+}

@@ -1,0 +1,4 @@
+//! Families of situations: each over many seeds.
+
+mod paths;
+mod streams;

@@ -1,0 +1,238 @@
+//! Many streams, streams that are given up, tiny windows, policies, datagrams, and the end of sessions.
+
+use bytes::Bytes;
+use kwik::proto::config::{PathPolicy, SessionConfig, Window};
+use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::event::SessionEvent;
+use kwik::proto::id::{Dir, PathId, Side};
+
+use crate::app::{End, Plan};
+use crate::carrier::Model;
+use crate::dice::Dice;
+use crate::seeds::{every_seed, pair, pair_with, some_links};
+use crate::world::{SIDES, World};
+
+fn some_stream(dice: &mut Dice, bytes: u64) -> (Side, Plan) {
+    let side = dice.pick(&SIDES);
+    let there = dice.magnitude(1..bytes) - 1;
+    let mut plan = if dice.coin() { Plan::uni(there) } else { Plan::bi(there, dice.magnitude(1..bytes) - 1) };
+    plan.write_bytes = dice.magnitude(1..60_000).max(there / 200);
+    plan.priority = dice.pick(&[0, 0, 0, 5, -5]);
+    (side, plan)
+}
+
+fn one_path_may_die(world: &mut World, dice: &mut Dice) {
+    if dice.coin() {
+        let victim = dice.within(0..world.links.len() as u64) as usize;
+        world.at(dice.ms(10..1_000), move |world| world.silence(victim, true));
+    }
+}
+
+fn some_policy(dice: &mut Dice) -> PathPolicy {
+    let path = PathId(dice.within(0..3));
+    match dice.within(0..6) {
+        0 => PathPolicy::Any,
+        1 => PathPolicy::Prefer(path),
+        2 => PathPolicy::Pin(path),
+        3 => PathPolicy::AvoidCostly,
+        4 => PathPolicy::Redundant,
+        _ => PathPolicy::Deadline(dice.ms(5..500)),
+    }
+}
+
+#[test]
+fn hundreds_of_streams_of_all_sizes_do_not_mix() {
+    every_seed("hundreds_of_streams", 0.3, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair(seed, some_links(&mut dice, 3));
+        world.max_lanes = dice.pick(&[4, 30, 100]);
+        for _ in 0..dice.within(50..400) {
+            let (side, plan) = some_stream(&mut dice, 20_000);
+            world.open(side, plan);
+        }
+        one_path_may_die(&mut world, &mut dice);
+        world.finish();
+    });
+}
+
+#[test]
+fn streams_are_reset_and_stopped_at_any_moment() {
+    every_seed("streams_are_reset_and_stopped", 1.0, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair(seed, some_links(&mut dice, 3));
+        for _ in 0..dice.within(5..40) {
+            let (side, mut plan) = some_stream(&mut dice, 200_000);
+            match dice.within(0..4) {
+                0 => plan.reset_after = Some(dice.within(0..plan.there + 1)),
+                1 => plan.stop_after = Some(dice.within(0..plan.there + 1)),
+                2 => (plan.reset_after, plan.stop_after) = (Some(plan.there / 2), Some(plan.there / 3)),
+                _ => {}
+            }
+            world.open(side, plan);
+        }
+        one_path_may_die(&mut world, &mut dice);
+        world.finish();
+        for side in SIDES {
+            assert!(world.app(side).received.values().all(|end| *end != End::Session));
+        }
+    });
+}
+
+#[test]
+fn tiny_windows_and_buffers_only_cost_time() {
+    every_seed("tiny_windows", 0.5, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut config = SessionConfig::default();
+        let mut window = |most| Window { initial_bytes: dice.magnitude(1_000..most), max_bytes: most };
+        config.stream_receive_window = window(16_000);
+        config.session_receive_window = window(32_000);
+        config.stream_send_buffer_bytes = dice.magnitude(1_000..50_000) as usize;
+        config.stream_unsent_bytes = dice.magnitude(1_000..50_000) as usize;
+        config.session_send_buffer_bytes = dice.magnitude(1_000..100_000) as usize;
+        config.max_streams_bidi = dice.within(1..4);
+        config.max_streams_uni = dice.within(1..4);
+        let mut world = pair_with(seed, some_links(&mut dice, 3), config, Model::Quic);
+        for _ in 0..dice.within(1..10) {
+            let (side, plan) = some_stream(&mut dice, 60_000);
+            world.open(side, plan);
+        }
+        if dice.coin() {
+            world.read_slowly(Side::Client, 4_000);
+            world.read_slowly(Side::Server, 4_000);
+        }
+        one_path_may_die(&mut world, &mut dice);
+        world.finish();
+    });
+}
+
+#[test]
+fn a_slow_reader_holds_its_peer_back_and_holds_no_more_than_the_window() {
+    every_seed("a_slow_reader", 0.2, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair(seed, some_links(&mut dice, 3));
+        world.read_slowly(Side::Server, dice.magnitude(10_000..60_000));
+        for _ in 0..dice.within(1..4) {
+            world.open(Side::Client, Plan::uni(dice.magnitude(100_000..2_000_000)));
+        }
+        world.finish();
+    });
+}
+
+#[test]
+fn any_policies_on_any_paths_deliver_everything() {
+    every_seed("any_policies", 1.0, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair(seed, some_links(&mut dice, 3));
+        let links = world.links.len() as u64;
+        for path in 0..links {
+            let (cost, standby) = (dice.within(0..3), dice.happens(200_000));
+            world.at(dice.ms(100..600), move |world| {
+                // The path may be gone, or not be there yet.
+                let _ = world.with(Side::Client, |session, now| session.set_cost(now, PathId(path), cost));
+                let _ = world.with(Side::Client, |session, now| session.set_standby(now, PathId(path), standby));
+            });
+        }
+        for _ in 0..dice.within(1..10) {
+            let (side, mut plan) = some_stream(&mut dice, 300_000);
+            plan.policy = some_policy(&mut dice);
+            world.at(dice.ms(50..500), move |world| world.open(side, plan));
+        }
+        one_path_may_die(&mut world, &mut dice);
+        world.run_until(|world| world.now.since_epoch().as_millis() > 1_600);
+        world.finish();
+    });
+}
+
+#[test]
+fn a_datagram_is_delivered_at_most_once_whatever_way_it_takes() {
+    every_seed("a_datagram", 0.5, |seed| {
+        let mut dice = Dice::new(!seed);
+        let model = dice.pick(&[Model::Quic, Model::Browser, Model::OneLane]);
+        let mut world = pair_with(seed, some_links(&mut dice, 3), SessionConfig::default(), model);
+        for number in 0..100_u64 {
+            let side = dice.pick(&SIDES);
+            let policy = if dice.coin() { PathPolicy::Redundant } else { some_policy(&mut dice) };
+            let mut data = number.to_be_bytes().to_vec();
+            data.resize(dice.within(8..1_000) as usize, 0);
+            world.at(dice.ms(10..1_000), move |world| {
+                let data = Bytes::from(data);
+                let sent = world.with(side, |session, now| session.send_datagram(now, data, policy));
+                assert_eq!(sent, Some(Ok(())));
+            });
+        }
+        one_path_may_die(&mut world, &mut dice);
+        world.run_until(|world| world.now.since_epoch().as_millis() > 3_000);
+        let arrived = SIDES.iter().map(|side| world.app(*side).datagrams.len()).sum::<usize>();
+        assert!(arrived > 20, "{arrived} of 100 datagrams arrived");
+        world.finish();
+    });
+}
+
+#[test]
+fn a_graceful_close_delivers_everything_that_was_written() {
+    every_seed("a_graceful_close", 1.0, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair(seed, some_links(&mut dice, 3));
+        for _ in 0..dice.within(1..5) {
+            let bytes = dice.magnitude(1..400_000);
+            world.open(Side::Client, Plan::uni(bytes));
+        }
+        one_path_may_die(&mut world, &mut dice);
+        world.close();
+        let server = world.app(Side::Server);
+        assert!(server.received.values().all(|end| *end == End::Complete), "{:?}", server.received);
+        assert!(world.app(Side::Client).sent.values().all(|end| *end == End::Complete));
+    });
+}
+
+#[test]
+fn an_abort_ends_both_ends_at_once_with_the_code() {
+    every_seed("an_abort", 0.2, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair(seed, some_links(&mut dice, 3));
+        world.open(Side::Client, Plan::bi(5_000_000, 5_000_000));
+        let side = dice.pick(&SIDES);
+        world.at(dice.ms(10..500), move |world| {
+            world.with(side, |session, now| session.abort(now, AppCode(9), Bytes::new()));
+        });
+        world.run_until(|world| world.peers.iter().all(|peer| peer.session.as_ref().is_some_and(|s| s.is_over())));
+        assert!(matches!(world.error(side), Some(SessionError::LocallyClosed { code: AppCode(9), .. })));
+        world.expect_closed_by_peer(side.peer(), AppCode(9), "");
+    });
+}
+
+#[test]
+fn a_draining_session_finishes_what_is_open_and_opens_nothing_new() {
+    every_seed("a_draining_session", 0.1, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair(seed, some_links(&mut dice, 3));
+        world.open(Side::Client, Plan::bi(200_000, 200_000));
+        world.at(dice.ms(0..100), |world| {
+            world.with(Side::Server, |session, now| session.drain(now));
+        });
+        world.run();
+        let drains = |world: &World| world.app(Side::Client).session_events.contains(&SessionEvent::Draining);
+        world.run_until(drains);
+        let refused = world.with(Side::Client, |session, _| session.open(Dir::Uni));
+        assert!(matches!(refused, Some(Err(_))), "{refused:?}");
+        world.finish();
+    });
+}
+
+#[test]
+fn the_same_seed_takes_the_same_course() {
+    every_seed("the_same_seed", 0.02, |seed| {
+        let course = || {
+            let mut dice = Dice::new(!seed);
+            let mut world = pair(seed, some_links(&mut dice, 3));
+            for _ in 0..10 {
+                let (side, plan) = some_stream(&mut dice, 200_000);
+                world.open(side, plan);
+            }
+            one_path_may_die(&mut world, &mut dice);
+            world.finish();
+            world.log()
+        };
+        assert_eq!(course(), course());
+    });
+}

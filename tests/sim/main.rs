@@ -1,0 +1,13 @@
+//! Sessions over links that fail, in virtual time: thousands of courses of events, each from one seed.
+//!
+//! `KWIK_SIM_SEEDS` says how many seeds each family of situations gets (1,000 if it does not); a seed that
+//! fails is printed with what replays it alone.
+
+mod app;
+mod carrier;
+mod dice;
+mod families;
+mod link;
+mod profiles;
+mod seeds;
+mod world;

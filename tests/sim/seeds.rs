@@ -1,0 +1,68 @@
+//! Which seeds a family runs over, and how a run begins.
+
+use kwik::proto::config::SessionConfig;
+
+use crate::carrier::Model;
+use crate::dice::Dice;
+use crate::link::Link;
+use crate::world::World;
+
+/// Prints how to replay a seed when its run fails.
+struct Replay {
+    family: &'static str,
+    seed: u64,
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { family, seed } = self;
+            eprintln!("to replay: KWIK_SIM_SEED={seed} cargo test --test sim {family}");
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok())
+}
+
+/// Runs a situation with every seed that is asked for, or with a share of them when each takes long.
+pub(crate) fn every_seed(family: &'static str, share: f64, situation: impl Fn(u64)) {
+    let run = |seed| {
+        let _replay = Replay { family, seed };
+        situation(seed);
+    };
+    match number("KWIK_SIM_SEED") {
+        Some(seed) => run(seed),
+        None => {
+            let count = number("KWIK_SIM_SEEDS").unwrap_or(1_000);
+            (0..((count as f64 * share).ceil() as u64)).for_each(run);
+        }
+    }
+}
+
+/// A pair of sessions over these links, the defaults for everything else.
+pub(crate) fn pair(seed: u64, links: Vec<Link>) -> World {
+    pair_with(seed, links, SessionConfig::default(), Model::Quic)
+}
+
+pub(crate) fn pair_with(seed: u64, links: Vec<Link>, config: SessionConfig, model: Model) -> World {
+    let count = links.len();
+    let mut world = World::new(seed, links, [config.clone(), config], model);
+    world.dial();
+    // The session is open one round trip after the carrier is.
+    world.run_until(|world| world.app(kwik::proto::id::Side::Client).opened);
+    (1..count).for_each(|link| world.add_path(link));
+    world
+}
+
+/// Between one and `most` links of all kinds.
+pub(crate) fn some_links(dice: &mut Dice, most: u64) -> Vec<Link> {
+    (0..dice.within(2..most + 1)).map(|_| some_link(dice)).collect()
+}
+
+pub(crate) fn some_link(dice: &mut Dice) -> Link {
+    let link = Link::new(dice.magnitude(2..200) as f64, dice.magnitude(2..80));
+    let link = if dice.coin() { link } else { link.jitter(dice.within(1..10)) };
+    if dice.coin() { link } else { link.loss(dice.unit()) }
+}
