@@ -4,7 +4,6 @@
 //! Streams are named by their numbers here, and every wait is a promise of its own: so the script may stop or reset
 //! a stream while it reads or writes it, and there is no object per stream for it to free.
 
-
 // What is exported to JavaScript has to be `pub`; Rust sees none of it.
 #![expect(unreachable_pub)]
 

@@ -4,33 +4,38 @@ import type { Failure } from './protocol.js';
 export interface KwikErrorOptions {
   source?: 'stream' | 'session';
   streamErrorCode?: number | null;
-  cause?: unknown;
 }
 
-/**
- * The errors of sessions and streams: the browser's own `WebTransportError` where there is one, so that code which
- * asks for that finds it.
- */
-class FallbackError extends DOMException {
-  readonly source: 'stream' | 'session';
-  readonly streamErrorCode: number | null;
+type Base = new (...args: unknown[]) => DOMException;
 
-  constructor(message = '', options: KwikErrorOptions = {}) {
-    super(message, 'WebTransportError');
-    this.source = options.source ?? 'stream';
-    this.streamErrorCode = options.streamErrorCode ?? null;
+const browsers = (globalThis as { WebTransportError?: Base }).WebTransportError;
+
+/** Chromium (156) has the constructor of an earlier draft, which takes one object. */
+function argumentsFor(message: string): unknown[] {
+  if (!browsers) return [message, 'WebTransportError'];
+  try {
+    new browsers(message);
+    return [message];
+  } catch {
+    return [{ message }];
   }
 }
 
-export type KwikError = DOMException & {
-  readonly source: 'stream' | 'session';
-  readonly streamErrorCode: number | null;
-};
+/**
+ * The errors of sessions and streams. They are the browser's own `WebTransportError`s where it has them, so that code
+ * which asks for those finds them; elsewhere they have the same name.
+ */
+export class KwikError extends (browsers ?? (DOMException as Base)) {
+  declare readonly source: 'stream' | 'session';
+  declare readonly streamErrorCode: number | null;
 
-type KwikErrorConstructor = new (message?: string, options?: KwikErrorOptions) => KwikError;
-
-export const KwikError: KwikErrorConstructor =
-  (globalThis as { WebTransportError?: KwikErrorConstructor }).WebTransportError ?? FallbackError;
+  constructor(message = '', { source = 'stream', streamErrorCode = null }: KwikErrorOptions = {}) {
+    super(...argumentsFor(message));
+    // The browser's are accessors, and Chromium's constructor sets no source.
+    Object.defineProperty(this, 'source', { value: source });
+    Object.defineProperty(this, 'streamErrorCode', { value: streamErrorCode });
+  }
+}
 
 /** The worker's failure as what the page throws. */
 export function errorOf(failure: Failure): Error {

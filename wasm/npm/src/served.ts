@@ -75,7 +75,7 @@ export class ServedSession {
         this.#serve(session, addresses.filter((other) => other !== address));
         return session;
       } catch (error) {
-        failure = rethrowCrash(error);
+        failure = failureOf(error);
         if (this.#isClosed) break;
       }
     }
@@ -89,7 +89,7 @@ export class ServedSession {
     void this.#passDatagrams(session);
     void this.#passEnd(session);
     // A path that cannot be opened is among the events.
-    for (const { url, pins } of others) session.addPath(url, pins).catch(rethrowCrash);
+    for (const { url, pins } of others) session.addPath(url, pins).catch(failureOf);
   }
 
   async #passEvents(session: CoreSession): Promise<void> {
@@ -114,7 +114,7 @@ export class ServedSession {
       const end = (await session.closed()) as { closeCode: number; reason: string };
       this.port.postMessage({ type: 'closed', ...end });
     } catch (error) {
-      this.port.postMessage({ type: 'failed', failure: rethrowCrash(error) });
+      this.port.postMessage({ type: 'failed', failure: failureOf(error) });
     }
   }
 
@@ -155,7 +155,7 @@ export class ServedSession {
       const value = await this.#ask(await this.#ready, question);
       this.port.postMessage({ type: 'answer', id, value });
     } catch (error) {
-      this.port.postMessage({ type: 'answer', id, failure: rethrowCrash(error) });
+      this.port.postMessage({ type: 'answer', id, failure: failureOf(error) });
     }
   }
 
@@ -207,7 +207,7 @@ export class ServedSession {
         if (done) return this.#readEnded(session, stream);
       }
     } catch (error) {
-      this.port.postMessage({ type: 'readFailed', stream, failure: rethrowCrash(error) });
+      this.port.postMessage({ type: 'readFailed', stream, failure: failureOf(error) });
       this.#readEnded(session, stream);
     } finally {
       reading.isRunning = false;
@@ -241,7 +241,7 @@ export class ServedSession {
       } catch (error) {
         writing.isOver = true;
         this.#writing.delete(stream);
-        this.port.postMessage({ type: 'writeFailed', stream, failure: rethrowCrash(error) });
+        this.port.postMessage({ type: 'writeFailed', stream, failure: failureOf(error) });
         session.releaseSend(stream);
       }
     });
@@ -276,14 +276,17 @@ function snapshot(session: CoreSession): { paths: never[]; maxDatagramSize: numb
 
 /**
  * What the Rust side throws are plain objects. Anything else is a fault of the module itself, after which nothing in
- * it can be trusted: it ends the worker, and the pool tells the page.
+ * it can be trusted.
  */
-function rethrowCrash(error: unknown): Failure {
-  if (error instanceof Error) {
-    setTimeout(() => {
-      throw error;
-    });
-    return { kind: 'crash', message: error.message };
-  }
-  return error as Failure;
+function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error)) return error as Failure;
+  crash(error);
+  return { kind: 'crash', message: error.message };
+}
+
+/** Ends the worker: an error that nobody catches is what the pool learns of. */
+export function crash(error: unknown): void {
+  setTimeout(() => {
+    throw error;
+  });
 }
