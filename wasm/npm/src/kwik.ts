@@ -133,6 +133,8 @@ export class Kwik extends EventTarget {
   #closed = new Deferred<KwikCloseInfo>();
   #draining = new Deferred<void>();
   #isOver = false;
+  #failure: Failure | undefined;
+  #grace: ReturnType<typeof setTimeout> | undefined;
   #closeReason: KwikCloseInfo = {};
   #paths: KwikPath[] = [];
   #receiving = new Map<number, ReceiveHalf>();
@@ -281,8 +283,6 @@ export class Kwik extends EventTarget {
     for (const half of [...this.#receiving.values()]) half.fail(this.#error());
   }
 
-  #failure: Failure | undefined;
-
   #error(): Error {
     const { closeCode = 0 } = this.#closeReason;
     const closed: Failure = { kind: 'session', message: `the session was closed with code ${closeCode}` };
@@ -304,7 +304,7 @@ export class Kwik extends EventTarget {
     for (const half of [...this.#sending.values()]) half.fail(error);
     globalThis.document?.removeEventListener('visibilitychange', this.#onVisible);
     // What has arrived may still be read.
-    setTimeout(() => this.#release(), READ_GRACE_MS);
+    this.#grace = setTimeout(() => this.#release(), READ_GRACE_MS);
     this.#releaseIfRead();
   }
 
@@ -313,6 +313,7 @@ export class Kwik extends EventTarget {
   }
 
   #release(): void {
+    clearTimeout(this.#grace);
     this.#port.close();
     this.#lease.release();
     for (const half of [...this.#receiving.values()]) half.fail(this.#error());

@@ -44,6 +44,8 @@ interface Writing {
   last: Promise<void>;
   /** The rest of them is not to be written. */
   isOver: boolean;
+  /** Settles when the server has all of the stream, or never will. */
+  delivered: Promise<void>;
 }
 
 /** A session in its worker: does what the page says, and tells what happens. */
@@ -162,9 +164,9 @@ export class ServedSession {
   async #ask(session: CoreSession, question: Question): Promise<unknown> {
     switch (question.ask) {
       case 'open':
-        return this.#begin(await session.open(question.bidirectional), question.bidirectional, true);
+        return this.#begin(session, await session.open(question.bidirectional), question.bidirectional, true);
       case 'accept':
-        return this.#begin(await session.accept(question.bidirectional), true, question.bidirectional);
+        return this.#begin(session, await session.accept(question.bidirectional), true, question.bidirectional);
       case 'finish':
         return this.#finish(session, question.stream);
       case 'addPath':
@@ -177,10 +179,22 @@ export class ServedSession {
   }
 
   /** There is a stream. What the page says of a half that is over crossed the news of that, and means nothing. */
-  #begin(stream: number | undefined, hasReceiving: boolean, hasSending: boolean): number | undefined {
+  #begin(
+    session: CoreSession,
+    stream: number | undefined,
+    hasReceiving: boolean,
+    hasSending: boolean,
+  ): number | undefined {
     if (stream === undefined) return undefined;
     if (hasReceiving) this.#reading.set(stream, { credit: 0, isRunning: false });
-    if (hasSending) this.#writing.set(stream, { last: Promise.resolve(), isOver: false });
+    if (hasSending) {
+      const delivered = session.delivered(stream);
+      this.#writing.set(stream, { last: Promise.resolve(), isOver: false, delivered });
+      delivered.then(
+        () => this.#writeEnded(session, stream),
+        (error: unknown) => this.#writeFailed(session, stream, failureOf(error)),
+      );
+    }
     return stream;
   }
 
@@ -239,10 +253,7 @@ export class ServedSession {
         await session.write(stream, data);
         this.port.postMessage({ type: 'written', stream, bytes });
       } catch (error) {
-        writing.isOver = true;
-        this.#writing.delete(stream);
-        this.port.postMessage({ type: 'writeFailed', stream, failure: failureOf(error) });
-        session.releaseSend(stream);
+        this.#stopWriting(stream, failureOf(error));
       }
     });
   }
@@ -251,21 +262,32 @@ export class ServedSession {
     const writing = this.#writing.get(stream);
     await writing?.last;
     if (!writing || writing.isOver) return;
-    this.#writing.delete(stream);
-    try {
-      session.finish(stream);
-      await session.delivered(stream);
-    } finally {
-      session.releaseSend(stream);
-    }
+    session.finish(stream);
+    await writing.delivered;
   }
 
   #reset(session: CoreSession, stream: number, code: number): void {
     const writing = this.#writing.get(stream);
-    if (!writing) return;
+    if (!writing || writing.isOver) return;
     writing.isOver = true;
-    this.#writing.delete(stream);
     session.reset(stream, code);
+  }
+
+  /** The server may stop a stream that nobody writes to, too. */
+  #writeFailed(session: CoreSession, stream: number, failure: Failure): void {
+    this.#stopWriting(stream, failure);
+    this.#writeEnded(session, stream);
+  }
+
+  #stopWriting(stream: number, failure: Failure): void {
+    const writing = this.#writing.get(stream);
+    if (!writing || writing.isOver) return;
+    writing.isOver = true;
+    this.port.postMessage({ type: 'writeFailed', stream, failure });
+  }
+
+  #writeEnded(session: CoreSession, stream: number): void {
+    this.#writing.delete(stream);
     session.releaseSend(stream);
   }
 }

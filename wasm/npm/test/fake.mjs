@@ -37,6 +37,7 @@ class FakeStream {
   blocked = undefined;
   failure = undefined;
   calls = [];
+  delivery = withResolvers();
 }
 
 export class FakeCore {
@@ -47,8 +48,8 @@ export class FakeCore {
   sentDatagrams = [];
   calls = [];
   pathList = [{ id: 0, state: 'active', url: 'kwik://a:1', rate: 0, rtt: 5 }];
-  #opened = Promise.withResolvers?.() ?? withResolvers();
-  #closed = Promise.withResolvers?.() ?? withResolvers();
+  #opened = withResolvers();
+  #closed = withResolvers();
   #last = -4;
 
   constructor(address, options = {}) {
@@ -102,10 +103,16 @@ export class FakeCore {
 
   finish(id) {
     this.stream(id).finished = true;
+    this.stream(id).delivery.resolve();
   }
 
-  delivered = async () => {};
-  reset = (id, code) => this.stream(id).calls.push(['reset', code]);
+  delivered = (id) => this.stream(id).delivery.promise;
+
+  reset(id, code) {
+    this.stream(id).calls.push(['reset', code]);
+    this.stream(id).delivery.reject({ kind: 'closed', message: 'reset' });
+  }
+
   releaseSend = (id) => this.stream(id).calls.push(['releaseSend']);
   releaseRecv = (id) => this.stream(id).calls.push(['releaseRecv']);
 

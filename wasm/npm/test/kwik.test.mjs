@@ -145,6 +145,27 @@ test('a reset and a stop by the server carry their codes to reader and writer', 
   await assert.rejects(writer.closed, codeIs(6));
 });
 
+test('a writer that writes nothing learns of a stop, too', async () => {
+  const { session, core } = await open();
+  const writer = (await session.createUnidirectionalStream()).getWriter();
+  core.stream(0).delivery.reject({ kind: 'stream', message: 'stopped', code: 6 });
+  await assert.rejects(writer.closed, codeIs(6));
+  await settle();
+  assert.deepEqual(core.stream(0).calls, [['releaseSend']]);
+});
+
+test('a writer is closed when the server has everything, and not before', async () => {
+  const { session, core } = await open();
+  const writer = (await session.createUnidirectionalStream()).getWriter();
+  core.finish = () => {};
+  let isClosed = false;
+  const closing = writer.close().then(() => (isClosed = true));
+  await settle();
+  assert.equal(isClosed, false);
+  core.stream(0).delivery.resolve();
+  await closing;
+});
+
 test('streams of the server come in its order, until the session ends', async () => {
   const { session, core } = await open();
   core.accepts.true.push(1);
