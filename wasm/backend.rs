@@ -33,7 +33,8 @@ impl Browser {
             with(&session, Shared::on_timeout);
         });
         let session = Arc::downgrade(shared);
-        let hint = ReturnHint::new(move || with(&session, |shared| shared.with(|session, now| session.hurry(now))));
+        let hint =
+            ReturnHint::new(move || with(&session, |shared| shared.with(|session, now| session.hurry(now))));
         self.hint.replace(Some(hint));
     }
 }

@@ -125,6 +125,7 @@ pub(crate) fn ignore(promise: Promise) {
 
 /// What an exception says, for people.
 pub(crate) fn message(exception: &JsValue) -> String {
-    let text = js_sys::Reflect::get(exception, &"message".into()).ok().and_then(|message| message.as_string());
+    let text =
+        js_sys::Reflect::get(exception, &"message".into()).ok().and_then(|message| message.as_string());
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| format!("{exception:?}"))
 }

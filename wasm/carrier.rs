@@ -62,7 +62,9 @@ impl Carrier for Rc<Path> {
 
     fn send_datagram(&mut self, data: Bytes) -> bool {
         let datagrams = self.datagrams.borrow();
-        let Some(datagrams) = datagrams.as_ref().filter(|_| self.waiting_datagrams.get() < MAX_WAITING_DATAGRAMS) else {
+        let Some(datagrams) =
+            datagrams.as_ref().filter(|_| self.waiting_datagrams.get() < MAX_WAITING_DATAGRAMS)
+        else {
             return false;
         };
         let written = datagrams.writer.write(&Uint8Array::from(data.as_ref()));

@@ -54,7 +54,8 @@ impl JsSession {
 
     /// Resolves when the session is over, with the code and the reason; rejects when it did not end by a `close`.
     pub async fn closed(&self) -> Result<Object, JsValue> {
-        let over = self.hold.wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
+        let over =
+            self.hold.wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
         describe::closing(&over.await)
     }
 
@@ -105,10 +106,11 @@ impl JsSession {
     pub async fn write(&self, stream: f64, data: Vec<u8>) -> Result<(), JsValue> {
         let (id, mut data) = (StreamId(u64_of(stream)), Bytes::from(data));
         while !data.is_empty() {
-            let written = self.hold.wait(Topic::Write(id), |core, now| match core.session.write(now, id, &mut data) {
-                Ok(0) => None,
-                written => Some(written),
-            });
+            let written =
+                self.hold.wait(Topic::Write(id), |core, now| match core.session.write(now, id, &mut data) {
+                    Ok(0) => None,
+                    written => Some(written),
+                });
             written.await.map_err(|error| describe::write_failure(&error))?;
         }
         Ok(())
@@ -123,7 +125,8 @@ impl JsSession {
     /// Resolves when the server has all of a stream; rejects when it will not.
     pub async fn delivered(&self, stream: f64) -> Result<(), JsValue> {
         let id = StreamId(u64_of(stream));
-        let outcome = self.hold.wait(Topic::Delivered(id), move |core, _| core.session.send_outcome(id)).await;
+        let outcome =
+            self.hold.wait(Topic::Delivered(id), move |core, _| core.session.send_outcome(id)).await;
         outcome.map_err(|error| describe::write_failure(&error))
     }
 

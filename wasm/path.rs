@@ -12,8 +12,8 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::address;
 use super::bindings::{
-    BidirectionalStream, Datagrams, ReadResult, ReadableStream, Reader, WebTransport, WritableStream, Writer, ignore,
-    message, object,
+    BidirectionalStream, Datagrams, ReadResult, ReadableStream, Reader, WebTransport, WritableStream, Writer,
+    ignore, message, object,
 };
 use super::carrier::{MAX_HELD_BYTES, MAX_WAITING_DATAGRAMS};
 use super::lane::SendLane;
@@ -126,7 +126,8 @@ impl Path {
         let transport = WebTransport::new(url, &options(address))?;
         let (ready, closed) = (transport.ready(), transport.closed());
         let datagrams = transport.datagrams();
-        let incoming = [transport.incoming_bidirectional_streams(), transport.incoming_unidirectional_streams()];
+        let incoming =
+            [transport.incoming_bidirectional_streams(), transport.incoming_unidirectional_streams()];
         self.transport.replace(Some(transport));
         spawn_local(self.clone().watch(JsFuture::from(closed)));
         JsFuture::from(ready).await?;

@@ -130,7 +130,8 @@ pub(super) fn stats(stats: &SessionStats) -> Object {
 pub(super) fn config(options: &Object) -> Result<SessionConfig, JsValue> {
     let member = |name: &str| Reflect::get(options, &name.into()).unwrap_or_default();
     let duration = |name: &str, default: Duration| match member(name).as_f64() {
-        Some(ms) => Duration::try_from_secs_f64(ms / 1e3).map_err(|_| failure("option", &format!("{name}: no time"), None)),
+        Some(ms) => Duration::try_from_secs_f64(ms / 1e3)
+            .map_err(|_| failure("option", &format!("{name}: no time"), None)),
         None => Ok(default),
     };
     let mut config = SessionConfig::default();

@@ -27,7 +27,9 @@ pub(crate) fn check(directory: &Path, extension: &str, max_bytes: usize) -> Resu
     println!("{total:>9} bytes gzipped  all .{extension} (at most {max_bytes})");
     match total {
         0 => Err(format!("there is no .{extension} in {}", directory.display()).into()),
-        _ if total > max_bytes => Err(format!("{total} bytes of .{extension} are more than {max_bytes}").into()),
+        _ if total > max_bytes => {
+            Err(format!("{total} bytes of .{extension} are more than {max_bytes}").into())
+        }
         _ => Ok(()),
     }
 }

@@ -26,7 +26,8 @@ impl Toolchain {
     /// The one that this machine has. As root, on Debian, it installs what is missing.
     pub(crate) fn find() -> Result<Self, Error> {
         let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
-        let is_installed = libraries.is_ok_and(|found| Path::new(String::from_utf8_lossy(&found.stdout).trim()).is_dir());
+        let is_installed =
+            libraries.is_ok_and(|found| Path::new(String::from_utf8_lossy(&found.stdout).trim()).is_dir());
         if is_installed {
             return Ok(Self::Installed);
         }
@@ -65,5 +66,7 @@ fn install_debian() -> Result<(), Error> {
     }
     println!("no compiler for {TARGET}: installing {}", DEBIAN_PACKAGES.join(" "));
     run(Command::new("apt-get").args(["update", "-q"]))?;
-    run(Command::new("apt-get").args(["install", "-y", "-q", "--no-install-recommends"]).args(DEBIAN_PACKAGES))
+    run(Command::new("apt-get")
+        .args(["install", "-y", "-q", "--no-install-recommends"])
+        .args(DEBIAN_PACKAGES))
 }

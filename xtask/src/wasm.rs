@@ -8,8 +8,14 @@ use crate::toolchain::{TARGET, Toolchain};
 use crate::{Error, in_repository, npm, size};
 
 /// The parts of WebAssembly that the module may use; every browser with WebTransport has them.
-const FEATURES: [&str; 6] =
-    ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
+const FEATURES: [&str; 6] = [
+    "bulk-memory",
+    "multivalue",
+    "mutable-globals",
+    "nontrapping-float-to-int",
+    "reference-types",
+    "sign-ext",
+];
 
 /// How the crate is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
