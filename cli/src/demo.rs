@@ -160,7 +160,7 @@ fn verdict(screen: &Screen, report: &Report, sums: &Sums) {
     screen.say(format_args!("sent      SHA-256 {}", sums.stated));
     screen.say(format_args!("received  SHA-256 {}", sums.arrived));
     screen.say(format_args!(
-        "{}: {} in {:.1} s, {} path failures, never more than {:.0} ms without a byte",
+        "{}: {} in {:.1} s; path failures: {}; longest time without a byte: {:.0} ms",
         if sums.arrived == sums.stated { "EQUAL" } else { "DIFFERENT" },
         indicatif::BinaryBytes(report.bytes),
         report.seconds,

@@ -56,7 +56,8 @@ pub(crate) struct Transfer {
 #[derive(Debug)]
 struct View {
     ledger: Ledger,
-    display: Display,
+    /// None once the transfer is over.
+    display: Option<Display>,
     stalls: Stalls,
 }
 
@@ -65,7 +66,7 @@ impl Transfer {
     pub(crate) fn start(session: &Session, screen: &Screen, subject: Subject<'_>) -> Self {
         let Subject { name, direction, total_bytes, done_bytes, since } = subject;
         let display = Display::new(screen, name, direction, total_bytes, done_bytes);
-        let view = View { ledger: Ledger::default(), display, stalls: Stalls::default() };
+        let view = View { ledger: Ledger::default(), display: Some(display), stalls: Stalls::default() };
         let view = Arc::new(Mutex::new(view));
         let position = watch::Sender::new(done_bytes);
         let watcher = tokio::spawn(look_regularly(session.clone(), Arc::clone(&view), position.subscribe()));
@@ -108,6 +109,8 @@ impl Transfer {
 impl Drop for Transfer {
     fn drop(&mut self) {
         self.watcher.abort();
+        // The watcher may live a little longer, the lines on the screen must not.
+        lock(&self.view).display = None;
     }
 }
 
@@ -118,7 +121,9 @@ async fn look_regularly(session: Session, view: Arc<Mutex<View>>, position: watc
         let paths = session.paths();
         let View { ledger, display, .. } = &mut *lock(&view);
         ledger.observe(paths);
-        display.draw(Instant::now(), *position.borrow(), ledger);
+        if let Some(display) = display {
+            display.draw(Instant::now(), *position.borrow(), ledger);
+        }
     }
 }
 

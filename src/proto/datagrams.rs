@@ -70,13 +70,12 @@ pub(crate) struct DatagramQueue<T = ()> {
     max_bytes: usize,
     max_count: usize,
     dropped: u64,
-    expired: u64,
 }
 
 impl<T> DatagramQueue<T> {
     /// An empty queue for at most `max_count` datagrams of at most `max_bytes` payload bytes together.
     pub(crate) fn new(max_bytes: usize, max_count: usize) -> Self {
-        Self { waiting: VecDeque::new(), waiting_bytes: 0, max_bytes, max_count, dropped: 0, expired: 0 }
+        Self { waiting: VecDeque::new(), waiting_bytes: 0, max_bytes, max_count, dropped: 0 }
     }
 
     /// Appends `datagram` and drops the oldest ones for it, as many as it takes. One that would not fit into
@@ -110,7 +109,7 @@ impl<T> DatagramQueue<T> {
         let is_expired = |datagram: &Datagram<T>| datagram.deadline.is_some_and(|deadline| now > deadline);
         while self.waiting.front().is_some_and(is_expired) {
             self.remove(0);
-            self.expired += 1;
+            self.dropped += 1;
         }
         let index = self.waiting.iter().position(|datagram| !is_expired(datagram) && fits(datagram))?;
         self.remove(index)
@@ -130,30 +129,16 @@ impl<T> DatagramQueue<T> {
         Some(datagram)
     }
 
-    /// How many datagrams wait; those past their deadline count until they are come across.
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Whether none waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Payload bytes of those that wait.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes
-    }
-
-    /// How many were dropped because the queue was full.
+    /// How many were dropped because the queue was full, or their deadline had passed.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// How many were dropped because their deadline had passed.
-    pub(crate) fn expired(&self) -> u64 {
-        self.expired
-    }
 }
 
 #[cfg(test)]
@@ -223,7 +208,7 @@ mod tests {
         let mut queue = DatagramQueue::new(100, 10);
         queue.push(datagram(0, 100));
         queue.push(datagram(1, 101));
-        assert_eq!((queue.dropped(), queue.len()), (1, 1));
+        assert_eq!((queue.dropped(), queue.waiting.len()), (1, 1));
         assert_eq!(tags(&mut queue, at(0)), [0]);
         let mut closed = DatagramQueue::new(100, 0);
         closed.push(datagram(0, 0));
@@ -239,7 +224,7 @@ mod tests {
         queue.push(Datagram { deadline: Some(at(10)), ..datagram(3, 1) });
         assert_eq!(queue.clone().pop(at(10)).map(|datagram| datagram.tag), Some(0));
         assert_eq!(tags(&mut queue, at(11)), [1, 2]);
-        assert_eq!((queue.expired(), queue.dropped(), queue.waiting_bytes()), (2, 0, 0));
+        assert_eq!((queue.dropped(), queue.waiting_bytes), (2, 0));
     }
 
     #[test]
@@ -278,11 +263,11 @@ mod tests {
             let mut queue = DatagramQueue::new(max_bytes, max_count);
             for (tag, &len) in lens.iter().enumerate() {
                 queue.push(datagram(tag as u32, len));
-                prop_assert!(queue.len() <= max_count && queue.waiting_bytes() <= max_bytes);
-                prop_assert_eq!(queue.dropped() + queue.len() as u64, tag as u64 + 1);
+                prop_assert!(queue.waiting.len() <= max_count && queue.waiting_bytes <= max_bytes);
+                prop_assert_eq!(queue.dropped() + queue.waiting.len() as u64, tag as u64 + 1);
             }
             prop_assert!(tags(&mut queue, at(0)).is_sorted());
-            prop_assert_eq!(queue.waiting_bytes(), 0);
+            prop_assert_eq!(queue.waiting_bytes, 0);
         }
     }
 }

@@ -111,3 +111,83 @@ impl Destinations {
         self.all.iter_mut().find(|place| place.path == Some(path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_epoch(Duration::from_millis(ms))
+    }
+
+    fn address(name: &str) -> PathAddress {
+        PathAddress { authority: name.to_owned(), pins: Vec::new(), local: None }
+    }
+
+    fn two() -> Destinations {
+        let mut places = Destinations::default();
+        places.add(at(0), address("a"), None);
+        places.add(at(0), address("b"), Some(7));
+        places
+    }
+
+    fn rng() -> ChaCha8Rng {
+        ChaCha8Rng::from_seed([1; 32])
+    }
+
+    #[test]
+    fn each_place_is_dialled_once_while_a_path_leads_there() {
+        let mut places = two();
+        assert_eq!(places.deadline(), Some(at(0)));
+        assert_eq!(places.dial(at(0), PathId(0)), Some(address("a")));
+        assert_eq!(places.dial(at(0), PathId(1)), Some(address("b")));
+        assert_eq!(places.dial(at(9), PathId(2)), None);
+        assert_eq!(places.deadline(), None);
+    }
+
+    #[test]
+    fn a_place_whose_path_is_lost_is_dialled_again_later_each_time_and_soon_after_a_success() {
+        let mut places = two();
+        let wait = |places: &mut Destinations, path| {
+            places.dial(at(100_000), path);
+            places.on_lost(at(0), path, &mut rng());
+            places.deadline().map(|at| at - Time::ZERO)
+        };
+        places.dial(at(0), PathId(0));
+        places.dial(at(0), PathId(1));
+        places.on_lost(at(0), PathId(0), &mut rng());
+        let first = wait(&mut places, PathId(2));
+        let second = wait(&mut places, PathId(3));
+        assert!(second > first, "{second:?} after {first:?}");
+        places.dial(at(100_000), PathId(4));
+        places.on_established(PathId(4));
+        assert!(places.was_reached(PathId(4)) && !places.was_reached(PathId(1)));
+        assert!(wait(&mut places, PathId(5)) < second);
+    }
+
+    #[test]
+    fn in_a_hurry_everything_that_is_missing_is_dialled_at_once() {
+        let mut places = two();
+        places.dial(at(0), PathId(0));
+        places.on_lost(at(0), PathId(0), &mut rng());
+        places.hurry(at(1));
+        assert_eq!(places.dial(at(1), PathId(1)), Some(address("a")));
+    }
+
+    #[test]
+    fn withdrawn_advice_names_the_path_that_came_of_it() {
+        let mut places = two();
+        places.dial(at(0), PathId(0));
+        places.dial(at(0), PathId(1));
+        assert!(places.knows_advice(7) && places.knows_address("b"));
+        assert_eq!(places.forget_advice(7), Some(PathId(1)));
+        assert_eq!(places.forget_advice(7), None);
+        places.forget_path(PathId(0));
+        assert_eq!(places.len(), 0);
+    }
+}

@@ -31,7 +31,6 @@ pub(crate) struct RecvWindow {
     consumed: u64,
     /// When the half window that is being used up was granted; `None` before anybody asked.
     granted_at: Option<Time>,
-    restate: bool,
 }
 
 impl RecvWindow {
@@ -44,7 +43,6 @@ impl RecvWindow {
             received: 0,
             consumed: 0,
             granted_at: None,
-            restate: false,
         }
     }
 
@@ -82,24 +80,24 @@ impl RecvWindow {
     pub(crate) fn next_update(&mut self, now: Time, rtt: Duration) -> Option<u64> {
         let granted_at = *self.granted_at.get_or_insert(now);
         let remaining = self.limit.saturating_sub(self.consumed);
-        if remaining <= self.window / 2 {
-            if now.saturating_since(granted_at) < rtt.saturating_mul(2) {
-                self.window = self.window.saturating_mul(2).min(self.max_window);
-            }
-            let limit = self.consumed.saturating_add(self.window);
-            if limit > self.limit {
-                self.limit = limit;
-                self.granted_at = Some(now);
-                self.restate = true;
-            }
+        if remaining > self.window / 2 {
+            return None;
         }
-        std::mem::take(&mut self.restate).then_some(self.limit)
+        if now.saturating_since(granted_at) < rtt.saturating_mul(2) {
+            self.window = self.window.saturating_mul(2).min(self.max_window);
+        }
+        let limit = self.consumed.saturating_add(self.window);
+        if limit <= self.limit {
+            return None;
+        }
+        self.limit = limit;
+        self.granted_at = Some(now);
+        Some(limit)
     }
 
-    /// The limit that the peer may have been told on a path that has died: the next
-    /// [`Self::next_update`] states it again, due or not.
-    pub(crate) fn readvertise(&mut self) {
-        self.restate = true;
+    /// What has arrived; for a stream: one past its highest byte.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
     }
 
     /// The absolute limit granted so far.
@@ -145,10 +143,6 @@ impl SendCredit {
         self.used += bytes.min(self.available());
     }
 
-    /// Whether nothing may be sent until the peer grants more.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.available() == 0
-    }
 }
 
 #[cfg(test)]
@@ -220,14 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_may_have_died_with_its_path_is_stated_again() {
-        let mut window = RecvWindow::new(1_000, 1_000);
-        window.readvertise();
-        assert_eq!(window.next_update(at(0), RTT), Some(1_000));
-        assert_eq!(window.next_update(at(0), RTT), None);
-    }
-
-    #[test]
     fn a_window_of_a_single_byte_does_not_stall() {
         let mut window = RecvWindow::new(1, 1);
         for limit in 2..10 {
@@ -241,11 +227,10 @@ mod tests {
     fn send_credit_only_grows() {
         let mut credit = SendCredit::new(100);
         credit.consume(100);
-        assert!(credit.is_blocked());
         assert!(!credit.raise(100) && !credit.raise(50));
-        assert!(credit.is_blocked());
+        assert_eq!(credit.available(), 0);
         assert!(credit.raise(150));
-        assert_eq!((credit.available(), credit.is_blocked()), (50, false));
+        assert_eq!(credit.available(), 50);
     }
 
     proptest! {
@@ -271,7 +256,7 @@ mod tests {
                 if let Some(limit) = window.next_update(at(now), RTT) {
                     prop_assert!(credit.raise(limit));
                 }
-                prop_assert!(unread > 0 || !credit.is_blocked(), "all is read and nothing may be sent");
+                prop_assert!(unread > 0 || credit.available() > 0, "all is read and nothing may be sent");
             }
         }
     }

@@ -37,6 +37,8 @@ const MIN_SUSPICION: Duration = Duration::from_millis(100);
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// What may be under way on a path whose carrier tells nothing, before anything is measured.
 const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
+/// The same once something is measured: enough to see whether the path takes more.
+const MIN_WINDOW_BYTES: u64 = 32 * 1024;
 /// A report is due after so many bytes, at the latest.
 const REPORT_BYTES: u64 = 64 * 1024;
 /// Pings that may wait for their answers to be written.
@@ -91,7 +93,7 @@ pub(crate) enum Phase {
     /// The backend dials (client only).
     Dialling,
     /// The carrier is there; HELLO is to be sent, or has been, and ACCEPT is awaited.
-    Greeting { hello_sent: bool },
+    Greeting { hello_sent: Option<Time> },
     /// Server: ACCEPT is to be sent.
     Accepting,
     Established,
@@ -163,6 +165,10 @@ pub(crate) struct Path {
     report_at: Option<Time>,
     /// Without the carrier's help: when something was sent that has not been answered in any way.
     unanswered_since: Option<Time>,
+    /// When all that was given to the path will have left, at the rate that it is thought to have.
+    free_at: Time,
+    /// Least smoothed round trip that the carrier told, or least that was measured.
+    min_rtt: Option<Duration>,
 }
 
 impl Path {
@@ -201,6 +207,8 @@ impl Path {
             received_at: now,
             report_at: None,
             unanswered_since: None,
+            free_at: now,
+            min_rtt: None,
         }
     }
 
@@ -258,6 +266,8 @@ impl Path {
     /// Takes over what the carrier knows.
     pub(crate) fn learn(&mut self, carrier: &mut dyn Carrier) {
         self.figures = carrier.figures();
+        let rtt = self.figures.rtt.or(self.rtt.min());
+        self.min_rtt = self.min_rtt.into_iter().chain(rtt).min();
         self.kind = carrier.lanes();
         // A datagram's sequence number takes up to eight bytes; a control lane carries any length.
         let room = carrier.max_datagram_bytes().map(|max| max.saturating_sub(8));
@@ -270,22 +280,26 @@ impl Path {
     }
 
     pub(crate) fn info(&self) -> PathInfo {
-        let view = self.view();
+        let (rate_bytes_per_s, _) = self.rate_and_window();
         PathInfo {
             id: self.id,
             state: self.state(),
             address: self.address.clone(),
             remote: None,
             rtt: self.measured_rtt(),
-            rate_bytes_per_s: view.rate_bytes_per_s,
-            in_flight_bytes: view.committed_bytes,
+            rate_bytes_per_s,
+            in_flight_bytes: self.committed_bytes(),
             sent_bytes: self.counts.sent_bytes,
             received_bytes: self.counts.received_bytes,
             reinjected_bytes: self.counts.reinjected_bytes,
             lost_packets: self.figures.lost_packets,
             sent_packets: self.figures.sent_packets,
-            cost: view.cost,
+            cost: self.cost(),
         }
+    }
+
+    fn cost(&self) -> u64 {
+        self.own.cost.max(self.peer.cost)
     }
 
     pub(crate) fn next_ping(&mut self) -> u64 {
@@ -318,30 +332,40 @@ impl Path {
     }
 
     /// What the scheduler sees.
-    pub(crate) fn view(&self) -> PathView {
+    pub(crate) fn view(&self, now: Time) -> PathView {
         let rtt = self.rtt();
-        let measured = self.rate.rate().unwrap_or(0);
-        let (rate, window) = match self.figures.congestion_window_bytes {
-            Some(window) => {
-                let by_window = window as f64 / rtt.as_secs_f64().max(1e-6);
-                (measured.max(by_window as u64), window)
-            }
-            None => {
-                let least = self.rtt.min().unwrap_or(INITIAL_RTT);
-                let product = (measured as f64 * least.as_secs_f64() * 1.5) as u64;
-                (measured, product.max(INITIAL_WINDOW_BYTES))
-            }
-        };
+        let (rate_bytes_per_s, window_bytes) = self.rate_and_window();
+        let committed_bytes = self.committed_bytes();
         PathView {
             id: self.id,
             rtt,
-            min_rtt: self.rtt.min().unwrap_or(rtt),
-            rate_bytes_per_s: rate,
-            committed_bytes: self.committed_bytes(),
-            window_bytes: window,
-            cost: self.own.cost.max(self.peer.cost),
+            is_measured: self.measured_rtt().is_some(),
+            min_rtt: self.min_rtt.unwrap_or(rtt).min(rtt),
+            rate_bytes_per_s,
+            queued: time_for(committed_bytes, rate_bytes_per_s).min(self.free_at - now),
+            committed_bytes,
+            window_bytes,
+            cost: self.cost(),
             weight: self.weight,
         }
+    }
+
+    /// Expected bytes per second, and bytes that may be under way.
+    fn rate_and_window(&self) -> (u64, u64) {
+        let measured = self.rate.rate();
+        if let Some(window) = self.figures.congestion_window_bytes {
+            let by_window = window as f64 / self.rtt().as_secs_f64().max(1e-6);
+            return (measured.unwrap_or(0).max(by_window as u64), window);
+        }
+        let Some(rate) = measured else { return (0, INITIAL_WINDOW_BYTES) };
+        if self.rate.is_growing() {
+            // A rate can only grow as far as it is let: until it is known, the carrier's own limits have to do.
+            return (rate, u64::MAX);
+        }
+        // 1.5 x what is under way in a round trip, and as much as waits to be reported.
+        let product = (rate as f64 * self.rtt.min().unwrap_or(INITIAL_RTT).as_secs_f64() * 1.5) as u64;
+        let unreported = 2 * REPORT_BYTES.min(rate / 50);
+        (rate, (product + unreported).max(MIN_WINDOW_BYTES))
     }
 
     // ---- sending ----
@@ -349,6 +373,8 @@ impl Path {
     pub(crate) fn on_sent(&mut self, now: Time, bytes: u64) {
         self.counts.sent_bytes += bytes;
         self.rate.on_sent(now, self.counts.sent_bytes);
+        let (rate, _) = self.rate_and_window();
+        self.free_at = self.free_at.max(now) + time_for(bytes, rate);
         self.on_spoke(now);
     }
 
@@ -369,6 +395,13 @@ impl Path {
             }
         }
         true
+    }
+
+    /// How long the greeting took.
+    pub(crate) fn on_accepted(&mut self, now: Time) {
+        if let Phase::Greeting { hello_sent: Some(sent) } = self.phase {
+            self.rtt.update(now - sent, Duration::ZERO);
+        }
     }
 
     /// A PING goes out.
@@ -424,7 +457,7 @@ impl Path {
 
     /// When the core has to look at this path's health again without further input.
     pub(crate) fn health_deadline(&self, peer_ack_delay: Duration, path_timeout: Duration) -> Option<Time> {
-        let silence = match self.phase {
+        match self.phase {
             Phase::Established => {
                 let patience = self.patience(peer_ack_delay);
                 let probe = if self.figures.knows_acks { None } else { self.unanswered_since };
@@ -433,8 +466,7 @@ impl Path {
             Phase::Suspect { since } => Some(since + self.give_up_after(path_timeout)),
             Phase::Closing { until } => Some(until),
             Phase::Dialling | Phase::Greeting { .. } | Phase::Accepting => None,
-        };
-        silence
+        }
     }
 
     /// How long a suspect path gets before it is given up: long enough for a few probes on a slow path.
@@ -459,5 +491,156 @@ impl Path {
 
     pub(crate) fn has_due_report(&self, now: Time) -> bool {
         self.is_healthy() && self.report_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// How long `bytes` take at a rate; no time while the rate is unknown.
+fn time_for(bytes: u64, bytes_per_s: u64) -> Duration {
+    match bytes_per_s {
+        0 => Duration::ZERO,
+        rate => Duration::from_secs_f64(bytes as f64 / rate as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACK_DELAY: Duration = Duration::from_millis(25);
+    const PATH_TIMEOUT: Duration = Duration::from_secs(3);
+
+    fn at(ms: u64) -> Time {
+        Time::from_epoch(Duration::from_millis(ms))
+    }
+
+    fn path() -> Path {
+        Path::new(PathId(0), Phase::Established, at(0))
+    }
+
+    /// A path whose carrier tells what it knows.
+    fn knowing(rtt_ms: u64, window: u64) -> Path {
+        let mut path = path();
+        path.figures = Figures {
+            rtt: Some(Duration::from_millis(rtt_ms)),
+            pto: Some(Duration::from_millis(rtt_ms * 2)),
+            congestion_window_bytes: Some(window),
+            knows_acks: true,
+            ..Figures::default()
+        };
+        path
+    }
+
+    #[test]
+    fn standby_is_a_wish_of_either_end_and_only_for_healthy_paths() {
+        let mut path = path();
+        assert_eq!(path.state(), PathState::Active);
+        path.peer.standby = true;
+        assert_eq!(path.state(), PathState::Standby);
+        path.phase = Phase::Suspect { since: at(0) };
+        assert_eq!(path.state(), PathState::Suspect);
+    }
+
+    #[test]
+    fn a_knowing_carrier_is_suspected_when_its_acknowledgements_are_late() {
+        let mut path = knowing(50, 10_000);
+        assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), None, "it waits for nothing");
+        path.figures.awaiting_since = Some(at(1_000));
+        let patience = path.patience(ACK_DELAY);
+        assert_eq!(patience, Duration::from_millis(100 + 50 + 25));
+        assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(1_175)));
+        assert!(!path.is_too_silent(at(1_174), ACK_DELAY) && path.is_too_silent(at(1_175), ACK_DELAY));
+    }
+
+    #[test]
+    fn no_path_is_suspected_for_a_silence_that_scheduling_explains() {
+        assert_eq!(knowing(1, 10_000).patience(ACK_DELAY), MIN_SUSPICION);
+    }
+
+    #[test]
+    fn a_carrier_that_tells_nothing_is_asked_first_and_suspected_when_it_does_not_answer() {
+        let mut path = path();
+        path.on_spoke(at(1_000));
+        let patience = path.patience(ACK_DELAY);
+        assert!(!path.wants_probe(at(1_000), ACK_DELAY));
+        assert!(path.wants_probe(at(1_000) + patience, ACK_DELAY));
+        assert!(!path.is_too_silent(at(9_000), ACK_DELAY), "nobody has asked it");
+        path.on_pinged(at(9_000), 1);
+        assert!(!path.wants_probe(at(99_000), ACK_DELAY));
+        assert!(path.is_too_silent(at(9_000) + patience, ACK_DELAY));
+        assert_eq!(path.on_pong(at(9_050), 1), Some(Duration::from_millis(50)));
+        assert!(!path.is_too_silent(at(99_000), ACK_DELAY));
+    }
+
+    #[test]
+    fn what_is_heard_answers_for_what_was_said() {
+        let mut path = path();
+        path.on_spoke(at(0));
+        path.on_heard();
+        assert!(!path.wants_probe(at(99_000), ACK_DELAY));
+    }
+
+    #[test]
+    fn several_pings_are_told_apart_and_the_newest_answers_for_all_before() {
+        let mut path = path();
+        (1..=3).for_each(|token| path.on_pinged(at(token), token));
+        assert_eq!(path.on_pong(at(12), 2), Some(Duration::from_millis(10)));
+        assert_eq!(path.on_pong(at(12), 1), None);
+        assert_eq!(path.on_pong(at(13), 3), Some(Duration::from_millis(10)));
+        assert_eq!(path.on_pong(at(13), 9), None, "nobody asked");
+    }
+
+    #[test]
+    fn a_report_is_due_within_the_delay_or_at_once_after_64_kib() {
+        let mut path = path();
+        path.on_received(at(0), 1_000, ACK_DELAY);
+        assert!(!path.has_due_report(at(24)) && path.has_due_report(at(25)));
+        path.on_received(at(5), 64 * 1024, ACK_DELAY);
+        assert_eq!(path.take_report(at(7)), Some((1_000 + 64 * 1024, Duration::from_millis(2))));
+        assert_eq!((path.take_report(at(99)), path.report_deadline()), (None, None));
+    }
+
+    #[test]
+    fn reports_tell_what_is_under_way_and_cannot_claim_more_than_was_sent() {
+        let mut path = path();
+        path.on_sent(at(0), 10_000);
+        assert!(path.on_report(at(20), 4_000, Duration::ZERO));
+        assert_eq!(path.committed_bytes(), 6_000);
+        assert!(path.on_report(at(30), 3_000, Duration::ZERO), "an old one changes nothing");
+        assert_eq!(path.committed_bytes(), 6_000);
+        assert!(!path.on_report(at(40), 10_001, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_was_given_to_a_path_keeps_it_busy_until_it_has_left() {
+        let mut path = knowing(100, 100_000);
+        path.on_sent(at(0), 50_000);
+        assert_eq!(path.view(at(0)).queued, Duration::from_millis(50), "at a million bytes per second");
+        assert_eq!(path.view(at(20)).queued, Duration::from_millis(30));
+        path.on_report(at(40), 45_000, Duration::ZERO);
+        assert!(path.view(at(40)).queued <= Duration::from_millis(5), "hardly anything is left");
+    }
+
+    #[test]
+    fn a_path_of_which_nothing_is_known_says_so() {
+        let view = path().view(at(0));
+        assert_eq!((view.is_measured, view.rate_bytes_per_s, view.rtt), (false, 0, INITIAL_RTT));
+        assert!(knowing(10, 1_000).view(at(0)).is_measured);
+    }
+
+    #[test]
+    fn lanes_that_overtake_accept_wait_up_to_a_limit() {
+        let mut path = Path::new(PathId(0), Phase::Greeting { hello_sent: Some(at(0)) }, at(0));
+        let data = |len| Early::Data(LaneId(1), Dir::Bi, Bytes::from(vec![0; len]));
+        assert!(path.defer(data(MAX_EARLY_BYTES)).is_ok());
+        assert!(path.defer(Early::Finished(LaneId(1))).is_ok());
+        assert!(path.defer(data(1)).is_err());
+        assert_eq!(path.take_early().len(), 2);
+        assert!(path.take_early().is_empty());
+    }
+
+    #[test]
+    fn a_suspect_path_gets_six_round_trips_at_least() {
+        assert_eq!(knowing(10, 1_000).give_up_after(PATH_TIMEOUT), PATH_TIMEOUT);
+        assert_eq!(knowing(1_000, 1_000).give_up_after(PATH_TIMEOUT), Duration::from_secs(6));
     }
 }

@@ -97,17 +97,6 @@ impl RangeSet {
         self.remove(0..bound);
     }
 
-    /// Takes out the lowest units: at most `max_len`, all of one range. `None` when there are none.
-    pub(crate) fn pop_first_up_to(&mut self, max_len: u64) -> Option<Range<u64>> {
-        let first = self.peek_first()?;
-        let popped = first.start..first.end.min(first.start.saturating_add(max_len));
-        if popped.is_empty() {
-            return None;
-        }
-        self.remove(popped.clone());
-        Some(popped)
-    }
-
     /// The lowest range.
     pub(crate) fn peek_first(&self) -> Option<Range<u64>> {
         self.ranges.first_key_value().map(|(&start, &end)| start..end)
@@ -211,7 +200,6 @@ mod tests {
         set.remove(4..4);
         set.remove(backward);
         assert_eq!(ranges(&set), [3..6]);
-        assert_eq!(set.pop_first_up_to(0), None);
     }
 
     #[test]
@@ -222,16 +210,6 @@ mod tests {
         set.remove(1..u64::MAX - 1);
         assert_eq!(ranges(&set), [0..1, u64::MAX - 1..u64::MAX]);
         assert_eq!(set.total(), 2);
-    }
-
-    #[test]
-    fn popping_goes_through_the_ranges_in_order() {
-        let mut set = set(&[10..15, 20..22]);
-        assert_eq!(set.pop_first_up_to(3), Some(10..13));
-        assert_eq!(set.pop_first_up_to(100), Some(13..15));
-        assert_eq!(set.pop_first_up_to(100), Some(20..22));
-        assert_eq!(set.pop_first_up_to(100), None);
-        assert!(set.is_empty());
     }
 
     #[test]
@@ -250,7 +228,6 @@ mod tests {
         Insert(Range<u64>),
         Remove(Range<u64>),
         Trim(u64),
-        Pop(u64),
     }
 
     const SPACE: u64 = 64;
@@ -264,7 +241,6 @@ mod tests {
             4 => any_range().prop_map(Op::Insert),
             2 => any_range().prop_map(Op::Remove),
             1 => (0..SPACE / 4).prop_map(Op::Trim),
-            1 => (0..8u64).prop_map(Op::Pop),
         ]
     }
 
@@ -305,14 +281,6 @@ mod tests {
                     Op::Trim(bound) => {
                         model.retain(|&unit| unit >= bound);
                         set.trim_below(bound);
-                    }
-                    Op::Pop(max_len) => {
-                        let first = set.peek_first();
-                        let popped = set.pop_first_up_to(max_len).unwrap_or(0..0);
-                        prop_assert!(popped.end - popped.start <= max_len);
-                        prop_assert!(popped.is_empty() == (max_len == 0 || first.is_none()));
-                        prop_assert!(popped.is_empty() || model.first() == Some(&popped.start));
-                        model.retain(|unit| !popped.contains(unit));
                     }
                 }
                 check_queries(&set, &model, probe);

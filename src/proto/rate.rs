@@ -17,6 +17,8 @@ use super::time::Time;
 const MAX_CHECKPOINTS: usize = 256;
 /// How many round trips a measured rate counts for.
 const FILTER_ROUNDS: u64 = 10;
+/// Round trips without growth after which a path counts as fully used.
+const PLATEAU_ROUNDS: u64 = 3;
 
 /// A measured round trip, to be fed to [`RttEstimator::update`](super::rtt::RttEstimator::update).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) struct DeliveryRate {
     round_ends_after: u64,
     /// Highest rates of the last rounds: rounds ascending, rates descending.
     best: VecDeque<(u64, u64)>,
+    /// The rate that has to be exceeded by a quarter to count as growth, and the round in which it last was.
+    plateau: (u64, u64),
 }
 
 /// Bytes committed to the path at one time, and how the delivery stood then.
@@ -135,6 +139,9 @@ impl DeliveryRate {
         if newest.delivered >= self.round_ends_after {
             self.round += 1;
             self.round_ends_after = self.delivered;
+            if newest.is_app_limited {
+                self.plateau.1 += 1;
+            }
         }
         self.first_sent_at = newest.sent_at;
         self.measure_rate(&newest);
@@ -159,6 +166,15 @@ impl DeliveryRate {
         if self.best.back().is_none_or(|&(round, _)| round < self.round) {
             self.best.push_back((self.round, rate));
         }
+        if rate >= self.plateau.0 + self.plateau.0 / 4 {
+            self.plateau = (rate, self.round);
+        }
+    }
+
+    /// Whether the rate has grown by a quarter within the last three round trips in which it could, as in BBR's
+    /// start-up: the path may well take more than was tried.
+    pub(crate) fn is_growing(&self) -> bool {
+        self.round < self.plateau.1 + PLATEAU_ROUNDS
     }
 
     /// Bytes committed to the path that are not reported as arrived.

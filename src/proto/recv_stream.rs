@@ -60,8 +60,6 @@ pub(crate) struct RecvStream {
     /// Bytes that arrived since the last acknowledgement.
     pub(crate) unacked_bytes: u64,
     assembler: Assembler,
-    /// One past the highest byte that the peer has sent: what flow control counts.
-    highest: u64,
     final_size: Option<u64>,
 }
 
@@ -75,7 +73,6 @@ impl RecvStream {
             released: false,
             unacked_bytes: 0,
             assembler: Assembler::new(2 * MAX_STREAM_CHUNKS_OUTSTANDING),
-            highest: 0,
             final_size: None,
         }
     }
@@ -106,21 +103,15 @@ impl RecvStream {
                 return Err(Violation::new(TransportCode::FinalSize, what));
             }
         } else if fin {
-            if end < self.highest {
-                let what = format!("stream {} ends at {end}, before byte {}", self.id, self.highest);
+            if end < self.window.received() {
+                let what = format!("stream {} ends at {end}, before byte {}", self.id, self.window.received());
                 return Err(Violation::new(TransportCode::FinalSize, what));
             }
             self.final_size = Some(end);
         }
-        let advance = end.saturating_sub(self.highest);
-        if advance > 0 {
-            self.highest = end;
-            self.window.on_received(advance).map_err(|_| {
-                let what = format!("stream {} has more than {} bytes", self.id, self.window.limit());
-                Violation::new(TransportCode::FlowControl, what)
-            })?;
-        }
-        Ok(advance)
+        self.window
+            .on_received_up_to(end)
+            .map_err(|exceeded| Violation::new(TransportCode::FlowControl, format!("stream {}: {exceeded}", self.id)))
     }
 
     /// RESET_STREAM. Returns the advance as `on_chunk` does, and the bytes whose credit comes back.
@@ -153,7 +144,7 @@ impl RecvStream {
         if matches!(self.state, RecvState::Reset { .. } | RecvState::Done) {
             return 0;
         }
-        let unread = self.highest - self.window.consumed();
+        let unread = self.window.received() - self.window.consumed();
         self.assembler.clear();
         self.window.on_consumed(unread);
         unread
@@ -179,7 +170,7 @@ impl RecvStream {
         if !stopped {
             return 0;
         }
-        let unread = self.highest - self.window.consumed();
+        let unread = self.window.received() - self.window.consumed();
         self.window.on_consumed(unread);
         if self.final_size.is_some() {
             self.state = RecvState::Done;
@@ -240,5 +231,139 @@ impl RecvStream {
             RecvState::Open | RecvState::Stopped { .. } => false,
         };
         over && self.released
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> RecvStream {
+        RecvStream::new(StreamId(2), Window { initial_bytes: 100, max_bytes: 100 })
+    }
+
+    fn bytes(len: usize) -> Bytes {
+        Bytes::from(vec![7; len])
+    }
+
+    #[track_caller]
+    fn blames<T: std::fmt::Debug>(outcome: Result<T, Violation>, code: TransportCode) {
+        assert_eq!(outcome.expect_err("a violation").code, code);
+    }
+
+    #[test]
+    fn bytes_out_of_order_are_read_in_order_and_then_the_end() {
+        let mut stream = stream();
+        assert_eq!(stream.on_chunk(3, bytes(2), true), Ok(5));
+        assert_eq!(stream.read(100), Read::Blocked);
+        assert!(stream.reader_waits && !stream.is_readable());
+        assert_eq!(stream.on_chunk(0, bytes(3), false), Ok(0));
+        assert!(stream.is_complete() && stream.is_readable());
+        assert_eq!(stream.read(4), Read::Data(bytes(4)));
+        assert_eq!(stream.read(4), Read::Data(bytes(1)));
+        assert_eq!(stream.read(4), Read::Finished);
+        assert_eq!(stream.state, RecvState::Done);
+    }
+
+    #[test]
+    fn an_acknowledgement_tells_what_is_here_and_whether_that_is_all() {
+        let mut stream = stream();
+        stream.on_chunk(0, bytes(2), false).unwrap();
+        stream.on_chunk(5, bytes(5), true).unwrap();
+        let ack = stream.ack();
+        assert_eq!((ack.contiguous, ack.ranges, ack.complete), (2, vec![5..10], false));
+        stream.on_chunk(2, bytes(3), false).unwrap();
+        assert_eq!((stream.ack().contiguous, stream.ack().complete), (10, true));
+    }
+
+    #[test]
+    fn an_end_that_is_told_twice_must_be_the_same() {
+        let mut stream = stream();
+        stream.on_chunk(5, bytes(5), true).unwrap();
+        assert_eq!(stream.on_chunk(5, bytes(5), true), Ok(0));
+        blames(stream.on_chunk(0, bytes(5), true), TransportCode::FinalSize);
+        blames(stream.on_chunk(9, bytes(2), false), TransportCode::FinalSize);
+        blames(stream.on_reset(AppCode(0), 9), TransportCode::FinalSize);
+    }
+
+    #[test]
+    fn an_end_before_what_has_arrived_is_none() {
+        let mut stream = stream();
+        stream.on_chunk(5, bytes(5), false).unwrap();
+        blames(stream.on_chunk(0, bytes(5), true), TransportCode::FinalSize);
+    }
+
+    #[test]
+    fn more_than_the_window_is_a_violation_and_reading_makes_room() {
+        let mut stream = stream();
+        stream.on_chunk(0, bytes(100), false).unwrap();
+        blames(stream.on_chunk(100, bytes(1), false), TransportCode::FlowControl);
+        stream.read(60);
+        let limit = stream.window.next_update(super::super::time::Time::ZERO, std::time::Duration::ZERO);
+        assert_eq!(limit, Some(160));
+        assert_eq!(stream.on_chunk(100, bytes(60), false), Ok(60));
+    }
+
+    #[test]
+    fn a_reset_discards_what_is_unread_and_gives_its_credit_back() {
+        let mut stream = stream();
+        stream.on_chunk(0, bytes(10), false).unwrap();
+        stream.read(4);
+        assert_eq!(stream.on_reset(AppCode(3), 30), Ok((20, 26)));
+        assert_eq!(stream.state, RecvState::Reset { code: AppCode(3) });
+        assert_eq!((stream.buffered_bytes(), stream.is_complete()), (0, true));
+        assert_eq!(stream.on_reset(AppCode(3), 30), Ok((0, 0)));
+    }
+
+    #[test]
+    fn a_reset_before_the_first_byte_is_a_reset_and_no_empty_stream() {
+        let mut stream = stream();
+        stream.on_reset(AppCode(3), 0).unwrap();
+        assert_eq!(stream.state, RecvState::Reset { code: AppCode(3) });
+    }
+
+    #[test]
+    fn a_reset_after_all_has_arrived_comes_too_late() {
+        let mut stream = stream();
+        stream.on_chunk(0, bytes(5), true).unwrap();
+        assert_eq!(stream.on_reset(AppCode(3), 5), Ok((0, 0)));
+        assert_eq!(stream.read(10), Read::Data(bytes(5)));
+        assert_eq!(stream.read(10), Read::Finished);
+    }
+
+    #[test]
+    fn a_stopped_stream_drops_what_comes_and_is_over_with_its_end() {
+        let mut stream = stream();
+        stream.on_chunk(0, bytes(10), false).unwrap();
+        assert_eq!(stream.stop(AppCode(1)), Some(10));
+        assert_eq!(stream.stop_code(), Some(AppCode(1)));
+        assert_eq!(stream.on_chunk(10, bytes(10), false), Ok(10));
+        assert_eq!((stream.settle_stopped(), stream.buffered_bytes()), (10, 0));
+        assert!(!stream.is_complete());
+        stream.on_chunk(20, bytes(1), true).unwrap();
+        assert_eq!(stream.settle_stopped(), 1);
+        assert_eq!(stream.state, RecvState::Done);
+        assert_eq!(stream.stop(AppCode(1)), None);
+    }
+
+    #[test]
+    fn it_is_forgotten_when_both_the_peer_and_the_application_are_through() {
+        let mut stream = stream();
+        stream.on_chunk(0, bytes(1), true).unwrap();
+        stream.released = true;
+        assert!(!stream.is_forgettable());
+        stream.read(10);
+        stream.read(10);
+        assert!(stream.is_forgettable());
+    }
+
+    #[test]
+    fn more_separate_pieces_than_allowed_are_a_violation() {
+        let mut stream = RecvStream::new(StreamId(2), Window { initial_bytes: 1 << 20, max_bytes: 1 << 20 });
+        for piece in 0..2 * MAX_STREAM_CHUNKS_OUTSTANDING as u64 {
+            stream.on_chunk(1 + 2 * piece, bytes(1), false).unwrap();
+        }
+        let next = 1 + 4 * MAX_STREAM_CHUNKS_OUTSTANDING as u64;
+        blames(stream.on_chunk(next, bytes(1), false), TransportCode::LimitExceeded);
     }
 }

@@ -44,11 +44,6 @@ impl RttEstimator {
         self.smoothed
     }
 
-    /// The mean deviation of the samples.
-    pub(crate) fn var(&self) -> Duration {
-        self.var
-    }
-
     /// The smallest sample, nothing subtracted; `None` before the first one.
     pub(crate) fn min(&self) -> Option<Duration> {
         self.min
@@ -81,7 +76,7 @@ mod tests {
     fn the_first_sample_replaces_the_default() {
         let mut rtt = RttEstimator::new();
         rtt.update(ms(40), ms(10));
-        assert_eq!((rtt.smoothed(), rtt.var(), rtt.min()), (ms(40), ms(20), Some(ms(40))));
+        assert_eq!((rtt.smoothed(), rtt.var, rtt.min()), (ms(40), ms(20), Some(ms(40))));
         assert_eq!(rtt.pto(Duration::ZERO), ms(120));
     }
 
@@ -91,7 +86,7 @@ mod tests {
         rtt.update(ms(40), ms(0));
         rtt.update(ms(90), ms(10));
         assert_eq!(rtt.smoothed(), ms(45));
-        assert_eq!(rtt.var(), ms(25));
+        assert_eq!(rtt.var, ms(25));
         assert_eq!(rtt.min(), Some(ms(40)));
     }
 

@@ -173,11 +173,6 @@ impl SendBuffer {
         self.acked.peek_first().filter(|first| first.start == 0).map_or(0, |first| first.end)
     }
 
-    /// Whether all of `range` is acknowledged.
-    pub(crate) fn is_acked(&self, range: &Range<u64>) -> bool {
-        self.acked.covers(range)
-    }
-
     /// All that is acknowledged.
     pub(crate) fn acked(&self) -> &RangeSet {
         &self.acked
@@ -257,7 +252,7 @@ mod tests {
         assert_eq!((buffer.acked_contiguous(), buffer.retained_bytes()), (0, 2_000));
         assert_eq!(buffer.slice(1_500, 10).len(), 0);
         assert_eq!(buffer.slice(2_100, 10), stream(2_100..2_110));
-        assert!(buffer.is_acked(&(900..2_100)) && !buffer.is_acked(&(899..2_100)));
+        assert!(buffer.acked().covers(&(900..2_100)) && !buffer.acked().covers(&(899..2_100)));
     }
 
     #[test]

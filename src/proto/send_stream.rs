@@ -11,6 +11,7 @@
 //! The end of the stream is treated as one more byte, at the offset of the final size. So whatever keeps the
 //! account of bytes (what was sent on which path, what is to be sent again) keeps that of the end, too.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ use super::time::Time;
 /// An end that is not acknowledged within this time is asked about; each further time it takes twice as long.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(1);
 
+/// Chunks that are looked at for one that needs a copy: those before them have copies already.
+const MAX_LATE_CHUNKS: usize = 64;
+
 /// Where a sending half is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendState {
@@ -38,6 +42,13 @@ pub(crate) enum SendState {
     Done,
 }
 
+/// When a chunk is expected at the peer, and when its acknowledgement should be here at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) arrival: Time,
+    pub(crate) overdue_at: Time,
+}
+
 /// One lane that carries the stream on one path.
 #[derive(Debug)]
 struct SendLane {
@@ -45,6 +56,9 @@ struct SendLane {
     lane: LaneId,
     /// What was written on it and is not acknowledged yet.
     sent: RangeSet,
+    /// The chunks of `sent`, oldest first, and when they are expected. What is acknowledged goes when it gets to
+    /// the front.
+    expected: VecDeque<(Range<u64>, Expected)>,
     finished: bool,
     /// Its header is written.
     begun: bool,
@@ -271,9 +285,28 @@ impl SendStream {
         None
     }
 
-    /// The paths that carry `offset` and have not had it acknowledged.
-    pub(crate) fn carriers_of(&self, offset: u64) -> impl Iterator<Item = PathId> + '_ {
-        self.lanes.iter().filter(move |lane| lane.sent.contains(offset)).map(|lane| lane.path)
+    /// What other paths deliver after `arrival`, or should have delivered by now: what a copy on `path`, which
+    /// arrives by then, would bring sooner.
+    pub(crate) fn late_for(&self, path: PathId, now: Time, arrival: Time, max_bytes: u64) -> Option<Range<u64>> {
+        if !self.is_sending() {
+            return None;
+        }
+        let others = self.lanes.iter().filter(|lane| lane.path != path);
+        let late = others.filter_map(|lane| {
+            let is_overdue = lane.expected.front().is_some_and(|(_, expected)| expected.overdue_at <= now);
+            let first = if is_overdue { 0 } else { lane.expected.partition_point(|(_, e)| e.arrival <= arrival) };
+            let chunks = lane.expected.range(first..).take(MAX_LATE_CHUNKS);
+            let late = chunks.take_while(|(_, e)| e.arrival > arrival || e.overdue_at <= now);
+            late.filter_map(|(range, _)| self.missing_on(path, range.clone())).next()
+        });
+        late.min_by_key(|range| range.start).map(|range| self.cut(range, max_bytes))
+    }
+
+    /// The first part of `range` that is not acknowledged and that no lane of `path` carries.
+    fn missing_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
+        let gap = self.buffer.acked().first_gap(range);
+        let own = self.lanes.iter().filter(|lane| lane.path == path);
+        own.fold(gap, |gap, lane| gap.and_then(|gap| lane.sent.first_gap(gap)))
     }
 
     /// Whether anything is out there without an acknowledgement.
@@ -318,14 +351,22 @@ impl SendStream {
     }
 
     pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
-        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), finished: false, begun: false });
+        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), expected: VecDeque::new(), finished: false, begun: false });
     }
 
     /// `range` was written to `lane`. Returns how many bytes of it were new to flow control.
-    pub(crate) fn on_sent(&mut self, now: Time, path: PathId, lane: LaneId, range: Range<u64>) -> u64 {
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Time,
+        path: PathId,
+        lane: LaneId,
+        range: Range<u64>,
+        expected: Expected,
+    ) -> u64 {
         self.again.remove(range.clone());
         if let Some(entry) = self.lanes.iter_mut().find(|entry| entry.path == path && entry.lane == lane) {
             entry.sent.insert(range.clone());
+            entry.expected.push_back((range.clone(), expected));
         }
         if range.end <= self.next {
             return 0;
@@ -368,6 +409,10 @@ impl SendStream {
             lane.sent.trim_below(acked);
             for range in &ack.ranges {
                 lane.sent.remove(range.clone());
+            }
+            let is_acked = |range: &Range<u64>| lane.sent.first_gap(range.clone()).as_ref() == Some(range);
+            while lane.expected.front().is_some_and(|(range, _)| is_acked(range)) {
+                lane.expected.pop_front();
             }
         }
         self.lanes.retain(|lane| !lane.finished || !lane.sent.is_empty());
@@ -479,5 +524,241 @@ pub(crate) struct Payload {
 fn insert_all(set: &mut RangeSet, ranges: impl Iterator<Item = Range<u64>>) {
     for range in ranges {
         set.insert(range);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one range is what is meant")]
+mod tests {
+    use super::*;
+
+    const A: PathId = PathId(0);
+    const B: PathId = PathId(1);
+
+    fn at(ms: u64) -> Time {
+        Time::from_epoch(Duration::from_millis(ms))
+    }
+
+    /// A stream with `len` bytes written and a lane on each of two paths.
+    fn stream(len: usize) -> SendStream {
+        let mut stream = SendStream::new(StreamId(0), 1_000);
+        stream.write(Bytes::from(vec![1; len]));
+        stream.add_lane(A, LaneId(0));
+        stream.add_lane(B, LaneId(0));
+        stream
+    }
+
+    fn sent(stream: &mut SendStream, path: PathId, range: Range<u64>) -> u64 {
+        let expected = Expected { arrival: at(20), overdue_at: at(40) };
+        stream.on_sent(at(0), path, LaneId(0), range, expected)
+    }
+
+    fn ack(contiguous: u64, ranges: &[Range<u64>]) -> Ack {
+        Ack { stream: StreamId(0), complete: false, contiguous, ranges: ranges.to_vec() }
+    }
+
+    fn next(stream: &SendStream) -> Option<Piece> {
+        stream.next_piece(100, 1_000, None)
+    }
+
+    #[test]
+    fn the_end_goes_with_the_last_bytes_and_alone_when_it_comes_later() {
+        let mut stream = stream(10);
+        assert_eq!(next(&stream), Some(Piece::New(0..10)));
+        sent(&mut stream, A, 0..10);
+        assert_eq!(next(&stream), None);
+        stream.finish();
+        assert_eq!(next(&stream), Some(Piece::New(10..11)));
+        assert_eq!(stream.payload(&(10..11)), Payload { offset: 10, len: 0, fin: true });
+        assert_eq!(stream.payload(&(5..11)), Payload { offset: 5, len: 5, fin: true });
+        assert_eq!(stream.payload(&(5..10)), Payload { offset: 5, len: 5, fin: false });
+    }
+
+    #[test]
+    fn a_piece_is_cut_to_what_is_wanted_and_the_end_costs_nothing() {
+        let mut stream = stream(10);
+        stream.finish();
+        assert_eq!(stream.cut(0..11, 4), 0..4);
+        assert_eq!(stream.cut(0..11, 10), 0..11);
+        assert_eq!(stream.cut(10..11, 1), 10..11);
+    }
+
+    #[test]
+    fn new_bytes_keep_to_the_credit_of_stream_and_session() {
+        let mut stream = SendStream::new(StreamId(0), 6);
+        stream.write(Bytes::from(vec![1; 10]));
+        stream.finish();
+        assert_eq!(stream.next_piece(100, 1_000, None), Some(Piece::New(0..6)));
+        assert_eq!(stream.next_piece(100, 4, None), Some(Piece::New(0..4)));
+        assert_eq!(stream.next_piece(100, 0, None), None);
+        assert!(stream.has_work(1) && !stream.has_work(0));
+        stream.credit.raise(10);
+        assert_eq!(stream.next_piece(100, 1_000, None), Some(Piece::New(0..11)));
+    }
+
+    #[test]
+    fn only_what_is_new_counts_against_the_credit() {
+        let mut stream = stream(10);
+        assert_eq!(sent(&mut stream, A, 0..6), 6);
+        assert_eq!(sent(&mut stream, B, 2..10), 4);
+        assert_eq!(sent(&mut stream, B, 0..2), 0);
+        assert_eq!(stream.credit.available(), 990);
+    }
+
+    #[test]
+    fn a_silent_path_gives_up_what_no_healthy_path_carries_and_is_not_acknowledged() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..8);
+        sent(&mut stream, B, 6..10);
+        stream.on_ack(at(1), &ack(2, &[4..5]));
+        stream.on_path_silent(A, |path| path == B);
+        assert_eq!(next(&stream), Some(Piece::Again(2..4)));
+        sent(&mut stream, B, 2..4);
+        assert_eq!(next(&stream), Some(Piece::Again(5..6)));
+        sent(&mut stream, B, 5..6);
+        assert_eq!(next(&stream), None);
+    }
+
+    #[test]
+    fn a_path_that_answers_again_keeps_its_bytes() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..10);
+        stream.on_path_silent(A, |_| false);
+        assert_eq!(next(&stream), Some(Piece::Again(0..10)));
+        stream.on_path_back(A);
+        assert_eq!(next(&stream), None);
+    }
+
+    #[test]
+    fn a_suspect_path_is_not_given_again_what_it_has() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..6);
+        sent(&mut stream, B, 6..10);
+        stream.on_path_silent(A, |_| false);
+        stream.on_path_silent(B, |_| false);
+        assert_eq!(stream.next_piece(100, 0, Some(A)), Some(Piece::Again(6..10)));
+        assert_eq!(stream.next_piece(100, 0, Some(B)), Some(Piece::Again(0..6)));
+    }
+
+    #[test]
+    fn a_closed_path_takes_its_lanes_and_pins_with_it() {
+        let mut stream = stream(10);
+        stream.policy = PathPolicy::Pin(A);
+        sent(&mut stream, A, 0..10);
+        stream.on_path_closed(A, |_| true);
+        assert_eq!(stream.policy, PathPolicy::Any);
+        assert_eq!((stream.open_lane(A), stream.open_lane(B)), (None, Some(LaneId(0))));
+        assert_eq!(next(&stream), Some(Piece::Again(0..10)));
+    }
+
+    #[test]
+    fn a_lane_that_is_lost_is_sent_again_and_replaced() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..10);
+        stream.on_ack(at(1), &ack(4, &[]));
+        stream.on_lane_lost(A, LaneId(0));
+        assert_eq!(stream.open_lane(A), None);
+        assert_eq!(next(&stream), Some(Piece::Again(4..10)));
+    }
+
+    #[test]
+    fn the_end_is_kept_until_the_peer_has_everything() {
+        let mut stream = stream(10);
+        stream.finish();
+        sent(&mut stream, A, 0..11);
+        stream.on_ack(at(1), &ack(10, &[]));
+        assert_eq!((stream.retained_bytes(), stream.has_outstanding()), (0, true));
+        stream.on_path_closed(A, |_| true);
+        assert_eq!(next(&stream), Some(Piece::Again(10..11)));
+        stream.on_complete();
+        assert_eq!((next(&stream), stream.state), (None, SendState::Done));
+    }
+
+    #[test]
+    fn when_any_path_fails_the_peer_is_asked_whether_it_has_the_end() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..10);
+        stream.ask_again();
+        assert_eq!(next(&stream), None, "there is no end yet");
+        stream.finish();
+        sent(&mut stream, A, 10..11);
+        stream.ask_again();
+        assert_eq!(next(&stream), Some(Piece::Again(10..11)));
+    }
+
+    #[test]
+    fn an_end_without_an_answer_is_overdue_after_a_while_and_later_each_time() {
+        let mut stream = stream(10);
+        stream.finish();
+        assert!(!stream.awaits_completion());
+        sent(&mut stream, A, 0..11);
+        assert!(stream.awaits_completion());
+        assert!(!stream.is_overdue(at(999)));
+        assert!(stream.is_overdue(at(1_000)));
+        assert!(!stream.is_overdue(at(2_999)));
+        assert!(stream.is_overdue(at(3_000)));
+    }
+
+    #[test]
+    fn what_others_carry_can_be_copied_and_what_is_acknowledged_or_own_cannot() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..4);
+        sent(&mut stream, B, 4..6);
+        sent(&mut stream, A, 6..8);
+        assert_eq!(stream.copy_for(B, 100), Some(0..4));
+        assert_eq!(stream.copy_for(B, 2), Some(0..2));
+        stream.on_ack(at(1), &ack(4, &[]));
+        assert_eq!(stream.copy_for(B, 100), Some(6..8));
+        assert_eq!(stream.copy_for(A, 100), Some(4..6));
+    }
+
+    #[test]
+    fn only_what_arrives_later_elsewhere_or_should_be_here_already_is_late() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..10);
+        assert_eq!(stream.late_for(B, at(0), at(20), 100), None, "it arrives no later");
+        assert_eq!(stream.late_for(B, at(0), at(19), 100), Some(0..10));
+        assert_eq!(stream.late_for(A, at(0), at(19), 100), None, "the path carries it itself");
+        assert_eq!(stream.late_for(B, at(40), at(60), 4), Some(0..4), "it is overdue");
+        stream.on_ack(at(41), &ack(7, &[]));
+        assert_eq!(stream.late_for(B, at(41), at(60), 100), Some(7..10));
+        sent(&mut stream, B, 7..10);
+        assert_eq!(stream.late_for(B, at(41), at(60), 100), None);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_was_not_sent_is_not_plausible() {
+        let mut stream = stream(10);
+        stream.finish();
+        sent(&mut stream, A, 0..6);
+        assert!(stream.is_ack_plausible(&ack(6, &[])));
+        assert!(!stream.is_ack_plausible(&ack(7, &[])));
+        assert!(!stream.is_ack_plausible(&ack(0, &[5..7])));
+        let complete = Ack { complete: true, ..ack(6, &[]) };
+        assert!(!stream.is_ack_plausible(&complete));
+        sent(&mut stream, A, 6..11);
+        assert!(stream.is_ack_plausible(&complete));
+    }
+
+    #[test]
+    fn a_reset_lets_everything_go_and_states_what_was_sent() {
+        let mut stream = stream(10);
+        sent(&mut stream, A, 0..6);
+        assert_eq!(stream.reset(AppCode(1)), [(A, LaneId(0)), (B, LaneId(0))]);
+        assert_eq!((stream.final_size(), stream.retained_bytes(), next(&stream)), (6, 0, None));
+    }
+
+    #[test]
+    fn the_opener_of_a_bidirectional_stream_opens_one_lane_per_path_for_both_directions() {
+        let mut stream = SendStream::new(StreamId(0), 0);
+        assert_eq!(stream.next_lane_dir(A, Side::Client), Dir::Bi);
+        assert_eq!(stream.next_lane_dir(A, Side::Server), Dir::Uni);
+        stream.add_lane(A, LaneId(4));
+        assert_eq!(stream.next_lane_dir(A, Side::Client), Dir::Uni);
+        assert_eq!(stream.next_lane_dir(B, Side::Client), Dir::Bi);
+        assert_eq!(stream.lane_to_write(A), Some((LaneId(4), true)), "its header is missing");
+        assert_eq!(stream.lane_to_write(A), Some((LaneId(4), false)));
+        assert!(stream.finish_lane(A, LaneId(4)) && !stream.finish_lane(A, LaneId(4)));
+        assert_eq!(stream.lane_to_write(A), None);
     }
 }

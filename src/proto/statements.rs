@@ -66,3 +66,44 @@ impl Statements {
             || !self.path_closes.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_epoch(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn acknowledgements_wait_for_the_first_that_is_due_and_then_go_together() {
+        let mut statements = Statements::default();
+        statements.ack(StreamId(4), at(30));
+        statements.ack(StreamId(8), at(20));
+        assert_eq!(statements.ack_deadline(), Some(at(20)));
+        assert!(!statements.is_due(at(19)));
+        assert!(statements.take_acks(at(19)).is_empty());
+        assert!(statements.is_due(at(20)));
+        assert_eq!(statements.take_acks(at(20)), BTreeSet::from([StreamId(4), StreamId(8)]));
+        assert_eq!(statements.ack_deadline(), None);
+        assert!(!statements.is_due(at(100)));
+    }
+
+    #[test]
+    fn a_fact_is_stated_once_however_often_it_changed() {
+        let mut statements = Statements::default();
+        statements.ack(StreamId(4), at(1));
+        statements.ack(StreamId(4), at(2));
+        assert_eq!(statements.take_acks(at(2)).len(), 1);
+    }
+
+    #[test]
+    fn everything_but_acknowledgements_is_due_at_once() {
+        let mut statements = Statements::default();
+        assert!(!statements.is_due(at(0)));
+        statements.stops.insert(StreamId(4));
+        assert!(statements.is_due(at(0)));
+    }
+}

@@ -118,3 +118,62 @@ impl StreamIds {
         Some(StreamId::new(peer, dir, account.next_accept - 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> StreamIds {
+        StreamIds::new(Side::Server, 2, 1)
+    }
+
+    fn client_bidi(index: u64) -> StreamId {
+        StreamId::new(Side::Client, Dir::Bi, index)
+    }
+
+    #[test]
+    fn streams_are_opened_as_far_as_the_peer_allows_and_the_opener_is_told_when_it_allows_more() {
+        let mut ids = server();
+        assert_eq!(ids.open(Dir::Uni), None);
+        assert!(ids.raise_limit(Dir::Uni, 1), "someone waits");
+        assert_eq!(ids.open(Dir::Uni), Some(StreamId::new(Side::Server, Dir::Uni, 0)));
+        assert!(!ids.raise_limit(Dir::Uni, 2), "nobody waits");
+        assert!(!ids.raise_limit(Dir::Uni, 1), "an old limit");
+        assert_eq!(ids.open(Dir::Uni), Some(StreamId::new(Side::Server, Dir::Uni, 1)));
+    }
+
+    #[test]
+    fn what_the_peer_mentions_is_known_new_or_not_allowed() {
+        let mut ids = server();
+        assert_eq!(ids.lookup(client_bidi(1)), Known::Opens);
+        assert_eq!(ids.lookup(client_bidi(2)), Known::OverLimit);
+        assert_eq!(ids.lookup(StreamId::new(Side::Server, Dir::Bi, 0)), Known::Never);
+        ids.opened_by_peer(client_bidi(1));
+        assert_eq!(ids.lookup(client_bidi(0)), Known::Yes);
+    }
+
+    #[test]
+    fn a_stream_opens_all_lower_ones_of_its_kind_and_they_are_accepted_in_order() {
+        let mut ids = server();
+        assert_eq!(ids.opened_by_peer(client_bidi(1)), [client_bidi(0), client_bidi(1)]);
+        assert_eq!(ids.accept(Dir::Bi), Some(client_bidi(0)));
+        assert_eq!(ids.accept(Dir::Bi), Some(client_bidi(1)));
+        assert_eq!(ids.accept(Dir::Bi), None);
+        assert_eq!(ids.accept(Dir::Uni), None);
+    }
+
+    #[test]
+    fn a_stream_that_is_over_makes_room_for_another() {
+        let mut ids = server();
+        assert_eq!(ids.replenish(Dir::Bi), 3);
+        assert_eq!(ids.lookup(client_bidi(2)), Known::Opens);
+    }
+
+    #[test]
+    fn limits_never_exceed_what_a_stream_id_can_hold() {
+        let mut ids = StreamIds::new(Side::Server, u64::MAX, u64::MAX);
+        assert_eq!(ids.replenish(Dir::Bi), MAX_STREAMS);
+        ids.raise_limit(Dir::Bi, u64::MAX);
+        assert_eq!(ids.peer_limit(Dir::Uni), MAX_STREAMS);
+    }
+}

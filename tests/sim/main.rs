@@ -7,6 +7,8 @@ mod app;
 mod carrier;
 mod dice;
 mod families;
+mod history;
+mod hostile;
 mod link;
 mod profiles;
 mod seeds;

@@ -169,7 +169,7 @@ impl End {
             shared.with(|session, now| match arrival {
                 Arrival::Data(lane, data) => session.on_lane_data(now, path, lane, dir(lane), data),
                 Arrival::Finish(lane) => session.on_lane_finished(now, path, lane),
-                Arrival::Reset(lane) => session.on_lane_reset(path, lane),
+                Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
                 Arrival::Stop(lane) => session.on_lane_stopped(now, path, lane),
                 Arrival::Datagram(data) => session.on_datagram(now, path, data),
                 Arrival::Closed(code) => {

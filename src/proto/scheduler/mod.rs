@@ -64,12 +64,16 @@ pub enum Copies {
 pub struct PathView {
     /// The path.
     pub id: PathId,
-    /// Smoothed round-trip time.
+    /// Smoothed round-trip time; a guess before one was measured.
     pub rtt: Duration,
+    /// Whether one was measured.
+    pub is_measured: bool,
     /// Least round-trip time seen lately.
     pub min_rtt: Duration,
     /// Expected rate in bytes per second; 0 while unknown.
     pub rate_bytes_per_s: u64,
+    /// How long the path is busy with what it was given, at that rate.
+    pub queued: Duration,
     /// Bytes given to the path that the peer has not reported as arrived.
     pub committed_bytes: u64,
     /// Bytes that the path can have under way before more has to queue: the congestion window where the
@@ -84,12 +88,12 @@ pub struct PathView {
 impl PathView {
     /// When the last of `bytes`, given to the path now, is expected at the peer.
     pub fn delivery_time(&self, bytes: u64) -> Duration {
-        let queued = (self.committed_bytes + bytes).saturating_sub(self.window_bytes);
-        let queueing = match self.rate_bytes_per_s {
+        let sending = match self.rate_bytes_per_s {
             0 => Duration::ZERO,
-            rate => Duration::from_secs_f64(queued as f64 / rate as f64),
+            rate => Duration::from_secs_f64(bytes as f64 / rate as f64),
         };
-        self.rtt / 2 + queueing
+        // What is queued here is likely part of why the round trip is longer than it was at its best.
+        self.min_rtt / 2 + self.queued.max(self.rtt - self.min_rtt) + sending
     }
 
     /// How much to give the path in one go: what it carries in 10 ms, so that later decisions stay possible.
@@ -108,8 +112,7 @@ impl PathView {
 pub struct Work {
     /// The next chunk: bytes at hand for it.
     pub chunk_bytes: usize,
-    /// Bytes of all streams that wait to be sent, this chunk included; [`u64::MAX`] when the application
-    /// waits to write more than the buffers hold.
+    /// Bytes of all streams that wait to be sent, this chunk included: up to what the buffers hold.
     pub backlog_bytes: u64,
     /// Bytes that flow control lets out, for this stream.
     pub credit_bytes: u64,
@@ -143,7 +146,7 @@ impl SchedulerKind {
 
     pub(crate) fn build(&self) -> Box<dyn Scheduler> {
         match self {
-            Self::EarliestCompletion => Box::new(EarliestCompletion::default()),
+            Self::EarliestCompletion => Box::new(EarliestCompletion),
             Self::MinRtt => Box::new(MinRtt),
             Self::RoundRobin => Box::new(RoundRobin::default()),
             Self::Weighted => Box::new(Weighted::default()),
@@ -188,3 +191,6 @@ impl std::str::FromStr for SchedulerKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,22 +106,21 @@ impl Session {
         self.wake_for_data(now);
     }
 
-    /// A carrier datagram arrived.
-    pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
+    /// A carrier datagram arrived. One without a sequence number is dropped.
+    pub fn on_datagram(&mut self, _now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::varint::get(&mut data) else {
-            self.violation(now, path, Violation::new(TransportCode::FrameEncoding, "a datagram without a sequence number"));
+            self.stats.dropped_datagrams += 1;
             return;
         };
-        self.take_datagram(now, path, sequence, data);
+        self.take_datagram(path, sequence, data);
     }
 
-    fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) {
+    fn take_datagram(&mut self, path: PathId, sequence: u64, data: Bytes) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
         entry.on_heard();
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
-            let what = format!("a datagram of {} bytes where {} are taken", data.len(), self.config.max_datagram_bytes);
-            self.violation(now, path, Violation::new(TransportCode::LimitExceeded, what));
+            self.stats.dropped_datagrams += 1;
         } else if self.datagrams_seen.insert(sequence) && !self.is_closed() {
             self.datagrams_in.push(Datagram { data, deadline: None, tag: () });
             self.events.push_back(Event::Datagram);
@@ -321,7 +320,7 @@ impl Session {
                 Ok(())
             }
             Frame::Datagram { sequence, data } => {
-                self.take_datagram(now, path, sequence, data);
+                self.take_datagram(path, sequence, data);
                 Ok(())
             }
             other => self.on_stream_frame(now, path, other),

@@ -99,7 +99,7 @@ pub struct SessionStats {
     pub buffered_bytes: u64,
     /// Streams that exist at the moment, both kinds and both ends' together.
     pub open_streams: u64,
-    /// Datagrams dropped for want of room, in both directions.
+    /// Datagrams dropped for want of room or time, in both directions.
     pub dropped_datagrams: u64,
 }
 

@@ -64,7 +64,7 @@ impl Session {
         if let Some(entry) = self.paths.get_mut(&path)
             && entry.phase == Phase::Dialling
         {
-            entry.phase = Phase::Greeting { hello_sent: false };
+            entry.phase = Phase::Greeting { hello_sent: None };
             self.actions.push_back(Action::Transmit { path });
         }
         self.wake_for_statements(now);
@@ -126,7 +126,12 @@ impl Session {
     /// ACCEPT has gone out, or has come in.
     pub(super) fn establish(&mut self, now: Time, path: PathId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
+        entry.on_accepted(now);
         entry.phase = Phase::Established;
+        if entry.measured_rtt().is_none() && !entry.figures.knows_acks {
+            let token = entry.next_ping();
+            entry.pings.push(token);
+        }
         if entry.own.sequence > 0 {
             self.statements.path_statuses.insert(path);
         }

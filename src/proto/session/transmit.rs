@@ -1,6 +1,7 @@
 //! A path can take more: what goes on it, in this order: greetings, what has to be stated, datagrams, chunks.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rand_core::Rng;
@@ -17,7 +18,7 @@ use crate::proto::lane::{put_control_header, put_record_header, put_stream_heade
 use crate::proto::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
 use crate::proto::path::{Path, PathState, Phase};
 use crate::proto::scheduler::{Copies, Verdict, Work};
-use crate::proto::send_stream::{OVERDUE, Piece, SendState, SendStream};
+use crate::proto::send_stream::{Expected, OVERDUE, Piece, SendState, SendStream};
 use crate::proto::time::Time;
 
 /// Payloads up to this size are copied behind their header: one small buffer costs less than two.
@@ -26,6 +27,9 @@ const COPY_BYTES: u64 = 512;
 const MIN_RECORD_BYTES: usize = 1_200;
 /// Streams that are looked at for a copy when nothing new is left; more would be a search, not a decision.
 const COPY_CANDIDATES: usize = 16;
+
+/// How long after its round trip an acknowledgement may come before what it is for counts as late.
+const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 
 /// Something to do to a lane of a path when its carrier is next at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +85,8 @@ impl Session {
         self.check_path(now, id);
         let Some(path) = self.paths.get_mut(&id) else { return };
         match path.phase {
-            Phase::Dialling | Phase::Greeting { hello_sent: true } => {}
-            Phase::Greeting { hello_sent: false } => self.say_hello(now, id, carrier),
+            Phase::Dialling | Phase::Greeting { hello_sent: Some(_) } => {}
+            Phase::Greeting { hello_sent: None } => self.say_hello(now, id, carrier),
             Phase::Accepting => {
                 self.say_accept(now, id, carrier);
                 self.fill(now, id, carrier);
@@ -112,7 +116,7 @@ impl Session {
         put_grease_frame(&mut buf, self.rng.next_u64());
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.control = Some(lane);
-        path.phase = Phase::Greeting { hello_sent: true };
+        path.phase = Phase::Greeting { hello_sent: Some(now) };
         self.write_control(now, id, carrier, buf);
     }
 
@@ -312,7 +316,7 @@ impl Session {
         let mut sent_any = false;
         let mut declined = false;
         let full = loop {
-            let capacity = match self.capacity(id, carrier) {
+            let capacity = match self.capacity(now, id, carrier) {
                 0 => break true,
                 // A record for a few bytes would cost more than it carries.
                 some => some.max(MIN_RECORD_BYTES),
@@ -343,13 +347,13 @@ impl Session {
     }
 
     /// What the carrier wants, and never more than a path of unknown capacity can have under way.
-    fn capacity(&self, id: PathId, carrier: &mut dyn Carrier) -> usize {
+    fn capacity(&self, now: Time, id: PathId, carrier: &mut dyn Carrier) -> usize {
         let capacity = carrier.capacity();
         let Some(path) = self.paths.get(&id) else { return 0 };
         if path.figures.congestion_window_bytes.is_some() || self.usable_count() < 2 {
             return capacity;
         }
-        let view = path.view();
+        let view = path.view(now);
         capacity.min(usize::try_from(view.window_bytes.saturating_sub(view.committed_bytes)).unwrap_or(capacity))
     }
 
@@ -373,7 +377,7 @@ impl Session {
     }
 
     fn next_chunk(&mut self, now: Time, id: PathId, capacity: usize, blocked: Blocked) -> Next {
-        self.refresh_views();
+        self.refresh_views(now);
         let everywhere = self.scheduler.copies() == Copies::Everywhere;
         if self.is_usable(id)
             && let Some(copy) = self.next_copy_everywhere(id, capacity, everywhere, blocked)
@@ -407,7 +411,7 @@ impl Session {
             return Verdict::Send { max_bytes: MAX_RECORD_BYTES as usize };
         }
         let Some(entry) = self.send.get(&stream) else { return Verdict::Decline };
-        let backlog_bytes = if self.writers.contains(&stream) { u64::MAX } else { self.unsent_bytes.max(range.end - range.start) };
+        let backlog_bytes = self.unsent_bytes.max(range.end - range.start);
         let work = Work { chunk_bytes: (range.end - range.start) as usize, backlog_bytes, credit_bytes };
         // The scheduler compares only the paths that the stream may use.
         let allowed = self.allowed_views(entry.policy);
@@ -417,10 +421,10 @@ impl Session {
         self.scheduler.decide(now, id, &allowed, &work)
     }
 
-    fn refresh_views(&mut self) {
+    fn refresh_views(&mut self, now: Time) {
         let mut views = std::mem::take(&mut self.views);
         views.clear();
-        views.extend(self.paths.values().filter(|path| self.is_usable(path.id)).map(Path::view));
+        views.extend(self.paths.values().filter(|path| self.is_usable(path.id)).map(|path| path.view(now)));
         self.views = views;
     }
 
@@ -501,26 +505,27 @@ impl Session {
         })
     }
 
-    /// Nothing new is left for this path: a copy of what a slower path would deliver later, within the cap.
+    /// Nothing new is left for this path, or no credit: a copy of what another path delivers later, within the
+    /// cap.
     fn next_copy(&self, now: Time, id: PathId, capacity: usize, blocked: Blocked) -> Option<Next> {
         let allowance = self.budget.allowance().min(capacity as u64);
         if allowance == 0 || self.views.len() < 2 {
             return None;
         }
         let own = self.views.iter().find(|view| view.id == id)?;
+        let max = allowance.min(own.turn_bytes());
+        let arrival = now + own.delivery_time(max) + own.rtt / 4;
+        let is_soonest = self.views.iter().all(|view| own.delivery_time(max) <= view.delivery_time(max));
         let streams = self.outstanding.iter().filter_map(|stream| self.send.get(stream));
-        let outstanding = streams.filter(|stream| !blocked.blocks(stream, id));
-        outstanding.take(COPY_CANDIDATES).filter(|stream| self.allows(stream.policy, id)).find_map(|stream| {
-            let range = stream.copy_for(id, allowance.min(own.turn_bytes()))?;
-            let late = match stream.policy {
-                PathPolicy::Deadline(within) => now >= stream.progress_at + within / 2,
-                _ => false,
-            };
-            let arrival = own.delivery_time(range.end - range.start);
-            let elsewhere = stream.carriers_of(range.start).filter_map(|path| self.views.iter().find(|v| v.id == path));
-            let best = elsewhere.map(|view| view.delivery_time(0)).min()?;
-            let sooner = arrival + own.rtt / 4 < best;
-            (sooner || late).then_some(Next::Chunk { stream: stream.id, range, is_copy: true })
+        let streams = streams.filter(|stream| !blocked.blocks(stream, id) && self.allows(stream.policy, id));
+        streams.take(COPY_CANDIDATES).find_map(|stream| {
+            let range = match stream.policy {
+                PathPolicy::Deadline(within) if now >= stream.progress_at + within / 2 => stream.copy_for(id, max),
+                // Out of credit: what is missing at the other end holds it, and the soonest path is idle.
+                _ if is_soonest && stream.unsent_bytes() > 0 => stream.copy_for(id, max),
+                _ => stream.late_for(id, now, arrival, max),
+            }?;
+            Some(Next::Chunk { stream: stream.id, range, is_copy: true })
         })
     }
 
@@ -569,7 +574,10 @@ impl Session {
         }
         let unsent = entry.unsent_bytes();
         let is_repeat = range.start < entry.next_offset();
-        let new_bytes = entry.on_sent(now, id, lane, range);
+        let path = self.paths.get(&id).map(|path| path.view(now));
+        let arrival = now + path.map(|view| view.delivery_time(payload.len)).unwrap_or_default();
+        let overdue_at = arrival + path.map(|view| view.rtt).unwrap_or_default() + ACK_DELAY_ALLOWANCE;
+        let new_bytes = entry.on_sent(now, id, lane, range, Expected { arrival, overdue_at });
         let now_unsent = entry.unsent_bytes();
         self.unsent_bytes -= unsent - now_unsent;
         self.credit.consume(new_bytes);
