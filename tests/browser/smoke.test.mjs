@@ -60,6 +60,20 @@ test('the first address that answers is wanted: all of them are tried before the
   assert.match(ready.message, /https:\/\/127\.0\.0\.1:2\/\.well-known\/kwik\/1/);
 });
 
+test('addresses in all their forms lead to the one URL that serves sessions', async () => {
+  const forms = {
+    'kwik://localhost': 'https://localhost:4433',
+    'https://localhost': 'https://localhost:443',
+    'HTTPS://localhost:1/.well-known/kwik/1': 'https://localhost:1',
+    'https://[::1]/': 'https://[::1]:443',
+    'https://[::1]:5?pin=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU': 'https://[::1]:5',
+  };
+  for (const [url, origin] of Object.entries(forms)) {
+    const { ready } = await page.evaluate(fail, { url, options: {} });
+    assert.ok(ready.message.includes(`${origin}/.well-known/kwik/1`), `${url}: ${ready.message}`);
+  }
+});
+
 test('what is no address is a syntax error', async () => {
   const { ready } = await page.evaluate(fail, { url: 'ftp://example.com', options: {} });
   assert.equal(ready.name, 'SyntaxError');
