@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::environment::{self, ReturnHint, Timer};
 use super::path::Path;
+use super::signal::Signal;
 use crate::api::shared::{Backend, Shared};
 use crate::proto::event::PathAddress;
 use crate::proto::id::PathId;
@@ -20,9 +21,26 @@ pub(crate) struct Browser {
     paths: RefCell<BTreeMap<PathId, Rc<Path>>>,
     timer: Rc<Timer>,
     hint: RefCell<Option<ReturnHint>>,
+    /// A path has taken a datagram, or is gone.
+    datagram_left: Rc<Signal>,
 }
 
 impl Browser {
+    /// Waits until a datagram would not be dropped for want of room. A session without a path keeps some itself.
+    /// There must be only one task that waits.
+    #[cfg(feature = "npm")]
+    pub(crate) async fn datagram_room(&self) {
+        while !self.has_datagram_room() {
+            self.datagram_left.wait().await;
+        }
+    }
+
+    #[cfg(feature = "npm")]
+    fn has_datagram_room(&self) -> bool {
+        let paths = self.paths.borrow();
+        paths.is_empty() || paths.values().any(|path| path.has_datagram_room())
+    }
+
     /// The session exists; its backend was there before it.
     fn attach(&self, shared: &Arc<Shared>) {
         let (session, timer) = (Arc::downgrade(shared), Rc::downgrade(&self.timer));
@@ -60,7 +78,7 @@ impl Backend for Browser {
         if self.hint.borrow().is_none() {
             self.attach(shared);
         }
-        let opened = Path::open(shared.clone(), path, address);
+        let opened = Path::open(shared.clone(), self.datagram_left.clone(), path, address);
         self.paths.borrow_mut().insert(path, opened);
     }
 
@@ -68,6 +86,7 @@ impl Backend for Browser {
         let path = self.paths.borrow_mut().remove(&path);
         if let Some(path) = path {
             path.close(code, &reason);
+            self.datagram_left.notify();
         }
     }
 
@@ -79,5 +98,6 @@ impl Backend for Browser {
         self.timer.disarm();
         self.hint.take();
         self.paths.take();
+        self.datagram_left.notify();
     }
 }

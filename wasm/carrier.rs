@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 
 use super::bindings::ignore;
@@ -62,19 +61,8 @@ impl Carrier for Rc<Path> {
 
     fn send_datagram(&mut self, data: Bytes) -> bool {
         let datagrams = self.datagrams.borrow();
-        let Some(datagrams) =
-            datagrams.as_ref().filter(|_| self.waiting_datagrams.get() < MAX_WAITING_DATAGRAMS)
-        else {
-            return false;
-        };
-        let written = datagrams.writer.write(&Uint8Array::from(data.as_ref()));
-        self.waiting_datagrams.set(self.waiting_datagrams.get() + 1);
-        let path = Rc::clone(self);
-        wasm_bindgen_futures::spawn_local(async move {
-            // A datagram that is lost is lost; a path that is lost says so itself.
-            let _ = wasm_bindgen_futures::JsFuture::from(written).await;
-            path.waiting_datagrams.set(path.waiting_datagrams.get() - 1);
-        });
+        let Some(datagrams) = datagrams.as_ref().filter(|_| self.has_datagram_room()) else { return false };
+        self.write_datagram(&datagrams.writer, &data);
         true
     }
 

@@ -66,7 +66,7 @@ pub enum DialError {
 /// When the address cannot be read, when nobody answers within `handshake_timeout`, and when either end does not want
 /// the other. See [`DialError`].
 pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
-    let hold = start(address::parse(address)?, config)?;
+    let (hold, _) = start(address::parse(address)?, config)?;
     Session::opened(hold).await.map_err(|error| match error {
         SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
         SessionError::DialFailed { reason } => DialError::Failed { reason },
@@ -74,12 +74,12 @@ pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     })
 }
 
-/// A session that is being opened.
-pub(crate) fn start(address: PathAddress, config: Config) -> Result<Arc<Hold>, DialError> {
+/// A session that is being opened, and its backend.
+pub(crate) fn start(address: PathAddress, config: Config) -> Result<(Arc<Hold>, Arc<Browser>), DialError> {
     let seed = environment::random_seed().ok_or(DialError::Random)?;
     let session = proto::session::Session::client(environment::now(), config.session, seed, address);
     // Not `Send`, and on this target nobody asks for that; the handles are made for an `Arc`.
     #[expect(clippy::arc_with_non_send_sync)]
     let backend = Arc::new(Browser::default());
-    Ok(Hold::new(Shared::new(session, backend)))
+    Ok((Hold::new(Shared::new(session, Arc::clone(&backend) as _)), backend))
 }

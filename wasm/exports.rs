@@ -17,6 +17,7 @@ use js_sys::{Array, Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use super::address;
+use super::backend::Browser;
 use super::bindings::object;
 use super::dial::{Config, start};
 use crate::api::shared::{Core, Hold};
@@ -34,6 +35,7 @@ use describe::{failure, u64_of};
 #[wasm_bindgen(js_name = Session)]
 pub struct JsSession {
     hold: Arc<Hold>,
+    backend: Arc<Browser>,
 }
 
 #[wasm_bindgen(js_class = Session)]
@@ -42,8 +44,9 @@ impl JsSession {
     #[wasm_bindgen(constructor)]
     pub fn new(url: &str, pins: &Array, options: &Object) -> Result<Self, JsValue> {
         let config = Config { session: describe::config(options)? };
-        let hold = start(address_of(url, pins)?, config).map_err(|error| failure("session", &error, None))?;
-        Ok(Self { hold })
+        let started = start(address_of(url, pins)?, config);
+        let (hold, backend) = started.map_err(|error| failure("session", &error, None))?;
+        Ok(Self { hold, backend })
     }
 
     /// Resolves when the session is open.
@@ -160,9 +163,11 @@ impl JsSession {
 
     // ---- datagrams ----
 
-    /// Sends a datagram; one that is too long is dropped, as the W3C interface says.
+    /// Sends a datagram, as soon as a path has room for one; one that is too long is dropped, as the W3C interface
+    /// says. To be called by one at a time.
     #[wasm_bindgen(js_name = sendDatagram)]
-    pub fn send_datagram(&self, data: Vec<u8>) {
+    pub async fn send_datagram(&self, data: Vec<u8>) {
+        self.backend.datagram_room().await;
         // A session that has ended says so elsewhere.
         let _ = self.hold.with(|session, now| session.send_datagram(now, data.into(), PathPolicy::Any));
     }

@@ -44,7 +44,9 @@ pub(super) struct Path {
     pub(super) senders: RefCell<BTreeMap<LaneId, Rc<SendLane>>>,
     pub(super) readers: RefCell<BTreeMap<LaneId, Reader>>,
     pub(super) datagrams: RefCell<Option<DatagramEnds>>,
-    pub(super) waiting_datagrams: Cell<usize>,
+    waiting_datagrams: Cell<usize>,
+    /// Tells the backend each time that one of them has left.
+    datagram_left: Rc<Signal>,
     /// Lanes that the browser has not opened yet.
     pub(super) opening: Cell<usize>,
     next_lane: Cell<u64>,
@@ -54,7 +56,12 @@ pub(super) struct Path {
 
 impl Path {
     /// Dials `address`, and tells the session what becomes of it.
-    pub(super) fn open(shared: Arc<Shared>, id: PathId, address: PathAddress) -> Rc<Self> {
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        datagram_left: Rc<Signal>,
+        id: PathId,
+        address: PathAddress,
+    ) -> Rc<Self> {
         let path = Rc::new(Self {
             id,
             shared,
@@ -63,6 +70,7 @@ impl Path {
             readers: RefCell::default(),
             datagrams: RefCell::default(),
             waiting_datagrams: Cell::default(),
+            datagram_left,
             opening: Cell::default(),
             next_lane: Cell::default(),
             work: Signal::default(),
@@ -312,6 +320,24 @@ impl Path {
         spawn_local(self.clone().read_datagrams(datagrams.readable()));
         self.datagrams.replace(Some(DatagramEnds { object: datagrams, writer }));
         Ok(())
+    }
+
+    /// Hands a datagram to the browser. Whether it leaves is known to nobody; when it has, there is room again.
+    pub(super) fn write_datagram(self: &Rc<Self>, writer: &Writer, data: &[u8]) {
+        let written = JsFuture::from(writer.write(&Uint8Array::from(data)));
+        self.waiting_datagrams.set(self.waiting_datagrams.get() + 1);
+        let path = self.clone();
+        spawn_local(async move {
+            // A path that is lost says so itself.
+            let _ = written.await;
+            path.waiting_datagrams.set(path.waiting_datagrams.get() - 1);
+            path.datagram_left.notify();
+        });
+    }
+
+    /// Whether another datagram would not make the browser's queue too long.
+    pub(super) fn has_datagram_room(&self) -> bool {
+        self.waiting_datagrams.get() < MAX_WAITING_DATAGRAMS
     }
 
     async fn read_datagrams(self: Rc<Self>, stream: ReadableStream) {

@@ -14,7 +14,7 @@ export interface CoreSession {
   stop(stream: number, code: number): void;
   releaseSend(stream: number): void;
   releaseRecv(stream: number): void;
-  sendDatagram(data: Uint8Array): void;
+  sendDatagram(data: Uint8Array): Promise<void>;
   recvDatagram(): Promise<Uint8Array | undefined>;
   maxDatagramSize(): number;
   addPath(url: string, pins: Uint8Array[]): Promise<number>;
@@ -55,6 +55,7 @@ export class ServedSession {
   #ready: Promise<CoreSession>;
   #session: CoreSession | undefined;
   #isClosed = false;
+  #lastDatagram: Promise<void> = Promise.resolve();
 
   /** `start` begins to open a session with a server; the first of `addresses` that answers is taken. */
   constructor(
@@ -134,8 +135,7 @@ export class ServedSession {
         session?.hurry();
         break;
       case 'datagram':
-        session?.sendDatagram(message.data);
-        this.port.postMessage({ type: 'datagramTaken' });
+        if (session) this.#sendDatagram(session, message.data);
         break;
       case 'write':
         if (session) this.#write(session, message.stream, message.data);
@@ -150,6 +150,12 @@ export class ServedSession {
         if (session) this.#stop(session, message.stream, message.code);
         break;
     }
+  }
+
+  #sendDatagram(session: CoreSession, data: Uint8Array): void {
+    this.#lastDatagram = this.#lastDatagram
+      .then(() => session.sendDatagram(data))
+      .then(() => this.port.postMessage({ type: 'datagramTaken' }), crash);
   }
 
   async #answer(id: number, question: Question): Promise<void> {

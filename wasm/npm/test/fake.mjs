@@ -46,6 +46,8 @@ export class FakeCore {
   datagrams = new Queue();
   happenings = new Queue();
   sentDatagrams = [];
+  /** Set to have datagrams wait. */
+  datagramsBlocked = undefined;
   calls = [];
   pathList = [{ id: 0, state: 'active', url: 'kwik://a:1', rate: 0, rtt: 5 }];
   #opened = withResolvers();
@@ -75,7 +77,12 @@ export class FakeCore {
   recvDatagram = () => this.datagrams.next();
   events = () => this.happenings;
   hurry = () => this.calls.push(['hurry']);
-  sendDatagram = (data) => this.sentDatagrams.push(data);
+
+  async sendDatagram(data) {
+    await this.datagramsBlocked;
+    this.sentDatagrams.push(data);
+  }
+
   removePath = (path) => this.calls.push(['removePath', path]);
 
   async addPath(url) {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { FakeCore, FakeWorker, settle } from './fake.mjs';
 import { Kwik, useWorkers } from '../dist/kwik.js';
 import { KwikError } from '../dist/errors.js';
-import { READ_CREDIT, WRITE_CREDIT } from '../dist/protocol.js';
+import { DATAGRAM_CREDIT, READ_CREDIT, WRITE_CREDIT } from '../dist/protocol.js';
 
 let sessions;
 let makeCore;
@@ -197,6 +197,23 @@ test('datagrams go both ways, and of those that nobody reads the newest stay', a
   await writer.write(new Uint8Array(session.datagrams.maxDatagramSize + 1));
   await settle();
   assert.deepEqual(core.sentDatagrams.map((data) => [...data]), [[9]]);
+});
+
+test('a writer of datagrams that no path takes is held back, and goes on when one does', async () => {
+  const { session, core } = await open();
+  let unblock;
+  core.datagramsBlocked = new Promise((resolve) => (unblock = resolve));
+  const writer = session.datagrams.writable.getWriter();
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 3 * DATAGRAM_CREDIT; written += 1) await writer.write(new Uint8Array([1]));
+  })();
+  await settle();
+  assert.equal(written, DATAGRAM_CREDIT);
+  unblock();
+  await writing;
+  await settle();
+  assert.equal(core.sentDatagrams.length, 3 * DATAGRAM_CREDIT);
 });
 
 test('events tell of paths, and `paths` knows them', async () => {
