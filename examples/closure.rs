@@ -14,7 +14,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 #[tokio::main]
 async fn main() -> Outcome {
-    let identity = Identity::development(std::env::temp_dir().join("kwik-examples"))?;
+    let identity = Identity::ephemeral()?;
     let listener = kwik::listen("127.0.0.1:0", ServerConfig::new(identity)).await?;
 
     let (client, server) = session(&listener).await?;

@@ -23,7 +23,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 async fn main() -> Result<(), BoxError> {
     // A server with two addresses, a line to each.
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let identity = Identity::development(std::env::temp_dir().join("kwik-examples"))?;
+    let identity = Identity::ephemeral()?;
     let listener = kwik::listen(&[any_port; 2][..], ServerConfig::new(identity)).await?;
     let lines: Vec<(Forwarder, Address)> =
         listener.urls().iter().map(|url| line_to(url.parse()?)).collect::<Result<_, _>>()?;

@@ -23,7 +23,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let identity = Identity::development(std::env::temp_dir().join("kwik-examples"))?;
+    let identity = Identity::ephemeral()?;
     let listener = kwik::listen("127.0.0.1:0", ServerConfig::new(identity)).await?;
     let url = listener.urls().swap_remove(0);
     let app = Router::new().route("/square/{number}", get(square));

@@ -13,7 +13,7 @@ const MESSAGE: [u8; 100] = [42; 100];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let identity = Identity::development(std::env::temp_dir().join("kwik-examples"))?;
+    let identity = Identity::ephemeral()?;
     let listener = kwik::listen("127.0.0.1:0", ServerConfig::new(identity)).await?;
     let url = listener.urls().swap_remove(0);
     tokio::spawn(async move {

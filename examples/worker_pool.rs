@@ -19,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     let before = threads();
     println!("before:  {}", describe(before));
 
-    let identity = Identity::development(std::env::temp_dir().join("kwik-examples"))?;
+    let identity = Identity::ephemeral()?;
     let listener = kwik::listen("127.0.0.1:0", ServerConfig::new(identity)).await?;
     let url = listener.urls().swap_remove(0);
     let with_one_listener = threads();

@@ -11,12 +11,13 @@ use tokio::sync::{Notify, oneshot};
 use super::dial_race;
 use super::dialler::Dialler;
 use super::engine::Engine;
+use super::meter::{Counted, Meter};
 use super::path_driver::DriverKey;
 use super::reactor::{Order, ReactorHandle, ReactorLease};
 use super::registry::Registry;
 use crate::api::shared::{Backend, Shared};
 use crate::proto::event::PathAddress;
-use crate::proto::id::{PathId, SessionId};
+use crate::proto::id::{PathId, SessionId, Side};
 use crate::proto::time::Time;
 
 /// Implements [`Backend`] with sockets and tasks.
@@ -54,7 +55,10 @@ enum Route {
         _cancel: oneshot::Sender<()>,
         ordinal: usize,
     },
-    Open(OpenRoute),
+    Open {
+        route: OpenRoute,
+        _counted: Counted,
+    },
 }
 
 /// Where the driver of a path with a connection is.
@@ -103,21 +107,28 @@ impl NativeBackend {
         let mut routes = self.routes();
         match routes.get_mut(&path) {
             Some(route @ Route::Dialling { .. }) => {
-                *route = Route::Open(open);
+                *route = Route::Open { route: open, _counted: Counted::path(Side::Client) };
                 true
             }
-            Some(Route::Open(_)) | None => false,
+            Some(Route::Open { .. }) | None => false,
         }
+    }
+
+    /// Client: whether the path has no connection yet and is still wanted.
+    pub(crate) fn is_dialling(&self, path: PathId) -> bool {
+        matches!(self.routes().get(&path), Some(Route::Dialling { .. }))
     }
 
     /// Whether this driver carries the path.
     pub(crate) fn has_driver(&self, path: PathId, driver: DriverKey) -> bool {
-        matches!(self.routes().get(&path), Some(Route::Open(open)) if open.driver == driver)
+        matches!(self.routes().get(&path), Some(Route::Open { route: open, .. }) if open.driver == driver)
     }
+
 
     /// Server: a path has come.
     pub(crate) fn open(&self, path: PathId, open: OpenRoute) {
-        self.routes().insert(path, Route::Open(open));
+        let route = Route::Open { route: open, _counted: Counted::path(Side::Server) };
+        self.routes().insert(path, route);
     }
 
     /// The path's connection is gone.
@@ -127,8 +138,16 @@ impl NativeBackend {
         drop(route);
     }
 
-    /// Calls the session's timeouts until it is over.
+    fn side(&self) -> Side {
+        match self.role {
+            Role::Client(_) => Side::Client,
+            Role::Server { .. } => Side::Server,
+        }
+    }
+
+    /// Calls the session's timeouts until it is over, and reports its figures from time to time.
     pub(crate) async fn keep_time(self: Arc<Self>, shared: Arc<Shared>) {
+        let mut meter = Meter::new(self.side(), self.now());
         loop {
             let moved = self.timer_moved.notified();
             let (armed, is_over) = {
@@ -136,11 +155,17 @@ impl NativeBackend {
                 (timer.armed, timer.is_over)
             };
             match armed {
-                _ if is_over => return,
+                _ if is_over => {
+                    meter.report(self.now(), shared.look(|core| core.session.stats()));
+                    return;
+                }
                 None => moved.await,
                 Some(at) if at <= self.now() => {
                     self.timer().armed = None;
                     shared.on_timeout();
+                    if meter.is_due(self.now()) {
+                        meter.report(self.now(), shared.look(|core| core.session.stats()));
+                    }
                 }
                 Some(at) => {
                     let at = self.engine.clock.instant(at).into();
@@ -157,7 +182,9 @@ impl NativeBackend {
         let taken = |ordinal: usize| {
             routes.values().any(|route| match route {
                 Route::Dialling { ordinal: taken, .. } => *taken == ordinal,
-                Route::Open(open) => open.lease.as_ref().is_some_and(|(_, taken)| *taken == ordinal),
+                Route::Open { route: open, .. } => {
+                    open.lease.as_ref().is_some_and(|(_, taken)| *taken == ordinal)
+                }
             })
         };
         (0..).find(|ordinal| !taken(*ordinal)).unwrap_or(0)
@@ -179,7 +206,7 @@ impl Backend for NativeBackend {
 
     fn transmit(&self, path: PathId) {
         let routes = self.routes();
-        if let Some(Route::Open(open)) = routes.get(&path) {
+        if let Some(Route::Open { route: open, .. }) = routes.get(&path) {
             open.reactor.transmit(open.driver);
         }
     }
@@ -200,7 +227,7 @@ impl Backend for NativeBackend {
 
     fn close_path(&self, path: PathId, code: u64, reason: Bytes) {
         let route = self.routes().remove(&path);
-        if let Some(Route::Open(open)) = &route {
+        if let Some(Route::Open { route: open, .. }) = &route {
             // A reactor that is gone has closed it already.
             let _ = open.reactor.order(Order::Close { driver: open.driver, code, reason });
         }
@@ -231,7 +258,7 @@ impl Backend for NativeBackend {
 
     fn remote(&self, path: PathId) -> Option<SocketAddr> {
         match self.routes().get(&path) {
-            Some(Route::Open(open)) => Some(open.remote),
+            Some(Route::Open { route: open, .. }) => Some(open.remote),
             _ => None,
         }
     }

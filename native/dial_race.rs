@@ -100,7 +100,8 @@ pub(crate) async fn run(
         _ = cancelled => None,
     };
     race.call_off();
-    if let Some(error) = failure {
+    // The attempt that wins leaves the race without a word, too, which may be heard before the cancellation.
+    if let Some(error) = failure.filter(|_| backend.is_dialling(path)) {
         let reason = error.to_string();
         tracing::debug!(%path, authority = %address.authority, reason, "a path could not be dialled");
         dialler.note_failure(error);
@@ -178,6 +179,7 @@ impl Race<'_> {
             remote,
             failures,
         };
+        tracing::debug!(path = %self.path, %remote, host, "dialling");
         let driver = DriverKey::new();
         let connect = Connect { driver, config, observations, remote, server_name: host.to_owned(), attempt };
         // A reactor that is gone takes no order: then there is no attempt that could answer.

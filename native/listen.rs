@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::certificate::Identity;
+use super::certificate::{Identity, IdentityError, state_directory};
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
 use super::registry::{Registry, Terms};
@@ -55,6 +55,17 @@ impl ServerConfig {
             idle_timeout,
             workers: None,
         }
+    }
+
+    /// The defaults, with a self-signed identity that stays the same for some days: [`Identity::development`], kept
+    /// below the user's directory for state (`$XDG_STATE_HOME/kwik` or `~/.local/state/kwik`; on Windows
+    /// `%LOCALAPPDATA%\\kwik`). Clients need its pin, which is part of [`Listener::urls`].
+    ///
+    /// # Errors
+    ///
+    /// When that directory cannot be written.
+    pub fn development() -> Result<Self, IdentityError> {
+        Identity::development(state_directory()).map(Self::new)
     }
 }
 

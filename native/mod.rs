@@ -6,6 +6,7 @@
 //! backend               one session's world: its paths' drivers, its time
 //! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
 //! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
+//! meter                 what sessions and paths report as metrics
 //! tls, certificate, validity, transport                                what QUIC is set to
 //! ```
 
@@ -20,6 +21,7 @@ mod dial_race;
 mod dialler;
 mod engine;
 mod listen;
+mod meter;
 mod path_driver;
 mod reactor;
 mod recv_batch;

@@ -147,7 +147,6 @@ impl Registry {
                 session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority);
             }
         });
-        metrics::gauge!("kwik_server_sessions").increment(1.0);
         self.members().waiting.push_back(hold);
         self.news.notify_one();
         Ok(bond)
@@ -159,9 +158,8 @@ impl Registry {
             let mut members = self.members();
             (members.sessions.remove(&id), members.sessions.is_empty())
         };
-        if removed.is_some() {
-            metrics::gauge!("kwik_server_sessions").decrement(1.0);
-        }
+        // Without the lock: more may go with it.
+        drop(removed);
         if is_empty {
             self.emptied.notify_waiters();
         }

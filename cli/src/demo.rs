@@ -55,8 +55,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
 
 async fn show(size: u64) -> Result<(), Error> {
     let screen = Screen::new();
-    let directory = tempfile::tempdir().map_err(Error::Start)?;
-    let config = ServerConfig::new(Identity::development(directory.path())?);
+    let config = ServerConfig::new(Identity::ephemeral()?);
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = kwik::listen(&[any_port; 2][..], config).await?;
     let lines = Lines::between(&listener)?;

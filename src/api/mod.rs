@@ -18,6 +18,7 @@ mod session;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
+mod trace;
 pub(crate) mod waiters;
 
 pub use address::{Address, CertificatePin};

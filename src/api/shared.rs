@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use super::awaited::Awaited;
 use super::events::Subscribers;
+use super::trace;
 use super::waiters::{Place, Topic, Waiters};
 use crate::proto::error::{AppCode, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, SessionEvent};
@@ -273,7 +274,10 @@ impl Core {
 
     fn on_event(&mut self, event: Event, woken: &mut Vec<Waker>) {
         match event {
-            Event::Opened => self.waiters.wake(Topic::Opened, woken),
+            Event::Opened => {
+                trace::opened(&self.session);
+                self.waiters.wake(Topic::Opened, woken);
+            }
             Event::Incoming(dir) => self.waiters.wake(Topic::Accept(dir), woken),
             Event::Available(dir) => self.waiters.wake(Topic::Open(dir), woken),
             Event::Readable(stream) => self.waiters.wake(Topic::Read(stream), woken),
@@ -285,11 +289,15 @@ impl Core {
                 self.waiters.wake(Topic::Path(path), woken);
             }
             Event::Session(event) => self.on_session_event(event, woken),
-            Event::Closed => self.waiters.wake_all(woken),
+            Event::Closed => {
+                trace::closed(&self.session);
+                self.waiters.wake_all(woken);
+            }
         }
     }
 
     fn on_session_event(&mut self, event: SessionEvent, woken: &mut Vec<Waker>) {
+        trace::event(&self.session, &event);
         match &event {
             SessionEvent::PathAdded(path) => {
                 self.openings.answer(*path, (), ());

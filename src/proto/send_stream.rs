@@ -219,7 +219,11 @@ impl SendStream {
         let written = self.buffer.end_offset();
         let credit = self.credit.available().min(session_credit);
         let allowed = written.min(self.next.saturating_add(credit));
-        if allowed >= written { self.next..self.end().max(self.next) } else { self.next..allowed.max(self.next) }
+        if allowed >= written {
+            self.next..self.end().max(self.next)
+        } else {
+            self.next..allowed.max(self.next)
+        }
     }
 
     /// The first part of `range` that no lane of `path` carries.
@@ -238,7 +242,12 @@ impl SendStream {
 
     /// The next piece, what was lost first. A path that is `suspect` still has what it was given: to give it
     /// the same again would help nobody.
-    pub(crate) fn next_piece(&self, max_bytes: u64, session_credit: u64, suspect: Option<PathId>) -> Option<Piece> {
+    pub(crate) fn next_piece(
+        &self,
+        max_bytes: u64,
+        session_credit: u64,
+        suspect: Option<PathId>,
+    ) -> Option<Piece> {
         if !self.is_sending() {
             return None;
         }
@@ -252,7 +261,11 @@ impl SendStream {
     /// At most `max_bytes`, where the end of the stream comes for free.
     pub(crate) fn cut(&self, range: Range<u64>, max_bytes: u64) -> Range<u64> {
         let end = range.start.saturating_add(max_bytes.max(1)).min(range.end);
-        if end == self.buffer.end_offset() && end < range.end { range.start..range.end } else { range.start..end }
+        if end == self.buffer.end_offset() && end < range.end {
+            range.start..range.end
+        } else {
+            range.start..end
+        }
     }
 
     /// The first outstanding range that `path` has not sent: what a copy on that path would carry.
@@ -311,7 +324,8 @@ impl SendStream {
 
     /// Whether anything is out there without an acknowledgement.
     pub(crate) fn has_outstanding(&self) -> bool {
-        self.is_sending() && self.buffer.acked().first_gap(self.buffer.acked_contiguous()..self.next).is_some()
+        self.is_sending()
+            && self.buffer.acked().first_gap(self.buffer.acked_contiguous()..self.next).is_some()
     }
 
     /// Whether the part of `range` at its end is the end of the stream, and how many bytes it has.
@@ -424,7 +438,8 @@ impl SendStream {
         let sent = self.final_size();
         let ended = self.next > self.buffer.end_offset();
         (ended || !ack.complete)
-            && ack.contiguous <= sent && ack.ranges.last().is_none_or(|range| range.end <= sent)
+            && ack.contiguous <= sent
+            && ack.ranges.last().is_none_or(|range| range.end <= sent)
     }
 
     /// The peer has everything it will ever want. Returns the lanes to finish.

@@ -28,7 +28,7 @@ fn chunks_of_one_stream_that_arrive_over_paths_of_different_length_are_read_in_o
 fn a_transfer_of_fifteen_chunks_survives_the_loss_of_any_of_its_acknowledgements() {
     for at_ms in 0..200 {
         let mut world = pair(at_ms, two_paths());
-        world.run_until(|world| world.session(Side::Server).paths().count() == 2);
+        world.run_until_all_paths_are_there();
         let begin = world.elapsed();
         for path in 0..2 {
             let from = begin + std::time::Duration::from_millis(at_ms);
@@ -65,7 +65,7 @@ fn what_is_read_is_what_was_written_and_nothing_else() {
 #[test]
 fn both_ends_write_on_every_path() {
     let mut world = pair(1, vec![Link::new(20.0, 20), Link::new(20.0, 20), Link::new(20.0, 20)]);
-    world.run_until(|world| world.session(Side::Server).paths().count() == 3);
+    world.run_until_all_paths_are_there();
     world.open(Side::Client, Plan::bi(3_000_000, 3_000_000));
     world.run();
     for side in SIDES {
@@ -80,7 +80,7 @@ fn both_ends_write_on_every_path() {
 #[test]
 fn what_waits_for_a_late_path_is_bounded_by_the_window() {
     let mut world = pair(1, vec![Link::new(100.0, 5), Link::new(1.0, 300)]);
-    world.run_until(|world| world.session(Side::Server).paths().count() == 2);
+    world.run_until_all_paths_are_there();
     world.open(Side::Client, Plan::uni(10_000_000));
     let most = world.session(Side::Server).config().session_receive_window.max_bytes;
     world.run_until(|world| {

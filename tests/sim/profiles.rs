@@ -45,8 +45,7 @@ struct Run {
 
 fn run(seed: u64, links: &[Link], bytes: u64, model: Model) -> Run {
     let mut world = pair_with(seed, links.to_vec(), SessionConfig::default(), model);
-    let count = links.len();
-    world.run_until(|world| world.session(Side::Server).paths().count() == count);
+    world.run_until_all_paths_are_there();
     let begun = world.now;
     world.open(Side::Server, Plan::uni(bytes));
     world.run();

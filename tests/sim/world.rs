@@ -11,6 +11,7 @@ use kwik::proto::event::{Action, PathAddress, PathLoss};
 use kwik::proto::frame::Intent;
 use kwik::proto::greeter::{self, Greeter};
 use kwik::proto::id::{Dir, LaneId, PathId, Side};
+use kwik::proto::path::PathState;
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
 
@@ -76,6 +77,8 @@ struct Conn {
     halves: [Option<Half>; 2],
     greeter: Option<Greeter>,
     heard_at: [Time; 2],
+    /// What each end has closed it with.
+    closed_with: [Option<u64>; 2],
 }
 
 /// One end of the session.
@@ -239,9 +242,20 @@ impl World {
         }
     }
 
+    /// Runs until there is a path over every link, and both ends know.
+    pub(crate) fn run_until_all_paths_are_there(&mut self) {
+        let links = self.links.len();
+        let is_active = |world: &World, side| {
+            world.session(side).paths().filter(|path| path.state == PathState::Active).count() == links
+        };
+        self.run_until(|world| SIDES.iter().all(|side| is_active(world, *side)));
+    }
+
     /// Runs until both applications have done all that they had to do.
     pub(crate) fn run(&mut self) {
-        self.run_until(|world| world.peers[0].app.opened && world.peers.iter().all(|peer| peer.app.is_done()));
+        self.run_until(|world| {
+            world.peers[0].app.opened && world.peers.iter().all(|peer| peer.app.is_done())
+        });
         self.check_bounds();
     }
 
@@ -269,7 +283,9 @@ impl World {
     /// The other end has closed the session, and this one knows.
     pub(crate) fn expect_closed_by_peer(&self, side: Side, expected: AppCode, why: &str) {
         match self.error(side) {
-            Some(SessionError::ClosedByPeer { code, reason }) => assert_eq!((code, &reason[..]), (expected, why.as_bytes())),
+            Some(SessionError::ClosedByPeer { code, reason }) => {
+                assert_eq!((code, &reason[..]), (expected, why.as_bytes()))
+            }
             // CLOSE was lost, and the carrier's own farewell was not.
             Some(SessionError::PeerError { code: TransportCode::SessionClosed, .. }) => {}
             Some(SessionError::ResumeTimeout { .. }) if !self.links.iter().all(Link::is_up) => {}
@@ -419,7 +435,7 @@ impl World {
         self.note(1, path.0);
         let conn = self.conns.len();
         let heard_at = [self.now; 2];
-        self.conns.push(Conn { link, path, halves: [None, None], greeter: Some(Greeter::new()), heard_at });
+        self.conns.push(Conn { link, path, halves: [None, None], greeter: Some(Greeter::new()), heard_at, closed_with: [None; 2] });
         self.peers[0].conns.insert(path, conn);
         if self.links[link].is_up() {
             let rtt = self.links[link].rtt();
@@ -515,6 +531,9 @@ impl World {
         }
         self.note(2 + index(to) as u64, packet.number << 16 | packet.bytes);
         self.conns[conn].heard_at[index(to)] = self.now;
+        if let Some(code) = self.conns[conn].closed_with[index(to)] {
+            return self.say_closed(conn, to, code);
+        }
         let Some(half) = &mut self.conns[conn].halves[index(to)] else { return };
         let arrivals = half.on_packet(packet);
         for arrival in arrivals {
@@ -623,9 +642,13 @@ impl World {
     /// This end closes the connection; the other one is told, if the link carries it.
     fn close_conn(&mut self, conn: usize, side: Side, code: u64) {
         self.note(5, code);
-        if self.conns[conn].halves[index(side)].take().is_none() {
-            return;
+        if self.conns[conn].halves[index(side)].take().is_some() {
+            self.conns[conn].closed_with[index(side)] = Some(code);
+            self.say_closed(conn, side, code);
         }
+    }
+
+    fn say_closed(&mut self, conn: usize, side: Side, code: u64) {
         let link = self.conns[conn].link;
         if let Some(at) = self.links[link].wire(side).send(self.now, 100, &mut self.dice) {
             self.schedule(at, Happening::Close { conn, to: side.peer(), code });

@@ -1,8 +1,6 @@
 //! A server on loopback, clients for it, and data that tells when it is not itself any more.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,16 +12,8 @@ pub(crate) const MIB: usize = 1 << 20;
 /// Longer than anything here should take on a machine that does a lot else, so that a test that hangs fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The development certificate of this test program.
-pub(crate) fn identity() -> Identity {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let directory =
-        DIRECTORY.get_or_init(|| std::env::temp_dir().join(format!("kwik-test-{}", std::process::id())));
-    Identity::development(directory).unwrap()
-}
-
 pub(crate) fn server_config() -> ServerConfig {
-    ServerConfig::new(identity())
+    ServerConfig::new(Identity::ephemeral().unwrap())
 }
 
 /// A server with this many sockets.

@@ -113,24 +113,14 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
 }
 
 fn config(args: &Args) -> Result<ServerConfig, Error> {
-    let identity = match (&args.cert, &args.key) {
-        (Some(cert), Some(key)) => Identity::from_pem_files(cert, key)?,
-        _ => Identity::development(state_directory())?,
+    let mut config = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => ServerConfig::new(Identity::from_pem_files(cert, key)?),
+        _ => ServerConfig::development()?,
     };
-    let mut config = ServerConfig::new(identity);
     config.session.resume_timeout = args.resume_timeout;
     config.workers = args.workers;
     config.advertise.clone_from(&args.advertise);
     Ok(config)
-}
-
-/// Where the certificate for development is kept, so that its pin stays the same for some days.
-fn state_directory() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = variable("XDG_STATE_HOME")
-        .or_else(|| variable("LOCALAPPDATA"))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/state")));
-    state.unwrap_or_else(std::env::temp_dir).join("kwik")
 }
 
 /// Says that clients can come, and where to.

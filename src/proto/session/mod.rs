@@ -72,9 +72,16 @@ enum State {
     Opening,
     Open,
     /// Graceful close: what was written is still being delivered.
-    Flushing { code: AppCode, reason: Bytes, until: Time },
+    Flushing {
+        code: AppCode,
+        reason: Bytes,
+        until: Time,
+    },
     /// Over; CLOSE is being said on the paths that are left.
-    Closed { error: SessionError, said: Option<super::frame::Close> },
+    Closed {
+        error: SessionError,
+        said: Option<super::frame::Close>,
+    },
 }
 
 /// Counts over a session's life.
@@ -262,8 +269,7 @@ impl Session {
         SessionStats {
             retained_bytes: self.retained_bytes,
             buffered_bytes: self.recv.values().map(RecvStream::buffered_bytes).sum(),
-            open_streams: self.send.keys().chain(self.recv.keys()).collect::<BTreeSet<_>>().len()
-                as u64,
+            open_streams: self.send.keys().chain(self.recv.keys()).collect::<BTreeSet<_>>().len() as u64,
             reinjected_bytes: self.budget.spent(),
             dropped_datagrams: self.stats.dropped_datagrams
                 + self.datagrams_out.dropped()
@@ -288,7 +294,9 @@ impl Session {
         let path_timeout = self.config.path_timeout;
         let paths = self.paths.values().flat_map(|path| {
             let opening = match path.phase {
-                Phase::Dialling | Phase::Greeting { .. } => Some(path.opened_at + self.config.handshake_timeout),
+                Phase::Dialling | Phase::Greeting { .. } => {
+                    Some(path.opened_at + self.config.handshake_timeout)
+                }
                 _ => None,
             };
             // A path that has been told to transmit says what is due as soon as it does.

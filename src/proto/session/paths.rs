@@ -177,7 +177,8 @@ impl Session {
     pub(super) fn on_reject(&mut self, now: Time, path: PathId, reject: &Reject) {
         let code = TransportCode::from_u64(reject.code).unwrap_or(TransportCode::Internal);
         let reason = reject.reason.clone();
-        let fatal = self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
+        let fatal =
+            self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
         if fatal && self.has_attached_path_besides(path) {
             // The session lives on other paths: this address leads to a server that does not know it.
             self.destinations.forget_path(path);
@@ -227,7 +228,8 @@ impl Session {
 
     /// Client: ADD_PATH.
     pub(super) fn on_advice(&mut self, now: Time, add: AddPath) {
-        let known = self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
+        let known =
+            self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
         if self.side == Side::Server || known {
             return;
         }
@@ -352,7 +354,9 @@ impl Session {
     fn suspect(&mut self, now: Time, id: PathId) {
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.phase = Phase::Suspect { since: now };
-        tracing::debug!(path = id.0, silent_for = ?path.silent_since().map(|at| now - at), "path suspect");
+        let silent_for = path.silent_since().map(|at| now - at);
+        let session = self.id.map(tracing::field::display);
+        tracing::debug!(session, side = ?self.side, path = %id, ?silent_for, "path suspect");
         self.stats.path_failures += 1;
         self.requeue_from(id, false);
         self.restate();

@@ -114,7 +114,7 @@ fn all_paths_die_and_come_back_in_time_and_the_session_goes_on() {
         let mut world = pair(seed, some_links(&mut dice, 3));
         world.dial_hangs = dice.coin();
         let links = world.links.len();
-        world.run_until(|world| world.session(Side::Server).paths().count() == links);
+        world.run_until_all_paths_are_there();
         bulk(&mut world, &mut dice);
         let (down, back) = (dice.ms(10..1_000), dice.ms(1..12_000));
         let is_told = dice.coin();
@@ -129,7 +129,9 @@ fn all_paths_die_and_come_back_in_time_and_the_session_goes_on() {
         });
         let left_out = dice.coin().then(|| dice.within(0..links as u64) as usize);
         world.at(down + back, move |world| {
-            (0..links).filter(|link| links == 1 || Some(*link) != left_out).for_each(|link| world.silence(link, false));
+            (0..links)
+                .filter(|link| links == 1 || Some(*link) != left_out)
+                .for_each(|link| world.silence(link, false));
         });
         world.finish();
     });
@@ -151,7 +153,9 @@ fn all_paths_stay_away_for_too_long_and_both_ends_say_so() {
         for side in SIDES {
             let after = ms(after.as_millis() as u64);
             match world.error(side) {
-                Some(SessionError::ResumeTimeout { after: said }) => assert_eq!(ms(said.as_millis() as u64), after),
+                Some(SessionError::ResumeTimeout { after: said }) => {
+                    assert_eq!(ms(said.as_millis() as u64), after)
+                }
                 other => panic!("{side:?} ends with {other:?}"),
             }
             assert_eq!(world.session(side).stats().retained_bytes, 0);
@@ -198,7 +202,7 @@ fn a_standby_path_takes_over_when_the_others_are_gone() {
         let mut dice = Dice::new(!seed);
         let links = vec![Link::new(20.0, 10), Link::new(20.0, dice.within(5..30)), Link::new(10.0, 20)];
         let mut world = pair(seed, links);
-        world.run_until(|world| world.session(Side::Server).paths().count() == 3);
+        world.run_until_all_paths_are_there();
         world.with(Side::Client, |session, now| session.set_standby(now, PathId(2), true)).unwrap().unwrap();
         let both = dice.coin();
         world.open(Side::Client, Plan::uni(dice.within(2_000_000..3_000_000)));
@@ -218,8 +222,7 @@ fn the_primary_path_is_no_better_than_any_other() {
     every_seed("the_primary_path", 0.5, |seed| {
         let mut dice = Dice::new(!seed);
         let mut world = pair(seed, some_links(&mut dice, 3));
-        let links = world.links.len();
-        world.run_until(|world| world.session(Side::Server).paths().count() == links);
+        world.run_until_all_paths_are_there();
         world.silence(0, true);
         bulk(&mut world, &mut dice);
         world.finish();
@@ -264,7 +267,8 @@ fn the_servers_advice_makes_the_client_multipath() {
         let mut world = pair(seed, vec![some_link(&mut dice)]);
         world.links.push(some_link(&mut dice));
         bulk(&mut world, &mut dice);
-        let advice = world.with(Side::Server, |session, now| session.advertise(now, "1".into(), None, 0)).flatten();
+        let advice =
+            world.with(Side::Server, |session, now| session.advertise(now, "1".into(), None, 0)).flatten();
         world.run_until(|world| world.session(Side::Client).paths().count() == 2);
         if dice.coin() {
             let advice = advice.unwrap();
