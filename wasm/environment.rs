@@ -20,6 +20,13 @@ pub(crate) fn random_seed() -> Option<[u8; 32]> {
     Some(seed)
 }
 
+/// Lets the event loop do what else there is: a promise that is settled already would not.
+pub(crate) async fn next_turn() {
+    let turn = js_sys::Promise::new(&mut |resolve, _| drop(bindings::set_timeout(&resolve, 0.0)));
+    // Nothing rejects it.
+    let _ = wasm_bindgen_futures::JsFuture::from(turn).await;
+}
+
 /// One timer, for the earliest of the times that it was told.
 #[derive(Default)]
 pub(crate) struct Timer {

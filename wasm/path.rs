@@ -16,6 +16,7 @@ use super::bindings::{
     ignore, message, object,
 };
 use super::carrier::{MAX_HELD_BYTES, MAX_WAITING_DATAGRAMS};
+use super::environment;
 use super::lane::SendLane;
 use super::signal::Signal;
 use crate::api::shared::Shared;
@@ -29,6 +30,9 @@ use crate::proto::time::Time;
 
 /// No browser delivers more in one read (Chromium 156).
 const READ_BYTES: u32 = 64 * 1024;
+
+/// How often a path is filled before the event loop has its turn.
+const ROUNDS_PER_TURN: usize = 8;
 
 /// The two ends of a path's datagrams.
 pub(super) struct DatagramEnds {
@@ -112,22 +116,24 @@ impl Path {
         }
         self.shared.with(|session, now| session.path_connected(now, self.id));
         while !self.is_closed.get() {
-            self.fill();
+            self.fill().await;
             self.work.wait().await;
         }
     }
 
     /// Lets the session write, as long as it has something more for a path with room. When the room comes back, the
-    /// lanes say so.
-    fn fill(self: &Rc<Self>) {
+    /// lanes say so. After some rounds the thread's other work has its turn: what arrives is part of it.
+    async fn fill(self: &Rc<Self>) {
         let mut carrier = self.clone();
-        loop {
+        for _ in 0..ROUNDS_PER_TURN {
             let transmit = |session: &mut Session, now| session.transmit(now, self.id, &mut carrier);
             let ((), is_named) = self.shared.with_on_path(self.id, transmit);
             if !is_named || carrier.capacity() == 0 {
                 return;
             }
         }
+        environment::next_turn().await;
+        self.work.notify();
     }
 
     async fn connect(self: &Rc<Self>, url: &str, address: &PathAddress) -> Result<(), JsValue> {
