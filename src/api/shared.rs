@@ -34,7 +34,7 @@ use crate::proto::time::Time;
 
 /// What a session needs of the world. No method is called with the session's lock held, and several may be
 /// called at the same time by different threads.
-pub(crate) trait Backend: Send + Sync + 'static {
+pub(crate) trait Backend: ThreadSafe + 'static {
     /// The time.
     fn now(&self) -> Time;
 
@@ -61,6 +61,18 @@ pub(crate) trait Backend: Send + Sync + 'static {
         None
     }
 }
+
+/// What a backend has to be where there are threads: `Send + Sync`.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) trait ThreadSafe: Send + Sync {}
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: Send + Sync> ThreadSafe for T {}
+
+/// A backend made of a browser's objects, which belong to the one thread that has them.
+#[cfg(target_arch = "wasm32")]
+pub(crate) trait ThreadSafe {}
+#[cfg(target_arch = "wasm32")]
+impl<T> ThreadSafe for T {}
 
 /// A session that handles and drivers share.
 pub(crate) struct Shared {
