@@ -138,7 +138,6 @@ impl<T> DatagramQueue<T> {
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
-
 }
 
 #[cfg(test)]

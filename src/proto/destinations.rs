@@ -31,7 +31,14 @@ impl Destinations {
     /// Adds a place to dial at `now`.
     pub(crate) fn add(&mut self, now: Time, address: PathAddress, advice: Option<u64>) {
         let backoff = Backoff::new();
-        self.all.push(Destination { address, advice, path: None, backoff, dial_at: Some(now), reached: false });
+        self.all.push(Destination {
+            address,
+            advice,
+            path: None,
+            backoff,
+            dial_at: Some(now),
+            reached: false,
+        });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,7 +55,8 @@ impl Destinations {
 
     /// The next place to dial at this time, which `path` will lead to.
     pub(crate) fn dial(&mut self, now: Time, path: PathId) -> Option<PathAddress> {
-        let due = |place: &&mut Destination| place.path.is_none() && place.dial_at.is_some_and(|at| at <= now);
+        let due =
+            |place: &&mut Destination| place.path.is_none() && place.dial_at.is_some_and(|at| at <= now);
         let place = self.all.iter_mut().find(due)?;
         place.path = Some(path);
         place.dial_at = None;

@@ -142,7 +142,6 @@ impl SendCredit {
         debug_assert!(bytes <= self.available(), "{bytes} bytes sent, {} granted", self.available());
         self.used += bytes.min(self.available());
     }
-
 }
 
 #[cfg(test)]

@@ -65,7 +65,8 @@ impl Greeter {
 pub fn reject(code: TransportCode, reason: &str) -> Bytes {
     let mut buf = BytesMut::new();
     put_control_header(&mut buf);
-    let reason = Bytes::copy_from_slice(&reason.as_bytes()[..reason.len().min(super::limits::MAX_REASON_BYTES)]);
+    let reason =
+        Bytes::copy_from_slice(&reason.as_bytes()[..reason.len().min(super::limits::MAX_REASON_BYTES)]);
     Frame::Reject(Reject { code: code.as_u64(), reason }).encode(&mut buf);
     buf.freeze()
 }

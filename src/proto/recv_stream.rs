@@ -104,14 +104,15 @@ impl RecvStream {
             }
         } else if fin {
             if end < self.window.received() {
-                let what = format!("stream {} ends at {end}, before byte {}", self.id, self.window.received());
+                let what =
+                    format!("stream {} ends at {end}, before byte {}", self.id, self.window.received());
                 return Err(Violation::new(TransportCode::FinalSize, what));
             }
             self.final_size = Some(end);
         }
-        self.window
-            .on_received_up_to(end)
-            .map_err(|exceeded| Violation::new(TransportCode::FlowControl, format!("stream {}: {exceeded}", self.id)))
+        self.window.on_received_up_to(end).map_err(|exceeded| {
+            Violation::new(TransportCode::FlowControl, format!("stream {}: {exceeded}", self.id))
+        })
     }
 
     /// RESET_STREAM. Returns the advance as `on_chunk` does, and the bytes whose credit comes back.
@@ -235,6 +236,7 @@ impl RecvStream {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one range is what is meant")]
 mod tests {
     use super::*;
 

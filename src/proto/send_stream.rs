@@ -219,13 +219,20 @@ impl SendStream {
         let written = self.buffer.end_offset();
         let credit = self.credit.available().min(session_credit);
         let allowed = written.min(self.next.saturating_add(credit));
-        if allowed >= written { self.next..self.end().max(self.next) } else { self.next..allowed.max(self.next) }
+        if allowed >= written {
+            self.next..self.end().max(self.next)
+        } else {
+            self.next..allowed.max(self.next)
+        }
     }
 
     /// The first part of `range` that no lane of `path` carries.
     fn unsent_on(&self, path: Option<PathId>, range: Range<u64>) -> Option<Range<u64>> {
-        let mut carried = RangeSet::new();
-        for lane in self.lanes.iter().filter(|lane| Some(lane.path) == path) {
+        let mut own = self.lanes.iter().filter(|lane| Some(lane.path) == path);
+        let Some(first) = own.next() else { return Some(range) };
+        let Some(second) = own.next() else { return first.sent.first_gap(range) };
+        let mut carried = first.sent.clone();
+        for lane in std::iter::once(second).chain(own) {
             insert_all(&mut carried, lane.sent.iter());
         }
         carried.first_gap(range)
@@ -238,7 +245,12 @@ impl SendStream {
 
     /// The next piece, what was lost first. A path that is `suspect` still has what it was given: to give it
     /// the same again would help nobody.
-    pub(crate) fn next_piece(&self, max_bytes: u64, session_credit: u64, suspect: Option<PathId>) -> Option<Piece> {
+    pub(crate) fn next_piece(
+        &self,
+        max_bytes: u64,
+        session_credit: u64,
+        suspect: Option<PathId>,
+    ) -> Option<Piece> {
         if !self.is_sending() {
             return None;
         }
@@ -252,7 +264,11 @@ impl SendStream {
     /// At most `max_bytes`, where the end of the stream comes for free.
     pub(crate) fn cut(&self, range: Range<u64>, max_bytes: u64) -> Range<u64> {
         let end = range.start.saturating_add(max_bytes.max(1)).min(range.end);
-        if end == self.buffer.end_offset() && end < range.end { range.start..range.end } else { range.start..end }
+        if end == self.buffer.end_offset() && end < range.end {
+            range.start..range.end
+        } else {
+            range.start..end
+        }
     }
 
     /// The first outstanding range that `path` has not sent: what a copy on that path would carry.
@@ -262,11 +278,11 @@ impl SendStream {
         }
         let mut from = self.buffer.acked_contiguous();
         while let Some(gap) = self.buffer.acked().first_gap(from..self.next) {
-            let own = self.lanes.iter().filter(|lane| lane.path == path);
-            let gap = own.fold(Some(gap.clone()), |gap, lane| gap.and_then(|gap| lane.sent.first_gap(gap)));
-            match gap {
+            match self.unsent_on(Some(path), gap) {
                 Some(gap) => return Some(self.cut(gap, max_bytes)),
-                None => from = self.buffer.acked().first_gap(from..self.next).map_or(self.next, |gap| gap.end),
+                None => {
+                    from = self.buffer.acked().first_gap(from..self.next).map_or(self.next, |gap| gap.end)
+                }
             }
         }
         None
@@ -274,14 +290,21 @@ impl SendStream {
 
     /// What other paths deliver after `arrival`, or should have delivered by now: what a copy on `path`, which
     /// arrives by then, would bring sooner.
-    pub(crate) fn late_for(&self, path: PathId, now: Time, arrival: Time, max_bytes: u64) -> Option<Range<u64>> {
+    pub(crate) fn late_for(
+        &self,
+        path: PathId,
+        now: Time,
+        arrival: Time,
+        max_bytes: u64,
+    ) -> Option<Range<u64>> {
         if !self.is_sending() {
             return None;
         }
         let others = self.lanes.iter().filter(|lane| lane.path != path);
         let late = others.filter_map(|lane| {
             let is_overdue = lane.expected.front().is_some_and(|(_, expected)| expected.overdue_at <= now);
-            let first = if is_overdue { 0 } else { lane.expected.partition_point(|(_, e)| e.arrival <= arrival) };
+            let first =
+                if is_overdue { 0 } else { lane.expected.partition_point(|(_, e)| e.arrival <= arrival) };
             let chunks = lane.expected.range(first..).take(MAX_LATE_CHUNKS);
             let late = chunks.take_while(|(_, e)| e.arrival > arrival || e.overdue_at <= now);
             late.filter_map(|(range, _)| self.missing_on(path, range.clone())).next()
@@ -291,14 +314,13 @@ impl SendStream {
 
     /// The first part of `range` that is not acknowledged and that no lane of `path` carries.
     fn missing_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
-        let gap = self.buffer.acked().first_gap(range);
-        let own = self.lanes.iter().filter(|lane| lane.path == path);
-        own.fold(gap, |gap, lane| gap.and_then(|gap| lane.sent.first_gap(gap)))
+        self.unsent_on(Some(path), self.buffer.acked().first_gap(range)?)
     }
 
     /// Whether anything is out there without an acknowledgement.
     pub(crate) fn has_outstanding(&self) -> bool {
-        self.is_sending() && self.buffer.acked().first_gap(self.buffer.acked_contiguous()..self.next).is_some()
+        self.is_sending()
+            && self.buffer.acked().first_gap(self.buffer.acked_contiguous()..self.next).is_some()
     }
 
     /// Whether the part of `range` at its end is the end of the stream, and how many bytes it has.
@@ -338,7 +360,14 @@ impl SendStream {
     }
 
     pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
-        self.lanes.push(SendLane { path, lane, sent: RangeSet::new(), expected: VecDeque::new(), finished: false, begun: false });
+        self.lanes.push(SendLane {
+            path,
+            lane,
+            sent: RangeSet::new(),
+            expected: VecDeque::new(),
+            finished: false,
+            begun: false,
+        });
     }
 
     /// `range` was written to `lane`. Returns how many bytes of it were new to flow control.
@@ -411,7 +440,8 @@ impl SendStream {
         let sent = self.final_size();
         let ended = self.next > self.buffer.end_offset();
         (ended || !ack.complete)
-            && ack.contiguous <= sent && ack.ranges.last().is_none_or(|range| range.end <= sent)
+            && ack.contiguous <= sent
+            && ack.ranges.last().is_none_or(|range| range.end <= sent)
     }
 
     /// The peer has everything it will ever want. Returns the lanes to finish.
@@ -515,237 +545,4 @@ fn insert_all(set: &mut RangeSet, ranges: impl Iterator<Item = Range<u64>>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::single_range_in_vec_init, reason = "a list of one range is what is meant")]
-mod tests {
-    use super::*;
-
-    const A: PathId = PathId(0);
-    const B: PathId = PathId(1);
-
-    fn at(ms: u64) -> Time {
-        Time::from_epoch(Duration::from_millis(ms))
-    }
-
-    /// A stream with `len` bytes written and a lane on each of two paths.
-    fn stream(len: usize) -> SendStream {
-        let mut stream = SendStream::new(StreamId(0), 1_000);
-        stream.write(Bytes::from(vec![1; len]));
-        stream.add_lane(A, LaneId(0));
-        stream.add_lane(B, LaneId(0));
-        stream
-    }
-
-    fn sent(stream: &mut SendStream, path: PathId, range: Range<u64>) -> u64 {
-        let expected = Expected { arrival: at(20), overdue_at: at(40) };
-        stream.on_sent(at(0), path, LaneId(0), range, expected)
-    }
-
-    fn ack(contiguous: u64, ranges: &[Range<u64>]) -> Ack {
-        Ack { stream: StreamId(0), complete: false, contiguous, ranges: ranges.to_vec() }
-    }
-
-    fn next(stream: &SendStream) -> Option<Piece> {
-        stream.next_piece(100, 1_000, None)
-    }
-
-    #[test]
-    fn the_end_goes_with_the_last_bytes_and_alone_when_it_comes_later() {
-        let mut stream = stream(10);
-        assert_eq!(next(&stream), Some(Piece::New(0..10)));
-        sent(&mut stream, A, 0..10);
-        assert_eq!(next(&stream), None);
-        stream.finish();
-        assert_eq!(next(&stream), Some(Piece::New(10..11)));
-        assert_eq!(stream.payload(&(10..11)), Payload { offset: 10, len: 0, fin: true });
-        assert_eq!(stream.payload(&(5..11)), Payload { offset: 5, len: 5, fin: true });
-        assert_eq!(stream.payload(&(5..10)), Payload { offset: 5, len: 5, fin: false });
-    }
-
-    #[test]
-    fn a_piece_is_cut_to_what_is_wanted_and_the_end_costs_nothing() {
-        let mut stream = stream(10);
-        stream.finish();
-        assert_eq!(stream.cut(0..11, 4), 0..4);
-        assert_eq!(stream.cut(0..11, 10), 0..11);
-        assert_eq!(stream.cut(10..11, 1), 10..11);
-    }
-
-    #[test]
-    fn new_bytes_keep_to_the_credit_of_stream_and_session() {
-        let mut stream = SendStream::new(StreamId(0), 6);
-        stream.write(Bytes::from(vec![1; 10]));
-        stream.finish();
-        assert_eq!(stream.next_piece(100, 1_000, None), Some(Piece::New(0..6)));
-        assert_eq!(stream.next_piece(100, 4, None), Some(Piece::New(0..4)));
-        assert_eq!(stream.next_piece(100, 0, None), None);
-        assert!(stream.has_work(1) && !stream.has_work(0));
-        stream.credit.raise(10);
-        assert_eq!(stream.next_piece(100, 1_000, None), Some(Piece::New(0..11)));
-    }
-
-    #[test]
-    fn only_what_is_new_counts_against_the_credit() {
-        let mut stream = stream(10);
-        assert_eq!(sent(&mut stream, A, 0..6), 6);
-        assert_eq!(sent(&mut stream, B, 2..10), 4);
-        assert_eq!(sent(&mut stream, B, 0..2), 0);
-        assert_eq!(stream.credit.available(), 990);
-    }
-
-    #[test]
-    fn a_silent_path_gives_up_what_no_healthy_path_carries_and_is_not_acknowledged() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..8);
-        sent(&mut stream, B, 6..10);
-        stream.on_ack(at(1), &ack(2, &[4..5]));
-        stream.on_path_silent(A, |path| path == B);
-        assert_eq!(next(&stream), Some(Piece::Again(2..4)));
-        sent(&mut stream, B, 2..4);
-        assert_eq!(next(&stream), Some(Piece::Again(5..6)));
-        sent(&mut stream, B, 5..6);
-        assert_eq!(next(&stream), None);
-    }
-
-    #[test]
-    fn a_path_that_answers_again_keeps_its_bytes() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..10);
-        stream.on_path_silent(A, |_| false);
-        assert_eq!(next(&stream), Some(Piece::Again(0..10)));
-        stream.on_path_back(A);
-        assert_eq!(next(&stream), None);
-    }
-
-    #[test]
-    fn a_suspect_path_is_not_given_again_what_it_has() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..6);
-        sent(&mut stream, B, 6..10);
-        stream.on_path_silent(A, |_| false);
-        stream.on_path_silent(B, |_| false);
-        assert_eq!(stream.next_piece(100, 0, Some(A)), Some(Piece::Again(6..10)));
-        assert_eq!(stream.next_piece(100, 0, Some(B)), Some(Piece::Again(0..6)));
-    }
-
-    #[test]
-    fn a_closed_path_takes_its_lanes_and_pins_with_it() {
-        let mut stream = stream(10);
-        stream.policy = PathPolicy::Pin(A);
-        sent(&mut stream, A, 0..10);
-        stream.on_path_closed(A, |_| true);
-        assert_eq!(stream.policy, PathPolicy::Any);
-        assert_eq!((stream.open_lane(A), stream.open_lane(B)), (None, Some(LaneId(0))));
-        assert_eq!(next(&stream), Some(Piece::Again(0..10)));
-    }
-
-    #[test]
-    fn a_lane_that_is_lost_is_sent_again_and_replaced() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..10);
-        stream.on_ack(at(1), &ack(4, &[]));
-        stream.on_lane_lost(A, LaneId(0));
-        assert_eq!(stream.open_lane(A), None);
-        assert_eq!(next(&stream), Some(Piece::Again(4..10)));
-    }
-
-    #[test]
-    fn the_end_is_kept_until_the_peer_has_everything() {
-        let mut stream = stream(10);
-        stream.finish();
-        sent(&mut stream, A, 0..11);
-        stream.on_ack(at(1), &ack(10, &[]));
-        assert_eq!((stream.retained_bytes(), stream.has_outstanding()), (0, true));
-        stream.on_path_closed(A, |_| true);
-        assert_eq!(next(&stream), Some(Piece::Again(10..11)));
-        stream.on_complete();
-        assert_eq!((next(&stream), stream.state), (None, SendState::Done));
-    }
-
-    #[test]
-    fn when_any_path_fails_the_peer_is_asked_whether_it_has_the_end() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..10);
-        stream.ask_again();
-        assert_eq!(next(&stream), None, "there is no end yet");
-        stream.finish();
-        sent(&mut stream, A, 10..11);
-        stream.ask_again();
-        assert_eq!(next(&stream), Some(Piece::Again(10..11)));
-    }
-
-    #[test]
-    fn an_end_without_an_answer_is_overdue_after_a_while_and_later_each_time() {
-        let mut stream = stream(10);
-        stream.finish();
-        assert!(!stream.awaits_completion());
-        sent(&mut stream, A, 0..11);
-        assert!(stream.awaits_completion());
-        assert!(!stream.is_overdue(at(999)));
-        assert!(stream.is_overdue(at(1_000)));
-        assert!(!stream.is_overdue(at(2_999)));
-        assert!(stream.is_overdue(at(3_000)));
-    }
-
-    #[test]
-    fn what_others_carry_can_be_copied_and_what_is_acknowledged_or_own_cannot() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..4);
-        sent(&mut stream, B, 4..6);
-        sent(&mut stream, A, 6..8);
-        assert_eq!(stream.copy_for(B, 100), Some(0..4));
-        assert_eq!(stream.copy_for(B, 2), Some(0..2));
-        stream.on_ack(at(1), &ack(4, &[]));
-        assert_eq!(stream.copy_for(B, 100), Some(6..8));
-        assert_eq!(stream.copy_for(A, 100), Some(4..6));
-    }
-
-    #[test]
-    fn only_what_arrives_later_elsewhere_or_should_be_here_already_is_late() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..10);
-        assert_eq!(stream.late_for(B, at(0), at(20), 100), None, "it arrives no later");
-        assert_eq!(stream.late_for(B, at(0), at(19), 100), Some(0..10));
-        assert_eq!(stream.late_for(A, at(0), at(19), 100), None, "the path carries it itself");
-        assert_eq!(stream.late_for(B, at(40), at(60), 4), Some(0..4), "it is overdue");
-        stream.on_ack(at(41), &ack(7, &[]));
-        assert_eq!(stream.late_for(B, at(41), at(60), 100), Some(7..10));
-        sent(&mut stream, B, 7..10);
-        assert_eq!(stream.late_for(B, at(41), at(60), 100), None);
-    }
-
-    #[test]
-    fn an_acknowledgement_of_what_was_not_sent_is_not_plausible() {
-        let mut stream = stream(10);
-        stream.finish();
-        sent(&mut stream, A, 0..6);
-        assert!(stream.is_ack_plausible(&ack(6, &[])));
-        assert!(!stream.is_ack_plausible(&ack(7, &[])));
-        assert!(!stream.is_ack_plausible(&ack(0, &[5..7])));
-        let complete = Ack { complete: true, ..ack(6, &[]) };
-        assert!(!stream.is_ack_plausible(&complete));
-        sent(&mut stream, A, 6..11);
-        assert!(stream.is_ack_plausible(&complete));
-    }
-
-    #[test]
-    fn a_reset_lets_everything_go_and_states_what_was_sent() {
-        let mut stream = stream(10);
-        sent(&mut stream, A, 0..6);
-        assert_eq!(stream.reset(AppCode(1)), [(A, LaneId(0)), (B, LaneId(0))]);
-        assert_eq!((stream.final_size(), stream.retained_bytes(), next(&stream)), (6, 0, None));
-    }
-
-    #[test]
-    fn the_opener_of_a_bidirectional_stream_opens_one_lane_per_path_for_both_directions() {
-        let mut stream = SendStream::new(StreamId(0), 0);
-        assert_eq!(stream.next_lane_dir(A, Side::Client), Dir::Bi);
-        assert_eq!(stream.next_lane_dir(A, Side::Server), Dir::Uni);
-        stream.add_lane(A, LaneId(4));
-        assert_eq!(stream.next_lane_dir(A, Side::Client), Dir::Uni);
-        assert_eq!(stream.next_lane_dir(B, Side::Client), Dir::Bi);
-        assert_eq!(stream.lane_to_write(A), Some((LaneId(4), true)), "its header is missing");
-        assert_eq!(stream.lane_to_write(A), Some((LaneId(4), false)));
-        assert!(stream.finish_lane(A, LaneId(4)) && !stream.finish_lane(A, LaneId(4)));
-        assert_eq!(stream.lane_to_write(A), None);
-    }
-}
+mod tests;

@@ -32,9 +32,18 @@ pub(crate) enum Model {
 /// What one lane carries in one packet.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
-    Data { lane: LaneId, offset: u64, data: Bytes, fin: bool },
-    Reset { lane: LaneId },
-    Stop { lane: LaneId },
+    Data {
+        lane: LaneId,
+        offset: u64,
+        data: Bytes,
+        fin: bool,
+    },
+    Reset {
+        lane: LaneId,
+    },
+    Stop {
+        lane: LaneId,
+    },
     Datagram(Bytes),
     /// Asks for an acknowledgement.
     Ping,
@@ -228,13 +237,15 @@ impl Half {
         self.find_lost(newest);
         self.awaiting_since = (!self.unacked.is_empty()).then_some(now);
         if limited && self.model != Model::Fixed {
-            self.window += if self.window < self.threshold { acked } else { acked * PACKET_BYTES / self.window };
+            self.window +=
+                if self.window < self.threshold { acked } else { acked * PACKET_BYTES / self.window };
         }
         true
     }
 
     fn find_lost(&mut self, newest: u64) {
-        let lost: Vec<_> = self.unacked.range(..(newest + 1).saturating_sub(REORDERING)).map(|(n, _)| *n).collect();
+        let lost: Vec<_> =
+            self.unacked.range(..(newest + 1).saturating_sub(REORDERING)).map(|(n, _)| *n).collect();
         for number in lost {
             let Some(sent) = self.unacked.remove(&number) else { continue };
             self.in_flight -= sent.bytes;
@@ -275,7 +286,8 @@ impl Half {
     /// The oldest packet once more, to see whether anybody answers.
     pub(crate) fn probe(&mut self, now: Time) -> Option<Packet> {
         let (_, oldest) = self.unacked.first_key_value()?;
-        let pieces: Vec<_> = oldest.pieces.iter().filter(|p| !matches!(p, Piece::Datagram(_))).cloned().collect();
+        let pieces: Vec<_> =
+            oldest.pieces.iter().filter(|p| !matches!(p, Piece::Datagram(_))).cloned().collect();
         self.urgent.push_front(Piece::Ping);
         for piece in pieces.into_iter().rev() {
             self.urgent.push_front(piece);
@@ -297,7 +309,9 @@ impl Half {
         self.to_acknowledge.push(packet.number);
         for piece in packet.pieces {
             match piece {
-                Piece::Data { lane, offset, data, fin } => self.on_data(lane, offset, data, fin, &mut arrivals),
+                Piece::Data { lane, offset, data, fin } => {
+                    self.on_data(lane, offset, data, fin, &mut arrivals)
+                }
                 Piece::Reset { lane } => {
                     let entry = self.inbound.entry(lane).or_default();
                     if !std::mem::replace(&mut entry.over, true) {

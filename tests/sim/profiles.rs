@@ -2,7 +2,6 @@
 //!
 //! `KWIK_SIM_SEEDS` / 100 seeds per profile (2 at least); the table is printed with `--nocapture`.
 
-
 use kwik::proto::config::SessionConfig;
 use kwik::proto::id::Side;
 
@@ -33,7 +32,11 @@ fn profiles() -> Vec<Profile> {
         profile("dual_lte", Link::new(40.0, 30).jitter(5).loss(0.5), Link::new(25.0, 45).jitter(8).loss(0.5)),
         profile("fiber_lte", Link::new(300.0, 8), Link::new(30.0, 40).jitter(8).loss(0.5)),
         profile("lte_starlink", Link::new(40.0, 35).jitter(8), Link::new(100.0, 50).jitter(25).loss(1.0)),
-        profile("congested", Link::new(20.0, 50).jitter(20).loss(2.0), Link::new(15.0, 60).jitter(25).loss(2.0)),
+        profile(
+            "congested",
+            Link::new(20.0, 50).jitter(20).loss(2.0),
+            Link::new(15.0, 60).jitter(25).loss(2.0),
+        ),
     ]
 }
 
@@ -51,7 +54,11 @@ fn run(seed: u64, links: &[Link], bytes: u64, model: Model) -> Run {
     world.run();
     let took = world.app(Side::Client).finished_at - begun;
     let copied_bytes = world.session(Side::Server).stats().reinjected_bytes;
-    Run { goodput: bytes as f64 / took.as_secs_f64(), copied_bytes, copies_allowed: bytes / 50 + COPIES_FLOOR }
+    Run {
+        goodput: bytes as f64 / took.as_secs_f64(),
+        copied_bytes,
+        copies_allowed: bytes / 50 + COPIES_FLOOR,
+    }
 }
 
 /// Goodput of both paths together and of the better one alone, as means over the seeds.
@@ -87,15 +94,16 @@ fn compare(name: &str, links: [Link; 2], bytes: u64, model: Model, seeds: u64) -
 }
 
 fn seeds() -> u64 {
-    let asked = std::env::var("KWIK_SIM_SEEDS").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(1_000);
+    let asked =
+        std::env::var("KWIK_SIM_SEEDS").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(1_000);
     (asked / 100).max(2)
 }
 
-fn all_profiles_hold(model: Model, least: impl Fn(&str) -> f64) {
+fn all_profiles_hold(model: Model, least: f64) {
     let mut below = Vec::new();
     for Profile { name, links } in profiles() {
         let share = compare(name, links, 6_000_000, model, seeds());
-        if share < least(name) {
+        if share < least {
             below.push((name, share));
         }
     }
@@ -104,18 +112,18 @@ fn all_profiles_hold(model: Model, least: impl Fn(&str) -> f64) {
 
 #[test]
 fn two_paths_with_windows_as_wide_as_the_links_are_never_slower_than_one() {
-    all_profiles_hold(Model::Fixed, |_| LEAST_SHARE);
+    all_profiles_hold(Model::Fixed, LEAST_SHARE);
 }
 
 #[test]
 fn two_paths_with_congestion_control_are_never_slower_than_one() {
-    all_profiles_hold(Model::Quic, |_| LEAST_SHARE);
+    all_profiles_hold(Model::Quic, LEAST_SHARE);
 }
 
 #[test]
 fn two_paths_that_tell_nothing_are_hardly_ever_slower_than_one() {
-    // A quarter of a second on 300 Mbit/s is over before the reports have told how fast that path is.
-    all_profiles_hold(Model::Browser, |name| if name == "fiber_lte" { 0.7 } else { 0.95 });
+    // What it does not tell has to be measured first, and six megabytes are over soon.
+    all_profiles_hold(Model::Browser, 0.9);
 }
 
 #[test]
@@ -126,11 +134,12 @@ fn on_links_drawn_at_random_two_paths_are_faster_than_one_on_the_whole() {
         let mut link = || Link::new(dice.magnitude(3..200) as f64, dice.magnitude(2..100));
         let links = [link(), link()];
         let model = if dice.coin() { Model::Quic } else { Model::Browser };
-        let name = links.map(|link| format!("{:.0}/{}", link.mbit_per_s(), (link.rtt() / 2).as_millis())).join(" ");
+        let name =
+            links.map(|link| format!("{:.0}/{}", link.mbit_per_s(), (link.rtt() / 2).as_millis())).join(" ");
         shares.push(compare(&name, links, 8_000_000, model, 1));
     }
     let mean = shares.iter().sum::<f64>() / shares.len() as f64;
     let worst = shares.iter().copied().fold(f64::MAX, f64::min);
     println!("mean {mean:.2} x the better path alone, worst {worst:.2}");
-    assert!(mean > 1.1 && worst > 0.75, "mean {mean:.2}, worst {worst:.2}");
+    assert!(mean > 1.15 && worst > 0.7, "mean {mean:.2}, worst {worst:.2}");
 }

@@ -253,7 +253,9 @@ impl World {
 
     /// Runs until both applications have done all that they had to do.
     pub(crate) fn run(&mut self) {
-        self.run_until(|world| world.peers[0].app.opened && world.peers.iter().all(|peer| peer.app.is_done()));
+        self.run_until(|world| {
+            world.peers[0].app.opened && world.peers.iter().all(|peer| peer.app.is_done())
+        });
         self.check_bounds();
     }
 
@@ -281,7 +283,9 @@ impl World {
     /// The other end has closed the session, and this one knows.
     pub(crate) fn expect_closed_by_peer(&self, side: Side, expected: AppCode, why: &str) {
         match self.error(side) {
-            Some(SessionError::ClosedByPeer { code, reason }) => assert_eq!((code, &reason[..]), (expected, why.as_bytes())),
+            Some(SessionError::ClosedByPeer { code, reason }) => {
+                assert_eq!((code, &reason[..]), (expected, why.as_bytes()))
+            }
             // CLOSE was lost, and the carrier's own farewell was not.
             Some(SessionError::PeerError { code: TransportCode::SessionClosed, .. }) => {}
             Some(SessionError::ResumeTimeout { .. }) if !self.links.iter().all(Link::is_up) => {}
@@ -431,7 +435,14 @@ impl World {
         self.note(1, path.0);
         let conn = self.conns.len();
         let heard_at = [self.now; 2];
-        self.conns.push(Conn { link, path, halves: [None, None], greeter: Some(Greeter::new()), heard_at, closed_with: [None; 2] });
+        self.conns.push(Conn {
+            link,
+            path,
+            halves: [None, None],
+            greeter: Some(Greeter::new()),
+            heard_at,
+            closed_with: [None; 2],
+        });
         self.peers[0].conns.insert(path, conn);
         if self.links[link].is_up() {
             let rtt = self.links[link].rtt();
@@ -495,10 +506,10 @@ impl World {
         let now = self.now;
         let Some(half) = &mut self.conns[conn].halves[index(side)] else { return };
         half.timer = None;
-        if half.deadline().is_some_and(|at| at <= now) {
-            if let Some(packet) = half.probe(now) {
-                self.send(conn, side, packet);
-            }
+        if half.deadline().is_some_and(|at| at <= now)
+            && let Some(packet) = half.probe(now)
+        {
+            self.send(conn, side, packet);
         }
         self.set_carrier_timer(conn, side);
     }

@@ -63,7 +63,8 @@ impl Weighted {
 impl Scheduler for Weighted {
     fn decide(&mut self, _: Time, ready: PathId, paths: &[PathView], _: &Work) -> Verdict {
         // A path that was away must not make up for it: it starts where the others are.
-        let floor = paths.iter().filter_map(|p| self.sent.get(&p.id).map(|_| self.share(p))).min().unwrap_or(0);
+        let floor =
+            paths.iter().filter_map(|p| self.sent.get(&p.id).map(|_| self.share(p))).min().unwrap_or(0);
         for path in paths {
             self.sent.entry(path.id).or_insert(floor / 1024 * u64::from(path.weight.max(1)));
         }

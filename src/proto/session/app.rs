@@ -6,13 +6,15 @@ use super::{Advice, DatagramTag, Session, State};
 use crate::proto::code::TransportCode;
 use crate::proto::config::PathPolicy;
 use crate::proto::datagrams::Datagram;
-use crate::proto::error::{AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError};
+use crate::proto::error::{
+    AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
+};
 use crate::proto::event::{Event, PathAddress};
 use crate::proto::frame::{AddPath, Close};
 use crate::proto::id::{Dir, PathId, Side, StreamId};
 use crate::proto::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
-use crate::proto::scheduler::Copies;
 use crate::proto::recv_stream::{Read, RecvState, RecvStream};
+use crate::proto::scheduler::Copies;
 use crate::proto::send_stream::{OVERDUE, SendState, SendStream};
 use crate::proto::time::Time;
 
@@ -61,9 +63,7 @@ impl Session {
     /// Takes as much of `data` as there is room for and returns how much that was. When it was not all,
     /// [`Event::Writable`] follows.
     pub fn write(&mut self, now: Time, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
-        if let State::Closed { error, .. } = &self.state {
-            return Err(WriteError::Session(error.clone()));
-        }
+        self.check_alive()?;
         let room = self.room_for(id);
         let Some(stream) = self.send.get_mut(&id) else { return Err(WriteError::Closed { stream: id }) };
         if let Some(code) = stream.stopped {
@@ -99,7 +99,8 @@ impl Session {
 
     fn room_for(&self, id: StreamId) -> usize {
         let Some(stream) = self.send.get(&id) else { return 0 };
-        let left = |limit: usize, used: u64| limit.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
+        let left =
+            |limit: usize, used: u64| limit.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
         left(self.config.stream_send_buffer_bytes, stream.retained_bytes())
             .min(left(self.config.stream_unsent_bytes, stream.unsent_bytes()))
             .min(left(self.config.session_send_buffer_bytes, self.retained_bytes))
@@ -126,6 +127,7 @@ impl Session {
 
     /// Ends the stream after what was written.
     pub fn finish(&mut self, now: Time, id: StreamId) -> Result<(), WriteError> {
+        self.check_alive()?;
         let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
         if let Some(code) = stream.stopped {
             return Err(WriteError::Stopped { stream: id, code });
@@ -141,6 +143,7 @@ impl Session {
 
     /// Gives the stream up: what the peer does not have yet, it will not get.
     pub fn reset(&mut self, now: Time, id: StreamId, code: AppCode) -> Result<(), WriteError> {
+        self.check_alive()?;
         let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
         if !matches!(stream.state, SendState::Open | SendState::Finished) {
             return Err(WriteError::Closed { stream: id });
@@ -328,7 +331,11 @@ impl Session {
         self.next_datagram += 1;
         let everywhere = policy == PathPolicy::Redundant || self.scheduler.copies() == Copies::Everywhere;
         let policies = if everywhere {
-            self.paths.keys().filter(|path| self.is_usable(**path)).map(|path| PathPolicy::Pin(*path)).collect()
+            self.paths
+                .keys()
+                .filter(|path| self.is_usable(**path))
+                .map(|path| PathPolicy::Pin(*path))
+                .collect()
         } else {
             vec![policy]
         };
@@ -344,7 +351,8 @@ impl Session {
     pub fn max_datagram_bytes(&self) -> Option<usize> {
         let peer = self.peer_parameters.as_ref().map_or(u64::MAX, |peer| peer.max_datagram_bytes);
         let peer = usize::try_from(peer).unwrap_or(usize::MAX);
-        let path = self.paths.values().filter(|path| path.is_attached()).map(|path| path.max_datagram_bytes).max();
+        let path =
+            self.paths.values().filter(|path| path.is_attached()).map(|path| path.max_datagram_bytes).max();
         // A session without a path keeps datagrams for the next one, so the last known limit would do; the
         // smallest that every QUIC path carries is the honest guess.
         let max = peer.min(path.unwrap_or(1_000));
@@ -379,7 +387,13 @@ impl Session {
     }
 
     /// Server: tells the client of another address. Returns what to withdraw it with.
-    pub fn advertise(&mut self, now: Time, authority: String, pin: Option<[u8; 32]>, priority: u64) -> Option<u64> {
+    pub fn advertise(
+        &mut self,
+        now: Time,
+        authority: String,
+        pin: Option<[u8; 32]>,
+        priority: u64,
+    ) -> Option<u64> {
         if self.side == Side::Client || authority.len() > MAX_AUTHORITY_BYTES {
             return None;
         }

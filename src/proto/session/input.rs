@@ -130,7 +130,9 @@ impl Session {
     /// Goes through what a lane has so far.
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
         while !self.is_closed() {
-            let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else { return };
+            let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else {
+                return;
+            };
             let outcome = match reader.next() {
                 Ok(None) => return,
                 Ok(Some(item)) => self.on_item(now, path, lane, dir, item),
@@ -143,7 +145,14 @@ impl Session {
         }
     }
 
-    fn on_item(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, item: LaneItem) -> Result<(), Violation> {
+    fn on_item(
+        &mut self,
+        now: Time,
+        path: PathId,
+        lane: LaneId,
+        dir: Dir,
+        item: LaneItem,
+    ) -> Result<(), Violation> {
         let is_control = self.paths.get(&path).and_then(|entry| entry.control) == Some(lane);
         match item {
             LaneItem::Kind(LaneKind::Control) if is_control => Ok(()),
@@ -160,7 +169,9 @@ impl Session {
             }
             LaneItem::Kind(LaneKind::Unknown(_)) => Ok(()),
             LaneItem::Frame(frame) => self.on_frame(now, path, frame),
-            LaneItem::Chunk { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
+            LaneItem::Chunk { stream, offset, fin, data } => {
+                self.on_chunk(now, path, stream, offset, fin, data)
+            }
         }
     }
 
@@ -352,9 +363,13 @@ impl Session {
                 }
                 Ok(())
             }
-            Frame::ResetStream { stream, code, final_size } => self.on_reset_stream(now, stream, code, final_size),
+            Frame::ResetStream { stream, code, final_size } => {
+                self.on_reset_stream(now, stream, code, final_size)
+            }
             Frame::StopSending { stream, code } => self.on_stop_sending(now, stream, code),
-            Frame::Stream { stream, offset, fin, data } => self.on_chunk(now, path, stream, offset, fin, data),
+            Frame::Stream { stream, offset, fin, data } => {
+                self.on_chunk(now, path, stream, offset, fin, data)
+            }
             _ => Ok(()),
         }
     }
@@ -401,7 +416,13 @@ impl Session {
         Ok(())
     }
 
-    fn on_reset_stream(&mut self, now: Time, id: StreamId, code: u64, final_size: u64) -> Result<(), Violation> {
+    fn on_reset_stream(
+        &mut self,
+        now: Time,
+        id: StreamId,
+        code: u64,
+        final_size: u64,
+    ) -> Result<(), Violation> {
         self.learn_stream(now, id)?;
         self.statements.ack(id, now);
         let Some(stream) = self.recv.get_mut(&id) else { return Ok(()) };

@@ -16,12 +16,16 @@
 //!
 //! The mechanisms (reassembly, retention, flow control, path life, schedulers) live in files of their own and
 //! know nothing of the session. What is here is divided by where inputs come from: `app` (the application),
-//! `paths` (carriers coming and going), `input` (bytes that arrive), `transmit` (a path that can take more).
+//! `paths` (carriers coming and going), `input` (bytes that arrive), `transmit` (a path that can take more: `speak`
+//! says what has to be said on it, `choose` which chunk it carries, `wake` which path gets to ask).
 
 mod app;
+mod choose;
 mod input;
 mod paths;
+mod speak;
 pub(super) mod transmit;
+mod wake;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -72,9 +76,16 @@ enum State {
     Opening,
     Open,
     /// Graceful close: what was written is still being delivered.
-    Flushing { code: AppCode, reason: Bytes, until: Time },
+    Flushing {
+        code: AppCode,
+        reason: Bytes,
+        until: Time,
+    },
     /// Over; CLOSE is being said on the paths that are left.
-    Closed { error: SessionError, said: Option<super::frame::Close> },
+    Closed {
+        error: SessionError,
+        said: Option<super::frame::Close>,
+    },
 }
 
 /// Counts over a session's life.
@@ -262,8 +273,7 @@ impl Session {
         SessionStats {
             retained_bytes: self.retained_bytes,
             buffered_bytes: self.recv.values().map(RecvStream::buffered_bytes).sum(),
-            open_streams: self.send.keys().chain(self.recv.keys()).collect::<BTreeSet<_>>().len()
-                as u64,
+            open_streams: self.send.keys().chain(self.recv.keys()).collect::<BTreeSet<_>>().len() as u64,
             reinjected_bytes: self.budget.spent(),
             dropped_datagrams: self.stats.dropped_datagrams
                 + self.datagrams_out.dropped()
@@ -294,7 +304,9 @@ impl Session {
         let path_timeout = self.config.path_timeout;
         let paths = self.paths.values().flat_map(|path| {
             let opening = match path.phase {
-                Phase::Dialling | Phase::Greeting { .. } => Some(path.opened_at + self.config.handshake_timeout),
+                Phase::Dialling | Phase::Greeting { .. } => {
+                    Some(path.opened_at + self.config.handshake_timeout)
+                }
                 _ => None,
             };
             let report = if path.is_healthy() { path.report_deadline() } else { None };

@@ -99,7 +99,7 @@ impl Session {
         if !token::verify(credentials, *session, path, proof) {
             return Err(TransportCode::BadProof);
         }
-        if self.paths.len() >= self.max_paths() + 1 {
+        if self.paths.len() > self.max_paths() {
             // One more than stated: a client that lost a path may be back before this end knows of the loss.
             return Err(TransportCode::TooManyPaths);
         }
@@ -177,7 +177,8 @@ impl Session {
     pub(super) fn on_reject(&mut self, now: Time, path: PathId, reject: &Reject) {
         let code = TransportCode::from_u64(reject.code).unwrap_or(TransportCode::Internal);
         let reason = reject.reason.clone();
-        let fatal = self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
+        let fatal =
+            self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
         if fatal && self.has_attached_path_besides(path) {
             // The session lives on other paths: this address leads to a server that does not know it.
             self.destinations.forget_path(path);
@@ -227,7 +228,8 @@ impl Session {
 
     /// Client: ADD_PATH.
     pub(super) fn on_advice(&mut self, now: Time, add: AddPath) {
-        let known = self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
+        let known =
+            self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
         if self.side == Side::Server || known {
             return;
         }

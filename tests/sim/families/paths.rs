@@ -129,7 +129,9 @@ fn all_paths_die_and_come_back_in_time_and_the_session_goes_on() {
         });
         let left_out = dice.coin().then(|| dice.within(0..links as u64) as usize);
         world.at(down + back, move |world| {
-            (0..links).filter(|link| links == 1 || Some(*link) != left_out).for_each(|link| world.silence(link, false));
+            (0..links)
+                .filter(|link| links == 1 || Some(*link) != left_out)
+                .for_each(|link| world.silence(link, false));
         });
         world.finish();
     });
@@ -151,7 +153,9 @@ fn all_paths_stay_away_for_too_long_and_both_ends_say_so() {
         for side in SIDES {
             let after = ms(after.as_millis() as u64);
             match world.error(side) {
-                Some(SessionError::ResumeTimeout { after: said }) => assert_eq!(ms(said.as_millis() as u64), after),
+                Some(SessionError::ResumeTimeout { after: said }) => {
+                    assert_eq!(ms(said.as_millis() as u64), after)
+                }
                 other => panic!("{side:?} ends with {other:?}"),
             }
             assert_eq!(world.session(side).stats().retained_bytes, 0);
@@ -263,7 +267,8 @@ fn the_servers_advice_makes_the_client_multipath() {
         let mut world = pair(seed, vec![some_link(&mut dice)]);
         world.links.push(some_link(&mut dice));
         bulk(&mut world, &mut dice);
-        let advice = world.with(Side::Server, |session, now| session.advertise(now, "1".into(), None, 0)).flatten();
+        let advice =
+            world.with(Side::Server, |session, now| session.advertise(now, "1".into(), None, 0)).flatten();
         world.run_until(|world| world.session(Side::Client).paths().count() == 2);
         if dice.coin() {
             let advice = advice.unwrap();

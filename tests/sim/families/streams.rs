@@ -129,7 +129,8 @@ fn any_policies_on_any_paths_deliver_everything() {
             world.at(dice.ms(100..600), move |world| {
                 // The path may be gone, or not be there yet.
                 let _ = world.with(Side::Client, |session, now| session.set_cost(now, PathId(path), cost));
-                let _ = world.with(Side::Client, |session, now| session.set_standby(now, PathId(path), standby));
+                let _ =
+                    world.with(Side::Client, |session, now| session.set_standby(now, PathId(path), standby));
             });
         }
         for _ in 0..dice.within(1..10) {
@@ -195,7 +196,9 @@ fn an_abort_ends_both_ends_at_once_with_the_code() {
         world.at(dice.ms(10..500), move |world| {
             world.with(side, |session, now| session.abort(now, AppCode(9), Bytes::new()));
         });
-        world.run_until(|world| world.peers.iter().all(|peer| peer.session.as_ref().is_some_and(|s| s.is_over())));
+        world.run_until(|world| {
+            world.peers.iter().all(|peer| peer.session.as_ref().is_some_and(|s| s.is_over()))
+        });
         assert!(matches!(world.error(side), Some(SessionError::LocallyClosed { code: AppCode(9), .. })));
         world.expect_closed_by_peer(side.peer(), AppCode(9), "");
     });
