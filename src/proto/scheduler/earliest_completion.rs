@@ -8,8 +8,11 @@
 //! 3. *Would the chunk hold the receive window for so long that sooner paths run out of credit?* Bytes behind
 //!    a late chunk cannot be handed to the application, so they keep their credit: decline.
 //!
-//! A path of which nothing is known yet waits until there is. All waiting bytes take no less time than one chunk of
-//! them, so the path on which a chunk arrives first never declines.
+//! While paths start up, rates from before they grew answer both wrongly. So a path of which nothing is known
+//! waits until there is, and one that is twice as far away until the nearer one has shown its rate.
+//!
+//! Somebody always takes the chunk: paths that wait are declined for by nobody, and among the others all that
+//! waits takes no less time than one chunk of it, so the path on which the chunk arrives first never declines.
 
 use std::time::Duration;
 
@@ -28,16 +31,18 @@ pub struct EarliestCompletion;
 impl Scheduler for EarliestCompletion {
     fn decide(&mut self, _: Time, ready: PathId, paths: &[PathView], work: &Work) -> Verdict {
         let Some(own) = paths.iter().find(|path| path.id == ready) else { return Verdict::Decline };
-        if !own.is_measured && paths.iter().any(|path| path.is_measured) {
-            // Within a round trip it will be known what the path is good for.
+        let waits = |path: &PathView| paths.iter().any(|other| is_better_known(other, path));
+        if waits(own) {
             return Verdict::Decline;
         }
         let turn = own.turn_bytes();
         let chunk = (work.chunk_bytes as u64).min(turn);
         let arrival = own.delivery_time(chunk);
         let mut sooner_rate = 0;
-        for other in paths.iter().filter(|other| is_sooner(other, own, chunk)) {
-            if other.delivery_time(work.backlog_bytes) <= arrival {
+        for other in paths.iter().filter(|other| is_sooner(other, own, chunk) && !waits(other)) {
+            let is_near = other.delivery_time(chunk) * 2 < arrival;
+            let takes_all = other.rate_bytes_per_s > 0 && other.delivery_time(work.backlog_bytes) <= arrival;
+            if takes_all || (is_near && other.is_growing) {
                 return Verdict::Decline;
             }
             sooner_rate += other.rate_bytes_per_s;
@@ -57,11 +62,15 @@ fn held(own: &PathView, arrival: Duration, rate: u64) -> f64 {
     rate as f64 * (arrival + own.min_rtt / 2).as_secs_f64()
 }
 
-/// Whether the chunk would arrive sooner on `other`, as far as that is known; equals are told apart by id, so that
-/// never both decline.
+/// Whether the chunk would arrive sooner on `other`; equals are told apart by id, so that never both decline.
 fn is_sooner(other: &PathView, own: &PathView, chunk: u64) -> bool {
-    let is_known = other.rate_bytes_per_s > 0 && other.is_measured;
-    other.id != own.id
-        && is_known
-        && (other.delivery_time(chunk), other.id) < (own.delivery_time(chunk), own.id)
+    (other.delivery_time(chunk), other.id) < (own.delivery_time(chunk), own.id)
+}
+
+/// Whether `own` can wait until more is known. Without a round trip it is not known what the path is good for; and
+/// without a rate, it looks idle beside a nearer path that starts up and seems busy, unless that is busy for longer
+/// than a round trip or two.
+fn is_better_known(other: &PathView, own: &PathView) -> bool {
+    let starts_up = other.is_growing && other.min_rtt * 2 < own.min_rtt && other.queued < own.min_rtt * 2;
+    other.is_measured && (!own.is_measured || (own.is_growing && starts_up))
 }

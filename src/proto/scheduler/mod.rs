@@ -72,6 +72,8 @@ pub struct PathView {
     pub min_rtt: Duration,
     /// Expected rate in bytes per second; 0 while unknown.
     pub rate_bytes_per_s: u64,
+    /// Whether the rate still grows from one round trip to the next, as it does while a path starts up.
+    pub is_growing: bool,
     /// How long the path is busy with what it was given, at that rate.
     pub queued: Duration,
     /// Bytes given to the path that the peer has not reported as arrived.

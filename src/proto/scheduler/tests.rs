@@ -16,6 +16,7 @@ fn path(id: u64, rate: u64, rtt_ms: u64) -> PathView {
         is_measured: true,
         min_rtt: ms(rtt_ms),
         rate_bytes_per_s: rate,
+        is_growing: false,
         queued: Duration::ZERO,
         committed_bytes: 0,
         window_bytes: rate * rtt_ms / 1_000,
@@ -89,6 +90,13 @@ fn equal_paths_never_decline_for_one_another() {
 }
 
 #[test]
+fn a_far_path_waits_until_the_near_one_has_shown_what_it_can_do() {
+    let near = PathView { is_growing: true, ..path(0, MB, 20) };
+    assert_eq!(earliest(&[near, path(1, MB, 200)], &work(4 * MB)), [0]);
+    assert_eq!(earliest(&[near, path(1, MB, 25)], &work(4 * MB)), [0, 1]);
+}
+
+#[test]
 fn an_unknown_path_waits_while_another_is_known() {
     let unknown = PathView { is_measured: false, rate_bytes_per_s: 0, ..path(1, MB, 1) };
     assert_eq!(earliest(&[path(0, MB, 300), unknown], &work(MB)), [0]);
@@ -103,7 +111,10 @@ fn some_path_always_takes_the_chunk() {
         (number >> 33) % most
     };
     for _ in 0..10_000 {
-        let mut one = |id| PathView { queued: ms(draw(300)), ..path(id, draw(20) * MB, 1 + draw(300)) };
+        let mut one = |id| {
+            let (queued, is_growing) = (ms(draw(300)), draw(2) == 0);
+            PathView { queued, is_growing, ..path(id, draw(20) * MB, 1 + draw(300)) }
+        };
         let paths = [one(0), one(1), one(2)];
         let work = Work { credit_bytes: draw(4 * MB), ..work(1 + draw(4 * MB)) };
         for kind in [SchedulerKind::EarliestCompletion, SchedulerKind::MinRtt, SchedulerKind::PrimaryBackup] {

@@ -63,9 +63,7 @@ impl Session {
     /// Takes as much of `data` as there is room for and returns how much that was. When it was not all,
     /// [`Event::Writable`] follows.
     pub fn write(&mut self, now: Time, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
-        if let State::Closed { error, .. } = &self.state {
-            return Err(WriteError::Session(error.clone()));
-        }
+        self.check_alive()?;
         let room = self.room_for(id);
         let Some(stream) = self.send.get_mut(&id) else { return Err(WriteError::Closed { stream: id }) };
         if let Some(code) = stream.stopped {

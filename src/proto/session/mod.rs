@@ -16,12 +16,16 @@
 //!
 //! The mechanisms (reassembly, retention, flow control, path life, schedulers) live in files of their own and
 //! know nothing of the session. What is here is divided by where inputs come from: `app` (the application),
-//! `paths` (carriers coming and going), `input` (bytes that arrive), `transmit` (a path that can take more).
+//! `paths` (carriers coming and going), `input` (bytes that arrive), `transmit` (a path that can take more: `speak`
+//! says what has to be said on it, `choose` which chunk it carries, `wake` which path gets to ask).
 
 mod app;
+mod choose;
 mod input;
 mod paths;
+mod speak;
 pub(super) mod transmit;
+mod wake;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

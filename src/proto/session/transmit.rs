@@ -3,31 +3,23 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use rand_core::Rng;
+use bytes::{Bytes, BytesMut};
 
-use super::{Advice, Session, State};
+use super::Session;
+use super::choose::{Blocked, Next};
 use crate::proto::carrier::{Carrier, Lanes};
-use crate::proto::code::TransportCode;
-use crate::proto::config::PathPolicy;
-use crate::proto::event::{Action, PathLoss};
-use crate::proto::frame::{Ack, Frame, PathReport, PathStatus};
-use crate::proto::grease::put_grease_frame;
-use crate::proto::id::{Dir, LaneId, PathId, Side, StreamId};
-use crate::proto::lane::{put_control_header, put_record_header, put_stream_header};
+use crate::proto::frame::Frame;
+use crate::proto::id::{Dir, LaneId, PathId, StreamId};
+use crate::proto::lane::{put_record_header, put_stream_header};
 use crate::proto::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
-use crate::proto::path::{Path, PathState, Phase};
-use crate::proto::scheduler::{Copies, Verdict, Work};
-use crate::proto::send_stream::{Expected, OVERDUE, Piece, SendState, SendStream};
+use crate::proto::path::Phase;
+use crate::proto::send_stream::{Expected, OVERDUE, SendStream};
 use crate::proto::time::Time;
 
-/// Payloads up to this size are copied behind their header: one small buffer costs less than two.
-const COPY_BYTES: u64 = 512;
 /// A path that wants anything at all gets this much: about a packet's worth.
 const MIN_RECORD_BYTES: usize = 1_200;
-/// Streams that are looked at for a copy when nothing new is left; more would be a search, not a decision.
-const COPY_CANDIDATES: usize = 16;
-
+/// Payloads up to this size are copied behind their header: one small buffer costs less than two.
+const COPY_BYTES: u64 = 512;
 /// How long after its round trip an acknowledgement may come before what it is for counts as late.
 const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 
@@ -36,46 +28,6 @@ const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 pub(crate) enum LaneDuty {
     Finish(LaneId),
     Reset(LaneId),
-}
-
-/// The next chunk for a path.
-#[derive(Debug)]
-enum Next {
-    Chunk {
-        stream: StreamId,
-        range: Range<u64>,
-        is_copy: bool,
-    },
-    /// There is work, and another path does it better.
-    Declined,
-    Nothing,
-}
-
-/// The kinds of lanes that a carrier has none of at the moment: streams that need a new one wait.
-#[derive(Clone, Copy, Debug, Default)]
-struct Blocked {
-    side: Option<Side>,
-    bidi: bool,
-    uni: bool,
-}
-
-impl Blocked {
-    fn add(&mut self, side: Side, dir: Dir) {
-        self.side = Some(side);
-        match dir {
-            Dir::Bi => self.bidi = true,
-            Dir::Uni => self.uni = true,
-        }
-    }
-
-    fn blocks(&self, stream: &SendStream, path: PathId) -> bool {
-        let Some(side) = self.side else { return false };
-        stream.open_lane(path).is_none()
-            && match stream.next_lane_dir(path, side) {
-                Dir::Bi => self.bidi,
-                Dir::Uni => self.uni,
-            }
-    }
 }
 
 impl Session {
@@ -110,209 +62,6 @@ impl Session {
         }
     }
 
-    // ---- control lane ----
-
-    fn say_hello(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        let Some(lane) = carrier.open_lane(Dir::Bi) else { return };
-        let mut buf = BytesMut::new();
-        put_control_header(&mut buf);
-        Frame::Hello(self.hello(id)).encode(&mut buf);
-        put_grease_frame(&mut buf, self.rng.next_u64());
-        let Some(path) = self.paths.get_mut(&id) else { return };
-        path.control = Some(lane);
-        path.phase = Phase::Greeting { hello_sent: Some(now) };
-        self.write_control(now, id, carrier, buf);
-    }
-
-    fn say_accept(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        let Some(accept) = self.accept_frame(id) else { return };
-        let mut buf = BytesMut::new();
-        put_control_header(&mut buf);
-        Frame::Accept(accept).encode(&mut buf);
-        put_grease_frame(&mut buf, self.rng.next_u64());
-        self.write_control(now, id, carrier, buf);
-        self.establish(now, id);
-    }
-
-    fn say_farewell(&mut self, id: PathId, carrier: &mut dyn Carrier) {
-        let Some(path) = self.paths.get_mut(&id) else { return };
-        let Some(control) = path.control else { return };
-        if std::mem::replace(&mut path.farewell_said, true) {
-            return;
-        }
-        let mut buf = BytesMut::new();
-        match &self.state {
-            State::Closed { said: Some(close), .. } => Frame::Close(close.clone()).encode(&mut buf),
-            _ => {
-                let code = path.close_code.unwrap_or(TransportCode::NoError.as_u64());
-                Frame::PathClose { path: id, code, reason: Bytes::new() }.encode(&mut buf);
-            }
-        }
-        // A lane that is closed already needs no farewell.
-        let _ = carrier.write(control, buf.freeze());
-        carrier.finish(control);
-    }
-
-    fn write_control(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier, buf: BytesMut) {
-        if buf.is_empty() {
-            return;
-        }
-        let Some(path) = self.paths.get_mut(&id) else { return };
-        let Some(control) = path.control else { return };
-        path.on_spoke(now);
-        if carrier.write(control, buf.freeze()).is_err() {
-            // Without its control lane a path is of no use.
-            let reason = "the peer stopped the control lane".to_owned();
-            self.path_closed(now, id, PathLoss::Failed(reason));
-        }
-    }
-
-    /// States what is due, on this path if it is as good as any, and always what concerns this path alone.
-    fn say_statements(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        let mut buf = std::mem::take(&mut self.control_scratch);
-        if self.statements.is_due(now) {
-            if self.may_state(id) {
-                self.put_statements(now, &mut buf);
-            } else {
-                self.wake_for_statements(now);
-            }
-        }
-        if let Some(path) = self.paths.get_mut(&id) {
-            put_path_frames(now, path, &mut buf);
-        }
-        let frames = buf.split();
-        self.control_scratch = buf;
-        self.write_control(now, id, carrier, frames);
-    }
-
-    /// Whether `id` is a path for statements: healthy, and not much slower than the best.
-    fn may_state(&self, id: PathId) -> bool {
-        let Some(path) = self.paths.get(&id) else { return false };
-        match self.statement_path() {
-            Some(best) if best == id => true,
-            Some(best) => {
-                let best_rtt = self.paths.get(&best).map(Path::rtt).unwrap_or_default();
-                path.is_healthy() && path.rtt() <= best_rtt * 3 / 2
-            }
-            None => true,
-        }
-    }
-
-    /// The healthy path with the least rtt.
-    pub(super) fn statement_path(&self) -> Option<PathId> {
-        let healthy = self.paths.values().filter(|path| path.is_healthy());
-        healthy.min_by_key(|path| (path.is_standby(), path.rtt(), path.id)).map(|path| path.id)
-    }
-
-    fn put_statements(&mut self, now: Time, buf: &mut BytesMut) {
-        for id in self.statements.take_acks(now) {
-            let complete = Ack { stream: id, complete: true, contiguous: 0, ranges: Vec::new() };
-            let ack = self.recv.get_mut(&id).map_or(complete, |stream| stream.ack());
-            Frame::Ack(ack).encode(buf);
-        }
-        if std::mem::take(&mut self.statements.max_data) {
-            Frame::MaxData { max_bytes: self.recv_window.limit() }.encode(buf);
-        }
-        for stream in std::mem::take(&mut self.statements.max_stream_data) {
-            if let Some(entry) = self.recv.get(&stream) {
-                Frame::MaxStreamData { stream, max_bytes: entry.window.limit() }.encode(buf);
-            }
-        }
-        if std::mem::take(&mut self.statements.max_streams_bidi) {
-            Frame::MaxStreams { dir: Dir::Bi, max: self.ids.peer_limit(Dir::Bi) }.encode(buf);
-        }
-        if std::mem::take(&mut self.statements.max_streams_uni) {
-            Frame::MaxStreams { dir: Dir::Uni, max: self.ids.peer_limit(Dir::Uni) }.encode(buf);
-        }
-        for stream in std::mem::take(&mut self.statements.resets) {
-            if let Some(entry) = self.send.get(&stream)
-                && let SendState::Reset { code } = entry.state
-            {
-                Frame::ResetStream { stream, code: code.0, final_size: entry.final_size() }.encode(buf);
-            }
-        }
-        for stream in std::mem::take(&mut self.statements.stops) {
-            if let Some(code) = self.recv.get(&stream).and_then(|entry| entry.stop_code()) {
-                Frame::StopSending { stream, code: code.0 }.encode(buf);
-            }
-        }
-        self.put_rare_statements(buf);
-    }
-
-    fn put_rare_statements(&mut self, buf: &mut BytesMut) {
-        for id in std::mem::take(&mut self.statements.path_statuses) {
-            if let Some(path) = self.paths.get(&id) {
-                let wish = path.own;
-                let (sequence, standby, cost) = (wish.sequence, wish.standby, wish.cost);
-                Frame::PathStatus(PathStatus { path: id, sequence, standby, cost }).encode(buf);
-            }
-        }
-        for advice in std::mem::take(&mut self.statements.advice) {
-            match self.advice.get(&advice) {
-                Some(Advice::Add(add)) => Frame::AddPath(add.clone()).encode(buf),
-                Some(Advice::Withdrawn) => Frame::RemovePath { advice }.encode(buf),
-                None => {}
-            }
-        }
-        for (path, code) in std::mem::take(&mut self.statements.path_closes) {
-            Frame::PathClose { path, code, reason: Bytes::new() }.encode(buf);
-        }
-        if std::mem::take(&mut self.statements.go_away) {
-            Frame::GoAway.encode(buf);
-        }
-    }
-
-    // ---- datagrams ----
-
-    fn send_datagrams(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        if self.datagrams_out.is_empty() || !self.is_usable(id) {
-            return;
-        }
-        let best = self.best_path_for_datagrams();
-        let max = carrier.max_datagram_bytes();
-        let usable: Vec<_> = self.paths.keys().copied().filter(|path| self.is_usable(*path)).collect();
-        let fits = |policy: PathPolicy| match policy {
-            PathPolicy::Pin(path) => path == id,
-            PathPolicy::Prefer(path) if usable.contains(&path) => path == id,
-            _ => best == Some(id),
-        };
-        let mut frames = BytesMut::new();
-        while let Some(datagram) = self.datagrams_out.pop_where(now, |datagram| fits(datagram.tag.policy)) {
-            let sequence = datagram.tag.sequence;
-            let sent = match max {
-                Some(max) => {
-                    let mut buf = BytesMut::with_capacity(8 + datagram.data.len());
-                    crate::proto::varint::put(&mut buf, sequence);
-                    buf.put_slice(&datagram.data);
-                    buf.len() <= max && carrier.send_datagram(buf.freeze())
-                }
-                None => {
-                    Frame::Datagram { sequence, data: datagram.data }.encode(&mut frames);
-                    true
-                }
-            };
-            if let Some(path) = self.paths.get_mut(&id)
-                && sent
-            {
-                path.counts.datagrams_sent += 1;
-                path.on_spoke(now);
-            } else {
-                self.stats.dropped_datagrams += 1;
-            }
-        }
-        if !self.datagrams_out.is_empty()
-            && let Some(best) = best.filter(|best| *best != id)
-        {
-            self.wake(best);
-        }
-        self.write_control(now, id, carrier, frames);
-    }
-
-    fn best_path_for_datagrams(&self) -> Option<PathId> {
-        let usable = self.paths.values().filter(|path| self.is_usable(path.id));
-        usable.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id)
-    }
-
     // ---- chunks ----
 
     fn send_chunks(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
@@ -341,29 +90,13 @@ impl Session {
         };
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.starved = !full;
-        path.passed = !full && !sent_any;
+        path.passed_at = (!full && !sent_any).then_some(now);
         if !full && !declined {
             path.on_starved();
         }
         if self.has_backlog() && self.paths.len() > 1 {
-            self.wake_others(id, sent_any);
+            self.wake_others(now, id, sent_any);
         }
-    }
-
-    /// What the carrier wants, and never more than a path of unknown capacity can have under way.
-    fn capacity(&self, now: Time, id: PathId, carrier: &mut dyn Carrier) -> usize {
-        let capacity = carrier.capacity();
-        let Some(path) = self.paths.get(&id) else { return 0 };
-        if path.figures.congestion_window_bytes.is_some() || self.usable_count() < 2 {
-            return capacity;
-        }
-        let view = path.view(now);
-        capacity
-            .min(usize::try_from(view.window_bytes.saturating_sub(view.committed_bytes)).unwrap_or(capacity))
-    }
-
-    fn usable_count(&self) -> usize {
-        self.paths.keys().filter(|id| self.is_usable(**id)).count()
     }
 
     fn has_backlog(&self) -> bool {
@@ -379,170 +112,6 @@ impl Session {
             stream.queued = true;
             self.ready.entry(std::cmp::Reverse(stream.priority)).or_default().push_back(id);
         }
-    }
-
-    fn next_chunk(&mut self, now: Time, id: PathId, capacity: usize, blocked: Blocked) -> Next {
-        self.refresh_views(now);
-        let everywhere = self.scheduler.copies() == Copies::Everywhere;
-        if self.is_usable(id)
-            && let Some(copy) = self.next_copy_everywhere(id, capacity, everywhere, blocked)
-        {
-            return copy;
-        }
-        if let Some((stream, piece)) = self.next_piece(id, capacity, blocked) {
-            let (range, credit) = match piece {
-                Piece::New(range) => (range, self.credit_of(stream)),
-                Piece::Again(range) => (range, u64::MAX),
-            };
-            return match self.verdict(now, id, stream, &range, credit) {
-                Verdict::Send { max_bytes } => {
-                    let max = capacity.min(max_bytes) as u64;
-                    let range = self.send.get(&stream).map_or(range.clone(), |entry| entry.cut(range, max));
-                    Next::Chunk { stream, range, is_copy: false }
-                }
-                Verdict::Decline => Next::Declined,
-            };
-        }
-        self.next_copy(now, id, capacity, blocked).unwrap_or(Next::Nothing)
-    }
-
-    fn credit_of(&self, stream: StreamId) -> u64 {
-        let own = self.send.get(&stream).map_or(0, |stream| stream.credit.available());
-        own.min(self.credit.available())
-    }
-
-    fn verdict(
-        &mut self,
-        now: Time,
-        id: PathId,
-        stream: StreamId,
-        range: &Range<u64>,
-        credit_bytes: u64,
-    ) -> Verdict {
-        if self.views.len() < 2 {
-            return Verdict::Send { max_bytes: MAX_RECORD_BYTES as usize };
-        }
-        let Some(entry) = self.send.get(&stream) else { return Verdict::Decline };
-        let backlog_bytes = self.unsent_bytes.max(range.end - range.start);
-        let work = Work { chunk_bytes: (range.end - range.start) as usize, backlog_bytes, credit_bytes };
-        // The scheduler compares only the paths that the stream may use.
-        let allowed = self.allowed_views(entry.policy);
-        if allowed.len() < 2 || !allowed.iter().any(|view| view.id == id) {
-            return Verdict::Send { max_bytes: MAX_RECORD_BYTES as usize };
-        }
-        self.scheduler.decide(now, id, &allowed, &work)
-    }
-
-    fn refresh_views(&mut self, now: Time) {
-        let mut views = std::mem::take(&mut self.views);
-        views.clear();
-        views.extend(self.paths.values().filter(|path| self.is_usable(path.id)).map(|path| path.view(now)));
-        self.views = views;
-    }
-
-    fn allowed_views(&self, policy: PathPolicy) -> Vec<crate::proto::scheduler::PathView> {
-        self.views.iter().filter(|view| self.allows(policy, view.id)).copied().collect()
-    }
-
-    /// Whether a stream of this policy may send on `path` now: what is pinned to a path goes on it even when the
-    /// path is on standby.
-    fn may_carry(&self, policy: PathPolicy, path: PathId) -> bool {
-        let pinned = policy == PathPolicy::Pin(path) && self.paths.get(&path).is_some_and(Path::is_healthy);
-        pinned || (self.is_usable(path) && self.allows(policy, path))
-    }
-
-    /// Whether `policy` lets data travel on `path`, which is usable.
-    fn allows(&self, policy: PathPolicy, path: PathId) -> bool {
-        match policy {
-            PathPolicy::Any | PathPolicy::Redundant => true,
-            PathPolicy::Prefer(wanted) => {
-                wanted == path
-                    || self.paths.get(&wanted).is_none_or(|entry| entry.state() != PathState::Active)
-            }
-            PathPolicy::Pin(wanted) => wanted == path,
-            PathPolicy::AvoidCostly => {
-                let least = self.views.iter().map(|view| view.cost).min();
-                self.views.iter().any(|view| view.id == path && Some(view.cost) == least)
-            }
-            PathPolicy::Deadline(within) => {
-                let in_time = |view: &crate::proto::scheduler::PathView| view.delivery_time(1) <= within;
-                !self.views.iter().any(in_time)
-                    || self.views.iter().any(|view| view.id == path && in_time(view))
-            }
-        }
-    }
-
-    /// The first stream in line with something that may go on this path.
-    fn next_piece(&mut self, id: PathId, capacity: usize, blocked: Blocked) -> Option<(StreamId, Piece)> {
-        let session_credit = self.credit.available();
-        let max = (capacity as u64).min(MAX_RECORD_BYTES);
-        let suspect = self.paths.get(&id).is_some_and(|path| !path.is_healthy()).then_some(id);
-        let mut idle = Vec::new();
-        let mut found = None;
-        'search: for queue in self.ready.values() {
-            for stream in queue {
-                let Some(entry) = self.send.get(stream) else {
-                    idle.push(*stream);
-                    continue;
-                };
-                if !entry.has_work(u64::MAX) {
-                    idle.push(*stream);
-                } else if !blocked.blocks(entry, id)
-                    && self.may_carry(entry.policy, id)
-                    && let Some(piece) = entry.next_piece(max, session_credit, suspect)
-                {
-                    found = Some((*stream, piece));
-                    break 'search;
-                }
-            }
-        }
-        if !idle.is_empty() {
-            for queue in self.ready.values_mut() {
-                queue.retain(|stream| !idle.contains(stream));
-            }
-            for stream in idle {
-                if let Some(entry) = self.send.get_mut(&stream) {
-                    entry.queued = false;
-                }
-            }
-        }
-        found
-    }
-
-    /// A copy for a path that is to carry everything, in order, whoever else carries it.
-    fn next_copy_everywhere(&self, id: PathId, capacity: usize, all: bool, blocked: Blocked) -> Option<Next> {
-        let streams = if all { &self.outstanding } else { &self.redundant };
-        let streams = streams.iter().filter_map(|stream| self.send.get(stream));
-        streams.filter(|stream| !blocked.blocks(stream, id)).find_map(|stream| {
-            let range = stream.copy_for(id, capacity as u64)?;
-            Some(Next::Chunk { stream: stream.id, range, is_copy: false })
-        })
-    }
-
-    /// Nothing new is left for this path, or no credit: a copy of what another path delivers later, within the
-    /// cap.
-    fn next_copy(&self, now: Time, id: PathId, capacity: usize, blocked: Blocked) -> Option<Next> {
-        let allowance = self.budget.allowance().min(capacity as u64);
-        if allowance == 0 || self.views.len() < 2 {
-            return None;
-        }
-        let own = self.views.iter().find(|view| view.id == id)?;
-        let max = allowance.min(own.turn_bytes());
-        let arrival = now + own.delivery_time(max) + own.rtt / 4;
-        let is_soonest = self.views.iter().all(|view| own.delivery_time(max) <= view.delivery_time(max));
-        let streams = self.outstanding.iter().filter_map(|stream| self.send.get(stream));
-        let streams = streams.filter(|stream| !blocked.blocks(stream, id) && self.allows(stream.policy, id));
-        streams.take(COPY_CANDIDATES).find_map(|stream| {
-            let range = match stream.policy {
-                PathPolicy::Deadline(within) if now >= stream.progress_at + within / 2 => {
-                    stream.copy_for(id, max)
-                }
-                // Out of credit: what is missing at the other end holds it, and the soonest path is idle.
-                _ if is_soonest && stream.unsent_bytes() > 0 => stream.copy_for(id, max),
-                _ => stream.late_for(id, now, arrival, max),
-            }?;
-            Some(Next::Chunk { stream: stream.id, range, is_copy: true })
-        })
     }
 
     /// Writes one record. Fails when the carrier has no lane of the kind that it needs at the moment.
@@ -694,117 +263,6 @@ impl Session {
                 LaneDuty::Reset(lane) => carrier.reset(lane),
             }
         }
-    }
-
-    // ---- waking paths ----
-
-    pub(super) fn wake(&mut self, id: PathId) {
-        if let Some(path) = self.paths.get_mut(&id)
-            && !std::mem::replace(&mut path.wake_queued, true)
-        {
-            self.actions.push_back(Action::Transmit { path: id });
-        }
-    }
-
-    pub(super) fn wake_all(&mut self, _now: Time) {
-        let ids: Vec<_> = self.paths.keys().copied().collect();
-        for id in ids {
-            if let Some(path) = self.paths.get_mut(&id) {
-                path.passed = false;
-            }
-            self.wake(id);
-        }
-    }
-
-    /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
-    pub(super) fn wake_for_data(&mut self, _now: Time) {
-        self.paths.values_mut().for_each(|path| path.passed = false);
-        let waiting = self.paths.values().filter(|path| path.starved && self.is_usable(path.id));
-        let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
-        if let Some(best) = best {
-            self.wake(best);
-        }
-    }
-
-    pub(super) fn wake_for_statements(&mut self, now: Time) {
-        if self.statements.is_due(now)
-            && let Some(best) = self.statement_path()
-        {
-            self.wake(best);
-        }
-        let due: Vec<_> =
-            self.paths.values().filter(|path| path.has_due_report(now)).map(|path| path.id).collect();
-        due.into_iter().for_each(|id| self.wake(id));
-    }
-
-    /// There is more than `id` took: the others that wait for something get to ask.
-    fn wake_others(&mut self, id: PathId, sent_any: bool) {
-        let ids: Vec<_> = self
-            .paths
-            .values()
-            .filter(|path| path.id != id && path.starved && (sent_any || !path.passed))
-            .map(|path| path.id)
-            .collect();
-        ids.into_iter().for_each(|id| self.wake(id));
-    }
-
-    // ---- streams whose time has come ----
-
-    /// An acknowledgement can be lost with a path that only the peer knew to be bad. Whoever waits for the last
-    /// one of a stream asks for it, by saying once more how the stream ended.
-    pub(super) fn ask_overdue(&mut self, now: Time) {
-        if self.overdue_at.is_none_or(|at| now < at) {
-            return;
-        }
-        self.overdue_at = self.send.values().any(SendStream::awaits_completion).then_some(now + OVERDUE);
-        let can_ask = self.has_healthy_path() && !self.is_closed();
-        let overdue = self.send.values_mut().filter_map(|stream| stream.is_overdue(now).then_some(stream.id));
-        for id in overdue.collect::<Vec<_>>() {
-            match self.send.get_mut(&id) {
-                Some(stream) if can_ask && matches!(stream.state, SendState::Finished) => stream.ask_again(),
-                Some(_) if can_ask => drop(self.statements.resets.insert(id)),
-                _ => {}
-            }
-            self.enqueue(id);
-        }
-        self.wake_for_data(now);
-    }
-
-    pub(super) fn stream_deadline(&self) -> Option<Time> {
-        let streams = self.outstanding.iter().filter_map(|stream| self.send.get(stream));
-        let due = streams.filter(|stream| !stream.deadline_passed).filter_map(|stream| match stream.policy {
-            PathPolicy::Deadline(within) => Some(stream.progress_at + within / 2),
-            _ => None,
-        });
-        due.min()
-    }
-
-    pub(super) fn check_deadline_streams(&mut self, now: Time) {
-        let mut late = false;
-        for stream in self.send.values_mut() {
-            if let PathPolicy::Deadline(within) = stream.policy {
-                stream.deadline_passed = now >= stream.progress_at + within / 2;
-                late |= stream.deadline_passed;
-            }
-        }
-        if late {
-            self.wake_all(now);
-        }
-    }
-}
-
-/// The frames that concern only the path they travel on.
-fn put_path_frames(now: Time, path: &mut Path, buf: &mut BytesMut) {
-    for token in path.pongs.drain(..) {
-        Frame::Pong { token }.encode(buf);
-    }
-    for token in std::mem::take(&mut path.pings) {
-        path.on_pinged(now, token);
-        Frame::Ping { token }.encode(buf);
-    }
-    if let Some((received_bytes, delay)) = path.take_report(now) {
-        let delay_us = u64::try_from(delay.as_micros()).unwrap_or(0);
-        Frame::PathReport(PathReport { received_bytes, delay_us }).encode(buf);
     }
 }
 

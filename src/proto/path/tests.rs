@@ -1,0 +1,139 @@
+use super::*;
+
+const ACK_DELAY: Duration = Duration::from_millis(25);
+const PATH_TIMEOUT: Duration = Duration::from_secs(3);
+
+fn at(ms: u64) -> Time {
+    Time::from_epoch(Duration::from_millis(ms))
+}
+
+fn path() -> Path {
+    Path::new(PathId(0), Phase::Established, at(0))
+}
+
+/// A path whose carrier tells what it knows.
+fn knowing(rtt_ms: u64, window: u64) -> Path {
+    let mut path = path();
+    path.figures = Figures {
+        rtt: Some(Duration::from_millis(rtt_ms)),
+        pto: Some(Duration::from_millis(rtt_ms * 2)),
+        congestion_window_bytes: Some(window),
+        knows_acks: true,
+        ..Figures::default()
+    };
+    path
+}
+
+#[test]
+fn standby_is_a_wish_of_either_end_and_only_for_healthy_paths() {
+    let mut path = path();
+    assert_eq!(path.state(), PathState::Active);
+    path.peer.standby = true;
+    assert_eq!(path.state(), PathState::Standby);
+    path.phase = Phase::Suspect { since: at(0) };
+    assert_eq!(path.state(), PathState::Suspect);
+}
+
+#[test]
+fn a_knowing_carrier_is_suspected_when_its_acknowledgements_are_late() {
+    let mut path = knowing(50, 10_000);
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), None, "it waits for nothing");
+    path.figures.awaiting_since = Some(at(1_000));
+    let patience = path.patience(ACK_DELAY);
+    assert_eq!(patience, Duration::from_millis(100 + 50 + 25));
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(1_175)));
+    assert!(!path.is_too_silent(at(1_174), ACK_DELAY) && path.is_too_silent(at(1_175), ACK_DELAY));
+}
+
+#[test]
+fn no_path_is_suspected_for_a_silence_that_scheduling_explains() {
+    assert_eq!(knowing(1, 10_000).patience(ACK_DELAY), MIN_SUSPICION);
+}
+
+#[test]
+fn a_carrier_that_tells_nothing_is_asked_first_and_suspected_when_it_does_not_answer() {
+    let mut path = path();
+    path.on_spoke(at(1_000));
+    let patience = path.patience(ACK_DELAY);
+    assert!(!path.wants_probe(at(1_000), ACK_DELAY));
+    assert!(path.wants_probe(at(1_000) + patience, ACK_DELAY));
+    assert!(!path.is_too_silent(at(9_000), ACK_DELAY), "nobody has asked it");
+    path.on_pinged(at(9_000), 1);
+    assert!(!path.wants_probe(at(99_000), ACK_DELAY));
+    assert!(path.is_too_silent(at(9_000) + patience, ACK_DELAY));
+    assert_eq!(path.on_pong(at(9_050), 1), Some(Duration::from_millis(50)));
+    assert!(!path.is_too_silent(at(99_000), ACK_DELAY));
+}
+
+#[test]
+fn what_is_heard_answers_for_what_was_said() {
+    let mut path = path();
+    path.on_spoke(at(0));
+    path.on_heard();
+    assert!(!path.wants_probe(at(99_000), ACK_DELAY));
+}
+
+#[test]
+fn several_pings_are_told_apart_and_the_newest_answers_for_all_before() {
+    let mut path = path();
+    (1..=3).for_each(|token| path.on_pinged(at(token), token));
+    assert_eq!(path.on_pong(at(12), 2), Some(Duration::from_millis(10)));
+    assert_eq!(path.on_pong(at(12), 1), None);
+    assert_eq!(path.on_pong(at(13), 3), Some(Duration::from_millis(10)));
+    assert_eq!(path.on_pong(at(13), 9), None, "nobody asked");
+}
+
+#[test]
+fn a_report_is_due_within_the_delay_or_at_once_after_64_kib() {
+    let mut path = path();
+    path.on_received(at(0), 1_000, ACK_DELAY);
+    assert!(!path.has_due_report(at(24)) && path.has_due_report(at(25)));
+    path.on_received(at(5), 64 * 1024, ACK_DELAY);
+    assert_eq!(path.take_report(at(7)), Some((1_000 + 64 * 1024, Duration::from_millis(2))));
+    assert_eq!((path.take_report(at(99)), path.report_deadline()), (None, None));
+}
+
+#[test]
+fn reports_tell_what_is_under_way_and_cannot_claim_more_than_was_sent() {
+    let mut path = path();
+    path.on_sent(at(0), 10_000);
+    assert!(path.on_report(at(20), 4_000, Duration::ZERO));
+    assert_eq!(path.committed_bytes(), 6_000);
+    assert!(path.on_report(at(30), 3_000, Duration::ZERO), "an old one changes nothing");
+    assert_eq!(path.committed_bytes(), 6_000);
+    assert!(!path.on_report(at(40), 10_001, Duration::ZERO));
+}
+
+#[test]
+fn what_was_given_to_a_path_keeps_it_busy_until_it_has_left() {
+    let mut path = knowing(100, 100_000);
+    path.on_sent(at(0), 50_000);
+    assert_eq!(path.view(at(0)).queued, Duration::from_millis(50), "at a million bytes per second");
+    assert_eq!(path.view(at(20)).queued, Duration::from_millis(30));
+    path.on_report(at(40), 45_000, Duration::ZERO);
+    assert!(path.view(at(40)).queued <= Duration::from_millis(5), "hardly anything is left");
+}
+
+#[test]
+fn a_path_of_which_nothing_is_known_says_so() {
+    let view = path().view(at(0));
+    assert_eq!((view.is_measured, view.rate_bytes_per_s, view.rtt), (false, 0, INITIAL_RTT));
+    assert!(knowing(10, 1_000).view(at(0)).is_measured);
+}
+
+#[test]
+fn lanes_that_overtake_accept_wait_up_to_a_limit() {
+    let mut path = Path::new(PathId(0), Phase::Greeting { hello_sent: Some(at(0)) }, at(0));
+    let data = |len| Early::Data(LaneId(1), Dir::Bi, Bytes::from(vec![0; len]));
+    assert!(path.defer(data(MAX_EARLY_BYTES)).is_ok());
+    assert!(path.defer(Early::Finished(LaneId(1))).is_ok());
+    assert!(path.defer(data(1)).is_err());
+    assert_eq!(path.take_early().len(), 2);
+    assert!(path.take_early().is_empty());
+}
+
+#[test]
+fn a_suspect_path_gets_six_round_trips_at_least() {
+    assert_eq!(knowing(10, 1_000).give_up_after(PATH_TIMEOUT), PATH_TIMEOUT);
+    assert_eq!(knowing(1_000, 1_000).give_up_after(PATH_TIMEOUT), Duration::from_secs(6));
+}
