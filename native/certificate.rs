@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::address::CertificatePin;
 use super::validity::Validity;
+use crate::api::CertificatePin;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -124,6 +124,16 @@ impl Identity {
     /// When the directory cannot be written.
     pub fn development(directory: impl AsRef<Path>) -> Result<Self, IdentityError> {
         Self::development_at(directory.as_ref(), SystemTime::now())
+    }
+
+    /// As [`development`](Self::development), but made anew and kept in memory only: for tests and examples. Its
+    /// pin is another each time.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no randomness to give.
+    pub fn ephemeral() -> Result<Self, IdentityError> {
+        Ok(generate(SystemTime::now())?.1)
     }
 
     /// The SHA-256 of the server's own certificate.
@@ -240,6 +250,16 @@ fn replace_private_file(path: &Path, contents: &str) -> Result<(), IdentityError
     fs::rename(&temporary, path).map_err(io_error("replace", path))
 }
 
+/// Where the user's programs keep their state: `$XDG_STATE_HOME` or `~/.local/state`, on Windows `%LOCALAPPDATA%`;
+/// where there is none of these, the directory for temporary files.
+pub(super) fn state_directory() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME")
+        .or_else(|| variable("LOCALAPPDATA"))
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    state.unwrap_or_else(std::env::temp_dir).join("kwik")
+}
+
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
     let path = path.to_owned();
     move |source| IdentityError::Io { action, path, source }
@@ -321,6 +341,13 @@ mod tests {
         fs::write(directory.0.join("kwik-development.new"), "left by a crash").unwrap();
         let made = Identity::development_at(&directory.0, now()).unwrap();
         assert_eq!(Identity::development_at(&directory.0, now()).unwrap().pin(), made.pin());
+    }
+
+    #[test]
+    fn an_ephemeral_identity_is_fresh_and_another_each_time() {
+        let identity = Identity::ephemeral().unwrap();
+        assert!(identity.is_fresh(SystemTime::now()));
+        assert_ne!(identity.pin(), Identity::ephemeral().unwrap().pin());
     }
 
     #[cfg(unix)]

@@ -1,18 +1,45 @@
 //! The native backend: UDP sockets, worker pool, certificates, and what drives the core with them.
+//!
+//! ```text
+//! dial, listen          what users call
+//! dialler, dial_race    how a path's connection is had        registry   where a path finds its session
+//! backend               one session's world: its paths' drivers, its time
+//! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
+//! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
+//! meter                 what sessions and paths report as metrics
+//! tls, certificate, validity, transport                                what QUIC is set to
+//! ```
 
-mod address;
+mod backend;
 mod buffer_pool;
+#[cfg(test)]
+mod carrier_tests;
 mod certificate;
+mod dial;
+mod dial_error;
+mod dial_race;
+mod dialler;
+mod engine;
+mod listen;
+mod meter;
+mod path_driver;
+mod reactor;
 mod recv_batch;
+mod registry;
+mod resolve;
 mod socket;
+mod timers;
 mod tls;
 mod transport;
 mod validity;
 mod worker_pool;
 
-pub use address::{Address, AddressError, CertificatePin};
 pub use buffer_pool::BufferPoolStats;
 pub use certificate::{Identity, IdentityError};
+pub use dial::{Config, dial};
+pub use dial_error::DialError;
+pub use engine::{Stats, stats};
+pub use listen::{ListenError, Listener, ServerConfig, listen};
 pub use socket::BindError;
 pub use tls::TlsError;
 pub use transport::Congestion;

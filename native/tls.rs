@@ -16,9 +16,9 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
-use super::address::CertificatePin;
 use super::certificate::Identity;
 use super::validity::Validity;
+use crate::api::CertificatePin;
 
 /// The name of KWIK's protocol in TLS (PROTOCOL §ALPN).
 pub(crate) const ALPN_KWIK: &[u8] = b"kwik/1";

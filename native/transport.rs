@@ -41,7 +41,8 @@ pub enum Congestion {
 }
 
 impl Congestion {
-    fn factory(self) -> Arc<dyn ControllerFactory + Send + Sync> {
+    /// Makes controllers of this kind.
+    pub(crate) fn factory(self) -> Arc<dyn ControllerFactory + Send + Sync> {
         match self {
             Self::Cubic => Arc::new(CubicConfig::default()),
             Self::NewReno => Arc::new(NewRenoConfig::default()),

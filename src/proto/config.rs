@@ -13,7 +13,7 @@ pub struct SessionConfig {
     pub scheduler: SchedulerKind,
     /// Most paths at one time, those that are being opened included. Default 8.
     pub max_paths: usize,
-    /// How long a session without any path is kept: the smaller of both ends' values counts. Default 30 s.
+    /// How long a session without any path is kept. The shorter of both ends' values counts. Default 30 s.
     pub resume_timeout: Duration,
     /// How long a path may stay silent before it is given up and, by a client, dialled anew. Default 3 s.
     pub path_timeout: Duration,

@@ -87,6 +87,11 @@ impl Destinations {
         self.all.retain(|place| place.path != Some(path));
     }
 
+    /// The place that was added last has not been dialled and is not wanted after all.
+    pub(crate) fn forget_undialled(&mut self) {
+        self.all.pop_if(|place| place.path.is_none());
+    }
+
     /// The advice is withdrawn; returns the path that came of it.
     pub(crate) fn forget_advice(&mut self, advice: u64) -> Option<PathId> {
         let index = self.all.iter().position(|place| place.advice == Some(advice))?;

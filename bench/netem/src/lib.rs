@@ -5,7 +5,7 @@
 //! - [`link`] (Linux, root) joins two network namespaces by shaped links, so that unmodified programs
 //!   meet delay, rate, jitter, loss and a bounded queue below the socket.
 //! - [`Shaper`] is the model under both: a plain struct with time and seed passed in.
-//! - [`PROFILES`] are ten pairs of links, from two equal ones to a congested pair of radios.
+//! - [`PROFILES`] are pairs of links, from two equal ones to a congested pair of radios.
 
 mod delay_line;
 mod forwarder;

@@ -1,5 +1,5 @@
-//! Ten pairs of links, after those of a published comparison of multipath tunnels: from two equal lines to
-//! a congested pair of radios. Delays are one way; each spec holds in both directions of its path.
+//! Pairs of links: ten after those of a published comparison of multipath tunnels: from two equal lines to
+//! a congested pair of radios, and one of ours. Delays are one way; each spec holds in both directions of its path.
 
 use crate::shaper::LinkSpec;
 use crate::units::Rate;
@@ -32,9 +32,9 @@ const fn profile(name: &'static str, a: LinkSpec, b: LinkSpec) -> Profile {
     Profile { name, paths: [a.seed(1), b.seed(2)] }
 }
 
-/// The ten profiles, easy ones first.
+/// The ten profiles, easy ones first, and one of ours: equal rates, round trips of 20 and 60 ms.
 #[rustfmt::skip]
-pub static PROFILES: [Profile; 10] = [
+pub static PROFILES: [Profile; 11] = [
     //                          rate  delay  jitter  loss ‰
     profile("baseline",     link( 50,  20,  0,  0), link( 50,  20,  0,  0)),
     profile("rtt_40",       link( 50,  20,  0,  0), link( 50,  40,  0,  0)),
@@ -46,6 +46,7 @@ pub static PROFILES: [Profile; 10] = [
     profile("fiber_lte",    link(300,   8,  0,  0), link( 30,  40,  8,  5)),
     profile("lte_starlink", link( 40,  35,  8,  0), link(100,  50, 25, 10)),
     profile("congested",    link( 20,  50, 20, 20), link( 15,  60, 25, 20)),
+    profile("rtt_20_60",    link( 50,  10,  0,  0), link( 50,  30,  0,  0)),
 ];
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! The default scheduler: a chunk goes where it arrives first.
 //!
-//! Two questions, after ECF (CoNEXT 2017) and BLEST (IFIP Networking 2016):
+//! Three questions, after ECF (CoNEXT 2017) and BLEST (IFIP Networking 2016):
 //!
 //! 1. *Would another path deliver everything that waits, this chunk included, before this path delivered the
 //!    chunk alone?* Then this path would only delay the end of the transfer: decline.
-//! 2. *Would the chunk hold the receive window for so long that sooner paths run out of credit?* Bytes behind
+//! 2. *Does this path add anything worth mentioning to what the sooner ones carry?* If not: decline.
+//! 3. *Would the chunk hold the receive window for so long that sooner paths run out of credit?* Bytes behind
 //!    a late chunk cannot be handed to the application, so they keep their credit: decline.
 //!
-//! While paths start up, rates from before they grew answer both wrongly. So a path of which nothing is known
+//! While paths start up, rates from before they grew answer these wrongly. So a path of which nothing is known
 //! waits until there is, and one that is twice as far away until the nearer one has shown its rate.
 //!
 //! Somebody always takes the chunk: paths that wait are declined for by nobody, and among the others all that
@@ -18,6 +19,10 @@ use std::time::Duration;
 use super::{PathView, Scheduler, Verdict, Work};
 use crate::proto::id::PathId;
 use crate::proto::time::Time;
+
+/// A path that would add less than this part of what the sooner ones carry is left alone: what its chunks cost
+/// when they are late is more than it could give.
+const NEGLIGIBLE: u64 = 16;
 
 /// The path on which the chunk arrives first, all that waits considered.
 #[derive(Debug, Default)]
@@ -41,6 +46,10 @@ impl Scheduler for EarliestCompletion {
                 return Verdict::Decline;
             }
             sooner_rate += other.rate_bytes_per_s;
+        }
+        // A path whose rate is not known yet has to be tried before it can be called slow.
+        if own.rate_bytes_per_s > 0 && own.rate_bytes_per_s < sooner_rate / NEGLIGIBLE {
+            return Verdict::Decline;
         }
         if sooner_rate > 0 && (work.credit_bytes as f64) < chunk as f64 + held(own, arrival, sooner_rate) {
             return Verdict::Decline;

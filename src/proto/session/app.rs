@@ -381,9 +381,17 @@ impl Session {
         let path = PathId(self.next_path);
         self.destinations.add(now, address, None);
         self.dial_due(now);
-        let entry = self.paths.get_mut(&path).ok_or(PathError::TooMany { max: self.config.max_paths })?;
-        entry.opened_by_application = true;
-        Ok(path)
+        match self.paths.get_mut(&path) {
+            Some(entry) => {
+                entry.opened_by_application = true;
+                Ok(path)
+            }
+            // Other addresses are being dialled in place of paths that were lost: no room for this one.
+            None => {
+                self.destinations.forget_undialled();
+                Err(PathError::TooMany { max: self.max_paths() })
+            }
+        }
     }
 
     /// Server: tells the client of another address. Returns what to withdraw it with.

@@ -129,6 +129,7 @@ impl Session {
 
     /// Goes through what a lane has so far.
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
+        // A CLOSE may be in the middle of what has arrived: nothing behind it counts.
         while !self.is_closed() {
             let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else {
                 return;

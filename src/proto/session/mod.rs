@@ -284,13 +284,7 @@ impl Session {
 
     /// The next thing for the backend to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        let action = self.actions.pop_front()?;
-        if let Action::Transmit { path } = action
-            && let Some(entry) = self.paths.get_mut(&path)
-        {
-            entry.wake_queued = false;
-        }
-        Some(action)
+        self.actions.pop_front()
     }
 
     /// The next thing that the application may want to know.
@@ -309,10 +303,12 @@ impl Session {
                 }
                 _ => None,
             };
-            let report = if path.is_healthy() { path.report_deadline() } else { None };
+            // A path that has been told to transmit says what is due as soon as it does.
+            let report = path.report_deadline().filter(|_| path.is_healthy() && !path.wake_queued);
             [opening, report, path.health_deadline(ack_delay, path_timeout)]
         });
-        let acks = if self.has_healthy_path() { self.statements.ack_deadline() } else { None };
+        let speaker = self.statement_path().and_then(|path| self.paths.get(&path));
+        let acks = speaker.filter(|path| !path.wake_queued).and_then(|_| self.statements.ack_deadline());
         let own = [acks, self.life_deadline(), self.stream_deadline(), self.overdue_at];
         paths.chain(own).flatten().min()
     }
@@ -331,7 +327,7 @@ impl Session {
     fn life_deadline(&self) -> Option<Time> {
         let dial = match self.state {
             State::Closed { .. } => None,
-            _ => self.destinations.deadline(),
+            _ => self.destinations.deadline().filter(|_| self.may_dial()),
         };
         let suspended = self.suspended_since.map(|since| since + self.resume_timeout());
         let flush = match self.state {
@@ -355,10 +351,11 @@ impl Session {
         }
     }
 
-    /// The smaller of both ends' (docs/PROTOCOL.md section 3.4).
+    /// The shorter of both ends' wishes: neither waits for an end that is gone.
     fn resume_timeout(&self) -> std::time::Duration {
-        let peer = self.peer_parameters.as_ref().map_or(u64::MAX, |peer| peer.resume_timeout_ms);
-        self.config.resume_timeout.min(std::time::Duration::from_millis(peer))
+        let own = self.config.resume_timeout;
+        let peer = self.peer_parameters.as_ref().map(|peer| peer.resume_timeout_ms);
+        peer.map_or(own, |peer| own.min(std::time::Duration::from_millis(peer)))
     }
 
     fn peer_ack_delay(&self) -> std::time::Duration {
@@ -381,6 +378,14 @@ impl Session {
         self.ids.raise_limit(Dir::Bi, peer.initial_max_streams_bidi);
         self.ids.raise_limit(Dir::Uni, peer.initial_max_streams_uni);
         self.peer_parameters = Some(peer.clone());
+        // Streams that the peer opened may have overtaken its word on limits.
+        let ids: Vec<_> = self.send.keys().copied().collect();
+        for id in ids {
+            if let Some(stream) = self.send.get_mut(&id) {
+                stream.credit.raise(peer.initial_max_stream_data_bytes);
+            }
+            self.enqueue(id);
+        }
     }
 
     fn hello(&self, path: PathId) -> Hello {

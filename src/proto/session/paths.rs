@@ -99,12 +99,12 @@ impl Session {
         if !token::verify(credentials, *session, path, proof) {
             return Err(TransportCode::BadProof);
         }
-        if self.paths.len() > self.max_paths() {
-            // One more than stated: a client that lost a path may be back before this end knows of the loss.
-            return Err(TransportCode::TooManyPaths);
-        }
         if !self.used_path_ids.claim(path) {
             return Err(TransportCode::PathIdUsed);
+        }
+        // Twice as many as stated: a client that lost its paths may be back before this end knows of the loss.
+        if self.paths.len() >= 2 * self.max_paths() {
+            return Err(TransportCode::TooManyPaths);
         }
         Ok(())
     }
@@ -201,11 +201,7 @@ impl Session {
         if self.side == Side::Server || self.is_closed() {
             return;
         }
-        // Before the session has a name there is nothing to join: further paths wait for the first.
-        if self.id.is_none() && !self.paths.is_empty() {
-            return;
-        }
-        while self.paths.values().filter(|path| path.is_alive()).count() < self.max_paths() {
+        while self.may_dial() {
             let id = PathId(self.next_path);
             let Some(address) = self.destinations.dial(now, id) else { break };
             self.next_path += 1;
@@ -213,10 +209,14 @@ impl Session {
             path.address = Some(address.clone());
             self.paths.insert(id, path);
             self.actions.push_back(Action::Dial { path: id, address });
-            if self.id.is_none() {
-                break;
-            }
         }
+    }
+
+    /// Whether there is room for another path. Before the session has a name there is nothing to join:
+    /// further paths wait for the first.
+    pub(super) fn may_dial(&self) -> bool {
+        let alive = self.paths.values().filter(|path| path.is_alive()).count();
+        alive < if self.id.is_none() { 1 } else { self.max_paths() }
     }
 
     /// Something says that the network may be back (a page that is visible again, an interface that came
@@ -354,7 +354,9 @@ impl Session {
     fn suspect(&mut self, now: Time, id: PathId) {
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.phase = Phase::Suspect { since: now };
-        tracing::debug!(path = id.0, silent_for = ?path.silent_since().map(|at| now - at), "path suspect");
+        let silent_for = path.silent_since().map(|at| now - at);
+        let session = self.id.map(tracing::field::display);
+        tracing::debug!(session, side = ?self.side, path = %id, ?silent_for, "path suspect");
         self.stats.path_failures += 1;
         self.requeue_from(id, false);
         self.restate();

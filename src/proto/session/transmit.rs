@@ -18,6 +18,8 @@ use crate::proto::time::Time;
 
 /// Payloads up to this size are copied behind their header: one small buffer costs less than two.
 const COPY_BYTES: u64 = 512;
+/// A path that wants anything at all gets this much: about a packet's worth.
+const MIN_RECORD_BYTES: usize = 1_200;
 /// How long after its round trip an acknowledgement may come before what it is for counts as late.
 const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 
@@ -34,6 +36,7 @@ impl Session {
     /// To be called after anything happened to the path's carrier, and when [`Action::Transmit`] names it.
     pub fn transmit(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(&id) else { return };
+        path.wake_queued = false;
         path.learn(carrier);
         self.check_path(now, id);
         let Some(path) = self.paths.get_mut(&id) else { return };
@@ -66,10 +69,11 @@ impl Session {
         let mut sent_any = false;
         let mut declined = false;
         let full = loop {
-            let capacity = self.capacity(now, id, carrier);
-            if capacity == 0 {
-                break true;
-            }
+            let capacity = match self.capacity(now, id, carrier) {
+                0 => break true,
+                // A record for a few bytes would cost more than it carries.
+                some => some.max(MIN_RECORD_BYTES),
+            };
             match self.next_chunk(now, id, capacity, blocked) {
                 Next::Chunk { stream, range, is_copy } => {
                     match self.send_chunk(now, id, carrier, stream, range, is_copy) {

@@ -3,15 +3,17 @@
 //! The address says whom to trust as well: with pins, the server is exactly the one whose certificate
 //! has one of these SHA-256 hashes; without, whoever the platform's certificate authorities vouch for.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use crate::proto::error::{AddressError, PathError};
+use crate::proto::event::PathAddress;
+
 /// The port of an address that names none.
-pub(crate) const DEFAULT_PORT: u16 = 4433;
+const DEFAULT_PORT: u16 = 4433;
 
 /// The longest name DNS knows (RFC 1035 §2.3.4).
 const MAX_HOST_BYTES: usize = 253;
@@ -51,78 +53,15 @@ pub struct Address {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CertificatePin(pub [u8; 32]);
 
-/// An address could not be read or looked up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddressError {
-    /// It does not begin with `kwik://`.
-    #[error("{0:?} is no KWIK address: write kwik://HOST:PORT")]
-    Scheme(String),
-    /// There is no host, or it is neither a DNS name nor an IP address.
-    #[error("{0:?} is no host: write a DNS name, an IPv4 address, or an IPv6 address in brackets")]
-    Host(String),
-    /// The port is not one of 1 to 65535.
-    #[error("{0:?} is no port: write a number from 1 to 65535")]
-    Port(String),
-    /// The name has characters it may not have, or is longer than 255 bytes.
-    #[error("{0:?} is no name: write at most 255 of A-Z a-z 0-9 - . _ ~ /")]
-    Name(String),
-    /// The part after `?` has a key that is not known here.
-    #[error("unknown key {0:?} in the address: only pin=... may follow the question mark")]
-    UnknownKey(String),
-    /// A pin is not 32 bytes in base64url.
-    #[error("{0:?} is no certificate pin: write the SHA-256 of the certificate as 43 base64url characters")]
-    Pin(String),
-    /// There are more pins than an address may have.
-    #[error("more than {MAX_PINS} pins in one address")]
-    TooManyPins,
-    /// The host's name could not be looked up.
-    #[error("cannot look up {host:?}: {source}")]
-    Resolve {
-        /// The name.
-        host: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The host's name exists but has no addresses.
-    #[error("{host:?} has no IP addresses")]
-    NoAddresses {
-        /// The name.
-        host: String,
-    },
-}
-
 impl Address {
-    /// The IP addresses of the host, in the order in which to try them: the families by turns, IPv6
-    /// first (RFC 8305 §4).
-    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, AddressError> {
-        if let Ok(ip) = self.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, self.port)]);
-        }
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port))
-            .await
-            .map_err(|source| AddressError::Resolve { host: self.host.clone(), source })?;
-        let ordered = interleave_families(found);
-        if ordered.is_empty() {
-            return Err(AddressError::NoAddresses { host: self.host.clone() });
-        }
-        Ok(ordered)
-    }
-}
-
-/// The resolver's order is kept within a family: it sorts by what is likely to work (RFC 6724).
-fn interleave_families(found: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
-    let (v6, v4): (Vec<_>, Vec<_>) = found.into_iter().partition(SocketAddr::is_ipv6);
-    let longer = v6.len().max(v4.len());
-    let mut ordered = Vec::with_capacity(v6.len() + v4.len());
-    for turn in 0..longer {
-        for address in [v6.get(turn), v4.get(turn)].into_iter().flatten() {
-            if !ordered.contains(address) {
-                ordered.push(*address);
-            }
+    /// Host and port as in the address; IPv6 addresses in brackets.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
         }
     }
-    ordered
 }
 
 impl FromStr for Address {
@@ -191,7 +130,9 @@ fn parse_query(query: &str) -> Result<Vec<CertificatePin>, AddressError> {
     let mut pins = Vec::new();
     for pair in query.split('&') {
         match pair.split_once('=') {
-            Some(("pin", _)) if pins.len() == MAX_PINS => return Err(AddressError::TooManyPins),
+            Some(("pin", _)) if pins.len() == MAX_PINS => {
+                return Err(AddressError::TooManyPins { max: MAX_PINS });
+            }
             Some(("pin", pin)) => pins.push(pin.parse()?),
             _ => return Err(AddressError::UnknownKey(pair.split('=').next().unwrap_or_default().to_owned())),
         }
@@ -201,11 +142,7 @@ fn parse_query(query: &str) -> Result<Vec<CertificatePin>, AddressError> {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "kwik://[{}]:{}", self.host, self.port)?;
-        } else {
-            write!(f, "kwik://{}:{}", self.host, self.port)?;
-        }
+        write!(f, "kwik://{}", self.authority())?;
         if let Some(name) = &self.name {
             write!(f, "/{name}")?;
         }
@@ -213,6 +150,54 @@ impl fmt::Display for Address {
             write!(f, "{}pin={pin}", if i == 0 { '?' } else { '&' })?;
         }
         Ok(())
+    }
+}
+
+impl From<&Address> for PathAddress {
+    fn from(address: &Address) -> Self {
+        let pins = address.pins.iter().map(|pin| pin.0).collect();
+        Self { authority: address.authority(), pins, local: None }
+    }
+}
+
+/// As [`Address`]; the scheme may be left out, and the name counts for nothing.
+impl FromStr for PathAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let address = if text.contains("://") { text.parse() } else { format!("kwik://{text}").parse() };
+        address.map(|address: Address| Self::from(&address))
+    }
+}
+
+impl TryFrom<&str> for PathAddress {
+    type Error = AddressError;
+
+    fn try_from(text: &str) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for PathAddress {
+    type Error = AddressError;
+
+    fn try_from(text: &String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for PathAddress {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+/// Lets what takes addresses in any form take a [`PathAddress`] as it is.
+impl From<Infallible> for PathError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 
@@ -326,7 +311,7 @@ mod tests {
             assert!(matches!(refused(&format!("kwik://a?pin={pin}")), E::Pin(_)), "{pin}");
         }
         let many = vec![format!("pin={PIN}"); MAX_PINS + 1].join("&");
-        assert!(matches!(refused(&format!("kwik://a?{many}")), E::TooManyPins));
+        assert!(matches!(refused(&format!("kwik://a?{many}")), E::TooManyPins { .. }));
         assert!(matches!(refused(&format!("kwik://{}", "a".repeat(254))), E::Host(_)));
         assert!(matches!(refused(&format!("kwik://a/{}", "a".repeat(256))), E::Name(_)));
     }
@@ -347,18 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_and_ipv6_begins() {
-        let addresses =
-            |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<SocketAddr>>();
-        let found = addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.1:1", "[2::1]:1", "1.1.1.3:1", "[2::2]:1"]);
-        let expected = addresses(&["[2::1]:1", "1.1.1.1:1", "[2::2]:1", "1.1.1.2:1", "1.1.1.3:1"]);
-        assert_eq!(interleave_families(found), expected);
-    }
-
-    #[tokio::test]
-    async fn an_ip_address_needs_no_lookup_and_a_missing_name_is_named() {
-        assert_eq!(parse("kwik://[::1]:5").resolve().await.unwrap(), ["[::1]:5".parse().unwrap()]);
-        let error = parse("kwik://no-such-host.invalid").resolve().await.unwrap_err();
-        assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+    fn a_path_is_addressed_like_a_server_with_or_without_the_scheme() {
+        for text in [format!("kwik://[::1]:7/name?pin={PIN}"), format!("[::1]:7?pin={PIN}")] {
+            let path = PathAddress::try_from(text).unwrap();
+            assert_eq!((path.authority.as_str(), path.pins.len()), ("[::1]:7", 1));
+        }
+        assert_eq!(PathAddress::try_from("a.example").unwrap().authority, "a.example:4433");
+        assert!(matches!(PathAddress::try_from("https://a.example"), Err(AddressError::Scheme(_))));
     }
 }

@@ -1,0 +1,6 @@
+//! The real program, run by situations: what it does with files, what it says when it cannot.
+
+mod failures;
+mod scene;
+mod serving;
+mod transfers;

@@ -1,0 +1,264 @@
+//! The world of one session: which driver each of its paths has, who dials, who keeps its time.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+
+use super::dial_race;
+use super::dialler::Dialler;
+use super::engine::Engine;
+use super::meter::{Counted, Meter};
+use super::path_driver::DriverKey;
+use super::reactor::{Order, ReactorHandle, ReactorLease};
+use super::registry::Registry;
+use crate::api::shared::{Backend, Shared};
+use crate::proto::event::PathAddress;
+use crate::proto::id::{PathId, SessionId, Side};
+use crate::proto::time::Time;
+
+/// Implements [`Backend`] with sockets and tasks.
+pub(crate) struct NativeBackend {
+    /// Itself, for the tasks that it starts.
+    me: Weak<Self>,
+    engine: Arc<Engine>,
+    runtime: tokio::runtime::Handle,
+    role: Role,
+    routes: Mutex<BTreeMap<PathId, Route>>,
+    timer: Mutex<Timer>,
+    timer_moved: Notify,
+}
+
+/// What differs between the two ends.
+pub(crate) enum Role {
+    /// It dials.
+    Client(Dialler),
+    /// It is one of a listener's sessions.
+    Server {
+        /// The session.
+        id: SessionId,
+        /// Where it is known.
+        registry: Weak<Registry>,
+        /// The listener's sockets, on which the client may come back, until the session is over.
+        sockets: Mutex<Option<Arc<Vec<ReactorLease>>>>,
+    },
+}
+
+/// Where a path's driver is.
+enum Route {
+    /// Client: being dialled.
+    Dialling {
+        /// Dropped to call the attempts off.
+        _cancel: oneshot::Sender<()>,
+        ordinal: usize,
+    },
+    Open {
+        route: OpenRoute,
+        _counted: Counted,
+    },
+}
+
+/// Where the driver of a path with a connection is.
+pub(crate) struct OpenRoute {
+    pub(crate) reactor: Arc<ReactorHandle>,
+    pub(crate) driver: DriverKey,
+    pub(crate) remote: SocketAddr,
+    /// Client: what keeps the socket, and which of the session's sockets it is.
+    pub(crate) lease: Option<(ReactorLease, usize)>,
+}
+
+#[derive(Debug, Default)]
+struct Timer {
+    armed: Option<Time>,
+    is_over: bool,
+}
+
+impl NativeBackend {
+    /// A backend whose tasks run on the current runtime.
+    pub(crate) fn new(engine: Arc<Engine>, role: Role) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            engine,
+            runtime: tokio::runtime::Handle::current(),
+            role,
+            routes: Mutex::default(),
+            timer: Mutex::default(),
+            timer_moved: Notify::new(),
+        })
+    }
+
+    /// Client: what dials.
+    pub(crate) fn dialler(&self) -> Option<&Dialler> {
+        match &self.role {
+            Role::Client(dialler) => Some(dialler),
+            Role::Server { .. } => None,
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Client: the first attempt for this path that succeeds gets it. Not if nobody wants the path any more.
+    pub(crate) fn claim(&self, path: PathId, open: OpenRoute) -> bool {
+        let mut routes = self.routes();
+        match routes.get_mut(&path) {
+            Some(route @ Route::Dialling { .. }) => {
+                *route = Route::Open { route: open, _counted: Counted::path(Side::Client) };
+                true
+            }
+            Some(Route::Open { .. }) | None => false,
+        }
+    }
+
+    /// Client: whether the path has no connection yet and is still wanted.
+    pub(crate) fn is_dialling(&self, path: PathId) -> bool {
+        matches!(self.routes().get(&path), Some(Route::Dialling { .. }))
+    }
+
+    /// Whether this driver carries the path.
+    pub(crate) fn has_driver(&self, path: PathId, driver: DriverKey) -> bool {
+        matches!(self.routes().get(&path), Some(Route::Open { route: open, .. }) if open.driver == driver)
+    }
+
+    /// Server: a path has come.
+    pub(crate) fn open(&self, path: PathId, open: OpenRoute) {
+        let route = Route::Open { route: open, _counted: Counted::path(Side::Server) };
+        self.routes().insert(path, route);
+    }
+
+    /// The path's connection is gone.
+    pub(crate) fn forget(&self, path: PathId) {
+        let route = self.routes().remove(&path);
+        // Without the lock: its socket may go with it.
+        drop(route);
+    }
+
+    fn side(&self) -> Side {
+        match self.role {
+            Role::Client(_) => Side::Client,
+            Role::Server { .. } => Side::Server,
+        }
+    }
+
+    /// Calls the session's timeouts until it is over, and reports its figures from time to time.
+    pub(crate) async fn keep_time(self: Arc<Self>, shared: Arc<Shared>) {
+        let mut meter = Meter::new(self.side(), self.now());
+        loop {
+            let moved = self.timer_moved.notified();
+            let (armed, is_over) = {
+                let timer = self.timer();
+                (timer.armed, timer.is_over)
+            };
+            match armed {
+                _ if is_over => {
+                    meter.report(self.now(), shared.look(|core| core.session.stats()));
+                    return;
+                }
+                None => moved.await,
+                Some(at) if at <= self.now() => {
+                    self.timer().armed = None;
+                    shared.on_timeout();
+                    if meter.is_due(self.now()) {
+                        meter.report(self.now(), shared.look(|core| core.session.stats()));
+                    }
+                }
+                Some(at) => {
+                    let at = self.engine.clock.instant(at).into();
+                    // Either way the next turn sees what there is to do.
+                    let _ = tokio::time::timeout_at(at, moved).await;
+                }
+            }
+        }
+    }
+
+    /// The lowest number that no other path of this session has: two paths with different numbers use different
+    /// sockets, even if they lead to the same address.
+    fn free_ordinal(routes: &BTreeMap<PathId, Route>) -> usize {
+        let taken = |ordinal: usize| {
+            routes.values().any(|route| match route {
+                Route::Dialling { ordinal: taken, .. } => *taken == ordinal,
+                Route::Open { route: open, .. } => {
+                    open.lease.as_ref().is_some_and(|(_, taken)| *taken == ordinal)
+                }
+            })
+        };
+        (0..).find(|ordinal| !taken(*ordinal)).unwrap_or(0)
+    }
+
+    fn routes(&self) -> MutexGuard<'_, BTreeMap<PathId, Route>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timer(&self) -> MutexGuard<'_, Timer> {
+        self.timer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backend for NativeBackend {
+    fn now(&self) -> Time {
+        self.engine.clock.time(Instant::now())
+    }
+
+    fn transmit(&self, path: PathId) {
+        let routes = self.routes();
+        if let Some(Route::Open { route: open, .. }) = routes.get(&path) {
+            open.reactor.transmit(open.driver);
+        }
+    }
+
+    fn dial(&self, shared: &Arc<Shared>, path: PathId, address: PathAddress) {
+        // The session that calls has it.
+        let Some(me) = self.me.upgrade() else { return };
+        let (cancel, cancelled) = oneshot::channel();
+        let ordinal = {
+            let mut routes = self.routes();
+            let ordinal = Self::free_ordinal(&routes);
+            routes.insert(path, Route::Dialling { _cancel: cancel, ordinal });
+            ordinal
+        };
+        let race = dial_race::run(me, Arc::clone(shared), path, address, ordinal, cancelled);
+        self.runtime.spawn(race);
+    }
+
+    fn close_path(&self, path: PathId, code: u64, reason: Bytes) {
+        let route = self.routes().remove(&path);
+        if let Some(Route::Open { route: open, .. }) = &route {
+            // A reactor that is gone has closed it already.
+            let _ = open.reactor.order(Order::Close { driver: open.driver, code, reason });
+        }
+    }
+
+    fn deadline(&self, at: Time) {
+        let mut timer = self.timer();
+        if timer.armed.is_none_or(|armed| at < armed) {
+            timer.armed = Some(at);
+            drop(timer);
+            self.timer_moved.notify_one();
+        }
+    }
+
+    fn over(&self) {
+        if let Role::Server { id, registry, sockets } = &self.role {
+            if let Some(registry) = registry.upgrade() {
+                registry.remove(*id);
+            }
+            let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(sockets);
+        }
+        let routes = std::mem::take(&mut *self.routes());
+        drop(routes);
+        self.timer().is_over = true;
+        self.timer_moved.notify_one();
+    }
+
+    fn remote(&self, path: PathId) -> Option<SocketAddr> {
+        match self.routes().get(&path) {
+            Some(Route::Open { route: open, .. }) => Some(open.remote),
+            _ => None,
+        }
+    }
+}

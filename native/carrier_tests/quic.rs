@@ -1,0 +1,389 @@
+//! Two carriers in memory, on a virtual clock: packets are passed by hand, one way takes 10 ms.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use quinn_proto::congestion::CubicConfig;
+use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn_proto::{
+    ClientConfig, ConnectionError, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, ServerConfig,
+    TransportConfig, VarInt,
+};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::carrier::quic::{Arrival, Change, MAX_SLACK_BYTES, QuicCarrier};
+use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::proto::carrier::{Carrier, LaneClosed};
+use crate::proto::id::{Dir, LaneId};
+
+const ONE_WAY: Duration = Duration::from_millis(10);
+
+fn address(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+/// One end: an endpoint with one connection.
+struct End {
+    endpoint: Endpoint,
+    handle: Option<ConnectionHandle>,
+    carrier: Option<QuicCarrier>,
+    server: Option<(Arc<ServerConfig>, Arc<Observations>)>,
+    received: BTreeMap<u64, Vec<u8>>,
+    finished: Vec<LaneId>,
+    stopped: Vec<LaneId>,
+    reset: Vec<LaneId>,
+    datagrams: Vec<Bytes>,
+    lost: Option<ConnectionError>,
+    connected: bool,
+}
+
+impl End {
+    fn new(server: Option<(Arc<ServerConfig>, Arc<Observations>)>) -> Self {
+        let config = server.as_ref().map(|(config, _)| Arc::clone(config));
+        Self {
+            endpoint: Endpoint::new(Arc::new(EndpointConfig::default()), config, true, Some([1; 32])),
+            handle: None,
+            carrier: None,
+            server,
+            received: BTreeMap::new(),
+            finished: Vec::new(),
+            stopped: Vec::new(),
+            reset: Vec::new(),
+            datagrams: Vec::new(),
+            lost: None,
+            connected: false,
+        }
+    }
+
+    fn carrier(&mut self) -> &mut QuicCarrier {
+        self.carrier.as_mut().unwrap()
+    }
+
+    fn on_packet(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
+        let mut scratch = Vec::new();
+        match self.endpoint.handle(now, from, None, None, BytesMut::from(packet), &mut scratch) {
+            Some(DatagramEvent::ConnectionEvent(_, event)) => self.carrier().handle_event(event),
+            Some(DatagramEvent::NewConnection(incoming)) => {
+                let observations = Arc::clone(&self.server.as_ref().unwrap().1);
+                let (handle, connection) = self.endpoint.accept(incoming, now, &mut scratch, None).unwrap();
+                self.handle = Some(handle);
+                self.carrier = Some(QuicCarrier::new(connection, observations));
+            }
+            Some(DatagramEvent::Response(_)) | None => {}
+        }
+    }
+
+    /// All that a driver does after something has happened. Returns packets.
+    fn work(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let (Some(carrier), Some(handle)) = (&mut self.carrier, self.handle) else { return Vec::new() };
+        if carrier.poll_timeout().is_some_and(|at| at <= now) {
+            carrier.handle_timeout(now);
+        }
+        while let Some(change) = carrier.poll() {
+            match change {
+                Change::Connected => self.connected = true,
+                Change::Lost(reason) => self.lost = Some(reason),
+            }
+        }
+        carrier.receive(|arrival| match arrival {
+            Arrival::Data { lane, data, .. } => {
+                self.received.entry(lane.0).or_default().extend_from_slice(&data)
+            }
+            Arrival::Finished(lane) => self.finished.push(lane),
+            Arrival::Reset(lane) => self.reset.push(lane),
+            Arrival::Stopped(lane) => self.stopped.push(lane),
+            Arrival::Datagram(data) => self.datagrams.push(data),
+        });
+        while let Some(event) = carrier.poll_endpoint_events() {
+            if let Some(answer) = self.endpoint.handle_event(handle, event) {
+                carrier.handle_event(answer);
+            }
+        }
+        let mut packets = Vec::new();
+        let mut buffer = Vec::new();
+        while let Some(transmit) = carrier.poll_transmit(now, 10, &mut buffer) {
+            let size = transmit.segment_size.unwrap_or(transmit.size);
+            packets.extend(buffer[..transmit.size].chunks(size).map(<[u8]>::to_vec));
+            buffer.clear();
+        }
+        packets
+    }
+}
+
+/// Both ends and the packets between them.
+struct Pair {
+    start: Instant,
+    now: Instant,
+    client: End,
+    server: End,
+    under_way: Vec<(Instant, bool, Vec<u8>)>,
+    /// Nothing gets through.
+    is_cut: bool,
+    /// Longer packets are lost.
+    mtu: usize,
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self::with_mtu(usize::MAX)
+    }
+
+    /// Two ends that have shaken hands.
+    fn with_mtu(mtu: usize) -> Self {
+        let start = Instant::now();
+        let clock = Clock::new(start);
+        let (client_tls, server_tls) = tls();
+        let observe = || {
+            let observations = Observations::new(clock);
+            let mut transport = TransportConfig::default();
+            let factory = ObservedFactory::new(Arc::new(CubicConfig::default()), Arc::clone(&observations));
+            transport.congestion_controller_factory(factory);
+            transport.keep_alive_interval(None);
+            (Arc::new(transport), observations)
+        };
+        let (transport, observations) = observe();
+        let mut server_config = ServerConfig::with_crypto(Arc::new(server_tls));
+        server_config.transport_config(transport);
+        let server = End::new(Some((Arc::new(server_config), observations)));
+        let (transport, observations) = observe();
+        let mut client_config = ClientConfig::new(Arc::new(client_tls));
+        client_config.transport_config(transport);
+        let mut client = End::new(None);
+        let connected = client.endpoint.connect(start, client_config, address(1), "localhost");
+        let (handle, connection) = connected.unwrap();
+        client.handle = Some(handle);
+        client.carrier = Some(QuicCarrier::new(connection, observations));
+        let mut pair = Self { start, now: start, client, server, under_way: Vec::new(), is_cut: false, mtu };
+        pair.run(Duration::from_millis(500));
+        assert!(pair.client.connected && pair.server.connected);
+        pair
+    }
+
+    /// Lets time pass, millisecond by millisecond.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            for from_client in [true, false] {
+                let from = if from_client { &mut self.client } else { &mut self.server };
+                for packet in from.work(self.now) {
+                    if !self.is_cut && packet.len() <= self.mtu {
+                        self.under_way.push((self.now + ONE_WAY, from_client, packet));
+                    }
+                }
+            }
+            if self.now >= end {
+                return;
+            }
+            self.now += Duration::from_millis(1);
+            let (arrived, under_way) = self.under_way.drain(..).partition(|(at, ..)| *at <= self.now);
+            self.under_way = under_way;
+            for (_, from_client, packet) in arrived {
+                if from_client {
+                    self.server.on_packet(self.now, address(2), &packet);
+                } else {
+                    self.client.on_packet(self.now, address(1), &packet);
+                }
+            }
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+}
+
+fn tls() -> (QuicClientConfig, QuicServerConfig) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let server = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (client.try_into().unwrap(), server.try_into().unwrap())
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn what_is_written_on_lanes_arrives_in_order_with_its_end() {
+    let mut pair = Pair::new();
+    let (bi, uni) = (
+        pair.client.carrier().open_lane(Dir::Bi).unwrap(),
+        pair.client.carrier().open_lane(Dir::Uni).unwrap(),
+    );
+    for lane in [bi, uni] {
+        pair.client.carrier().write(lane, Bytes::from_static(b"one ")).unwrap();
+        pair.client.carrier().write(lane, Bytes::from_static(b"two")).unwrap();
+        pair.client.carrier().finish(lane);
+    }
+    assert!(pair.client.carrier().send_datagram(Bytes::from_static(b"a datagram")));
+    pair.run(ms(50));
+    for lane in [bi, uni] {
+        assert_eq!(pair.server.received[&lane.0], b"one two");
+        assert!(pair.server.finished.contains(&lane));
+    }
+    assert_eq!(pair.server.datagrams, [Bytes::from_static(b"a datagram")]);
+    pair.server.carrier().write(bi, Bytes::from_static(b"back")).unwrap();
+    pair.run(ms(50));
+    assert_eq!(pair.client.received[&bi.0], b"back");
+    let LaneClosed = pair.server.carrier().write(uni, Bytes::new()).unwrap_err();
+}
+
+#[test]
+fn lanes_that_are_given_up_or_not_wanted_tell_the_other_end() {
+    let mut pair = Pair::new();
+    let lanes: Vec<_> = (0..2).map(|_| pair.client.carrier().open_lane(Dir::Bi).unwrap()).collect();
+    for lane in &lanes {
+        pair.client.carrier().write(*lane, Bytes::from_static(b"x")).unwrap();
+    }
+    pair.run(ms(50));
+    pair.client.carrier().reset(lanes[0]);
+    pair.server.carrier().stop(lanes[1]);
+    pair.run(ms(50));
+    assert_eq!(pair.server.reset, [lanes[0]]);
+    assert_eq!(pair.client.stopped, [lanes[1]]);
+    assert!(pair.client.carrier().write(lanes[1], Bytes::from_static(b"y")).is_err());
+}
+
+#[test]
+fn the_carrier_wants_little_more_than_it_can_send_and_never_stalls() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    let mut written = 0;
+    let most = MAX_SLACK_BYTES as usize;
+    while written < 8 << 20 {
+        let capacity = pair.client.carrier().capacity();
+        assert!(capacity <= most);
+        if capacity > 0 {
+            pair.client.carrier().write(lane, Bytes::from(vec![7; capacity])).unwrap();
+            written += capacity;
+        }
+        pair.run(ms(1));
+        assert!(pair.elapsed() < Duration::from_secs(30), "stalled after {written} bytes");
+        let arrived = pair.server.received.get(&lane.0).map_or(0, Vec::len);
+        let window = pair.client.carrier().connection().congestion_state().window() as usize;
+        assert!(written - arrived <= 2 * window + 2 * most, "{} handed over early", written - arrived);
+    }
+    pair.run(ms(500));
+    assert_eq!(pair.server.received[&lane.0].len(), written);
+    assert!(pair.client.carrier().capacity() > 0);
+}
+
+#[test]
+fn what_quic_does_not_take_is_held_back_and_follows_before_the_end_of_the_lane() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    let much = vec![9; 4 << 20];
+    pair.client.carrier().capacity();
+    pair.client.carrier().write(lane, Bytes::from(much.clone())).unwrap();
+    pair.client.carrier().finish(lane);
+    assert_eq!(pair.client.carrier().capacity(), 0, "more than the send window");
+    pair.run(Duration::from_secs(10));
+    assert!(pair.server.received[&lane.0] == much, "{} bytes", pair.server.received[&lane.0].len());
+    assert_eq!(pair.server.finished, [lane]);
+    assert!(pair.client.carrier().capacity() > 0);
+}
+
+#[test]
+fn an_idle_path_awaits_nothing_and_a_path_with_answers_never_waits_long() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+    for _ in 0..300 {
+        pair.client.carrier().write(lane, Bytes::from_static(&[1; 500])).unwrap();
+        pair.run(ms(1));
+        let (clock, now) = (Clock::new(pair.start), pair.now);
+        for end in [&mut pair.client, &mut pair.server] {
+            let since = end.carrier().figures().awaiting_since;
+            assert!(since.is_none_or(|since| clock.time(now) - since < ms(60)), "{since:?}");
+        }
+    }
+    pair.run(ms(200));
+    for end in [&mut pair.client, &mut pair.server] {
+        let figures = end.carrier().figures();
+        assert_eq!((figures.awaiting_since, figures.in_flight_bytes), (None, Some(0)));
+        assert!(figures.rtt.unwrap() >= 2 * ONE_WAY && figures.pto.unwrap() >= 2 * ONE_WAY);
+    }
+}
+
+#[test]
+fn a_cut_shows_by_the_time_since_the_last_answer_whatever_is_sent_meanwhile() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    pair.client.carrier().write(lane, Bytes::from_static(&[1; 500])).unwrap();
+    pair.run(ms(100));
+    pair.is_cut = true;
+    let cut_at = Clock::new(pair.start).time(pair.now);
+    for _ in 0..10 {
+        pair.client.carrier().write(lane, Bytes::from_static(&[1; 500])).unwrap();
+        pair.run(ms(100));
+        assert_eq!(pair.client.carrier().figures().awaiting_since, Some(cut_at), "probes change nothing");
+    }
+    pair.is_cut = false;
+    pair.run(Duration::from_secs(3));
+    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+    assert_eq!(pair.server.received[&lane.0].len(), 5_500);
+}
+
+#[test]
+fn probes_for_a_larger_mtu_that_do_not_fit_make_nobody_wait() {
+    let mut pair = Pair::with_mtu(1_300);
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    for _ in 0..200 {
+        pair.client.carrier().write(lane, Bytes::from_static(&[1; 3_000])).unwrap();
+        pair.run(ms(5));
+    }
+    pair.run(Duration::from_secs(1));
+    assert!(pair.client.carrier().connection().stats().path.sent_plpmtud_probes > 0);
+    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+}
+
+#[test]
+fn a_close_reaches_the_other_end_with_its_code() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.client.carrier().close(now, 16, Bytes::from_static(b"over"));
+    pair.run(ms(50));
+    match pair.server.lost.take() {
+        Some(ConnectionError::ApplicationClosed(close)) => assert_eq!(close.error_code, VarInt::from_u32(16)),
+        other => panic!("{other:?}"),
+    }
+    let LaneClosed = pair.client.carrier().write(LaneId(0), Bytes::new()).unwrap_err();
+    assert_eq!(pair.client.carrier().capacity(), 0);
+}
+
+#[test]
+fn before_a_client_is_known_only_its_first_lane_is_read() {
+    let mut pair = Pair::new();
+    for dir in [Dir::Uni, Dir::Bi, Dir::Bi] {
+        let lane = pair.client.carrier().open_lane(dir).unwrap();
+        pair.client.carrier().write(lane, Bytes::from_static(b"hello")).unwrap();
+    }
+    for packet in pair.client.work(pair.now) {
+        pair.server.on_packet(pair.now, address(2), &packet);
+    }
+    let carrier = pair.server.carrier();
+    while carrier.poll().is_some() {}
+    let mut lanes = Vec::new();
+    carrier.receive_first_lane(|arrival| match arrival {
+        Arrival::Data { lane, .. } => lanes.push(lane),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(lanes, [LaneId(0)]);
+    assert!(carrier.has_arrivals(), "the others wait");
+}

@@ -1,0 +1,135 @@
+//! How dialling fails.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn_proto::{ConnectionError, TransportErrorCode};
+
+use super::socket::BindError;
+use super::tls::TlsError;
+use super::worker_pool::WorkerPoolError;
+use crate::proto::code::TransportCode;
+use crate::proto::error::{AddressError, SessionError};
+
+/// A server could not be reached, or did not want us.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The address cannot be read.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The host's name could not be looked up.
+    #[error("cannot look up {host:?}: {source}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The host has no IP address, or none that can be reached from the local address.
+    #[error("{host:?} has no IP address, or none of the local address's family")]
+    NoAddress {
+        /// The host.
+        host: String,
+    },
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The worker threads could not be started.
+    #[error(transparent)]
+    Workers(#[from] WorkerPoolError),
+    /// No socket could be opened to dial from.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The server's certificate is not one that is trusted: it is not pinned, or nobody vouches for it, or its
+    /// dates or name are wrong.
+    #[error("the certificate of {remote} is not trusted: {reason}; check the pin, or dial the name in it")]
+    Certificate {
+        /// The server.
+        remote: SocketAddr,
+        /// What is wrong with it; for a certificate that is not a pinned one, its pin.
+        reason: String,
+    },
+    /// A QUIC server is there, and it does not speak KWIK.
+    #[error("the server at {remote} does not speak kwik/1")]
+    Alpn {
+        /// The server.
+        remote: SocketAddr,
+    },
+    /// The server refused the connection: it has too much to do.
+    #[error("the server at {remote} refuses connections at the moment; try again later")]
+    Refused {
+        /// The server.
+        remote: SocketAddr,
+    },
+    /// Nobody answered.
+    #[error("no answer within {after:?}; check the address, and that UDP gets there")]
+    NoAnswer {
+        /// How long it was tried: `handshake_timeout`.
+        after: Duration,
+    },
+    /// The connection failed in another way.
+    #[error("cannot connect to {remote}: {reason}")]
+    Failed {
+        /// The server.
+        remote: SocketAddr,
+        /// What happened.
+        reason: String,
+    },
+    /// The server refused the session.
+    #[error("the server refused the session: {code}: {}", String::from_utf8_lossy(.reason))]
+    Rejected {
+        /// Why.
+        code: TransportCode,
+        /// Details, in the server's words.
+        reason: Bytes,
+    },
+    /// The session ended before it was open.
+    #[error(transparent)]
+    Session(SessionError),
+    /// The runtime that the socket belonged to has ended.
+    #[error("the runtime ended while the server was being dialled")]
+    Abandoned,
+    /// The system has no random numbers to give.
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Alerts about certificates (RFC 8446 section 6.2): 42 to 48, and 116 (certificate required).
+const CERTIFICATE_ALERTS: std::ops::RangeInclusive<u8> = 42..=48;
+/// The peer speaks none of our protocols.
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+impl DialError {
+    pub(crate) fn from_connection(remote: SocketAddr, reason: ConnectionError) -> Self {
+        let (code, text) = match &reason {
+            ConnectionError::TransportError(error) => (error.code, error.reason.clone()),
+            ConnectionError::ConnectionClosed(close) => {
+                (close.error_code, String::from_utf8_lossy(&close.reason).into_owned())
+            }
+            _ => return Self::Failed { remote, reason: reason.to_string() },
+        };
+        let is_alert = |alert: u8| code == TransportErrorCode::crypto(alert);
+        if CERTIFICATE_ALERTS.into_iter().any(is_alert) {
+            Self::Certificate { remote, reason: text }
+        } else if is_alert(NO_APPLICATION_PROTOCOL) {
+            Self::Alpn { remote }
+        } else if code == TransportErrorCode::CONNECTION_REFUSED {
+            Self::Refused { remote }
+        } else {
+            Self::Failed { remote, reason: reason.to_string() }
+        }
+    }
+
+    /// Of the errors of several addresses, the one that says most.
+    pub(crate) fn weight(&self) -> u8 {
+        match self {
+            Self::Certificate { .. } => 4,
+            Self::Alpn { .. } => 3,
+            Self::Refused { .. } => 2,
+            Self::Failed { .. } => 1,
+            _ => 0,
+        }
+    }
+}

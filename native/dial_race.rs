@@ -1,0 +1,201 @@
+//! Happy eyeballs (RFC 8305): all addresses of a name, begun one after another, and the first that answers wins.
+//!
+//! ```text
+//! resolve --> attempt 1 ----------------x
+//!             | 250 ms   attempt 2 -------------> won: the path is the session's
+//!             |          | 250 ms   attempt 3 --x called off
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn_proto::{ConnectError, ConnectionError};
+use tokio::sync::{mpsc, oneshot};
+
+use super::backend::{NativeBackend, OpenRoute};
+use super::dial_error::DialError;
+use super::dialler::{self, Dialler};
+use super::path_driver::{Bond, DriverKey};
+use super::reactor::{Connect, Order, ReactorHandle, ReactorLease};
+use super::resolve::resolve;
+use crate::api::Address;
+use crate::api::shared::Shared;
+use crate::proto::event::PathAddress;
+use crate::proto::id::PathId;
+
+/// Between one attempt and the next (RFC 8305 section 8).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// One address being tried. Its driver has it until it is decided.
+pub(crate) struct Attempt {
+    backend: Arc<NativeBackend>,
+    shared: Arc<Shared>,
+    path: PathId,
+    lease: ReactorLease,
+    ordinal: usize,
+    remote: SocketAddr,
+    failures: mpsc::UnboundedSender<DialError>,
+}
+
+impl Attempt {
+    /// The handshake is done. Gives the session that the path is part of from now on, unless another attempt was
+    /// faster or nobody wants the path any more.
+    pub(crate) fn succeeded(
+        self,
+        reactor: &Arc<ReactorHandle>,
+        driver: DriverKey,
+        remote: SocketAddr,
+    ) -> Option<Bond> {
+        let open = OpenRoute {
+            reactor: Arc::clone(reactor),
+            driver,
+            remote,
+            lease: Some((self.lease.clone(), self.ordinal)),
+        };
+        let won = self.backend.claim(self.path, open);
+        won.then(|| Bond {
+            shared: Arc::clone(&self.shared),
+            backend: Arc::clone(&self.backend),
+            path: self.path,
+        })
+    }
+
+    /// The connection could not be had.
+    pub(crate) fn failed(self, reason: ConnectionError) {
+        // The race may be over and its receiver gone.
+        let _ = self.failures.send(DialError::from_connection(self.remote, reason));
+    }
+
+    /// The connection could not even be begun.
+    pub(crate) fn impossible(self, reason: ConnectError) {
+        let error = DialError::Failed { remote: self.remote, reason: reason.to_string() };
+        let _ = self.failures.send(error);
+    }
+}
+
+/// Dials a path and tells the session how it went.
+pub(crate) async fn run(
+    backend: Arc<NativeBackend>,
+    shared: Arc<Shared>,
+    path: PathId,
+    address: PathAddress,
+    ordinal: usize,
+    cancelled: oneshot::Receiver<()>,
+) {
+    let Some(dialler) = backend.dialler() else { return };
+    let mut race = Race {
+        backend: &backend,
+        dialler,
+        shared: &shared,
+        path,
+        ordinal,
+        begun: Vec::new(),
+        failures: Vec::new(),
+    };
+    let failure = tokio::select! {
+        failure = race.run(&address) => Some(failure),
+        // An attempt has won, or nobody wants the path any more.
+        _ = cancelled => None,
+    };
+    race.call_off();
+    // The attempt that wins leaves the race without a word, too, which may be heard before the cancellation.
+    if let Some(error) = failure.filter(|_| backend.is_dialling(path)) {
+        let reason = error.to_string();
+        tracing::debug!(%path, authority = %address.authority, reason, "a path could not be dialled");
+        dialler.note_failure(error);
+        shared.with(|session, now| session.path_failed(now, path, reason));
+    }
+}
+
+struct Race<'a> {
+    backend: &'a Arc<NativeBackend>,
+    dialler: &'a Dialler,
+    shared: &'a Arc<Shared>,
+    path: PathId,
+    ordinal: usize,
+    begun: Vec<(ReactorLease, DriverKey)>,
+    failures: Vec<DialError>,
+}
+
+impl Race<'_> {
+    /// Tries all addresses; returns when all have failed.
+    async fn run(&mut self, address: &PathAddress) -> DialError {
+        match self.try_all(address).await {
+            Err(error) => error,
+            Ok(()) => {
+                let most_telling = self.failures.drain(..).max_by_key(DialError::weight);
+                most_telling.unwrap_or(DialError::Abandoned)
+            }
+        }
+    }
+
+    async fn try_all(&mut self, address: &PathAddress) -> Result<(), DialError> {
+        let target: Address = format!("kwik://{}", address.authority).parse()?;
+        let mut remotes = resolve(&target).await?;
+        if let Some(local) = address.local {
+            remotes.retain(|remote| remote.is_ipv4() == local.is_ipv4());
+        }
+        if remotes.is_empty() {
+            return Err(DialError::NoAddress { host: target.host });
+        }
+        let (sender, mut failures) = mpsc::unbounded_channel();
+        for remote in remotes {
+            self.begin(address, &target.host, remote, sender.clone())?;
+            // The next one begins when this one has had its head start, or when all so far have failed.
+            let _ = tokio::time::timeout(HEAD_START, self.all_failed(&mut failures)).await;
+        }
+        drop(sender);
+        self.all_failed(&mut failures).await;
+        Ok(())
+    }
+
+    async fn all_failed(&mut self, failures: &mut mpsc::UnboundedReceiver<DialError>) {
+        while self.failures.len() < self.begun.len() {
+            // No more to come: the attempts are gone without a word, with their runtime.
+            let Some(failure) = failures.recv().await else { return };
+            self.failures.push(failure);
+        }
+    }
+
+    fn begin(
+        &mut self,
+        address: &PathAddress,
+        host: &str,
+        remote: SocketAddr,
+        failures: mpsc::UnboundedSender<DialError>,
+    ) -> Result<(), DialError> {
+        let engine = self.backend.engine();
+        let tls = self.dialler.tls(&address.pins)?;
+        let lease = dialler::socket(engine, address.local, self.ordinal)?;
+        let (config, observations) = self.dialler.connection_config(engine.clock, tls);
+        let attempt = Attempt {
+            backend: Arc::clone(self.backend),
+            shared: Arc::clone(self.shared),
+            path: self.path,
+            lease: lease.clone(),
+            ordinal: self.ordinal,
+            remote,
+            failures,
+        };
+        tracing::debug!(path = %self.path, %remote, host, "dialling");
+        let driver = DriverKey::new();
+        let connect = Connect { driver, config, observations, remote, server_name: host.to_owned(), attempt };
+        // A reactor that is gone takes no order: then there is no attempt that could answer.
+        lease.handle().order(Order::Connect(Box::new(connect))).map_err(|_| DialError::Abandoned)?;
+        self.begun.push((lease, driver));
+        Ok(())
+    }
+
+    /// Closes what was begun and has not won.
+    fn call_off(&mut self) {
+        for (lease, driver) in self.begun.drain(..) {
+            if !self.backend.has_driver(self.path, driver) {
+                let order = Order::Close { driver, code: 0, reason: Bytes::new() };
+                // A reactor that is gone has nothing to close.
+                let _ = lease.handle().order(order);
+            }
+        }
+    }
+}

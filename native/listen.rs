@@ -1,0 +1,222 @@
+//! Being a server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::certificate::{Identity, IdentityError, state_directory};
+use super::engine::Engine;
+use super::reactor::{Reactor, ReactorLease};
+use super::registry::{Registry, Terms};
+use super::socket::{BindError, PortSharing, UdpSocket};
+use super::tls::{ALPN_KWIK, TlsError, server_config};
+use super::transport::{Congestion, TransportSettings};
+use super::worker_pool::WorkerPoolError;
+use crate::api::CertificatePin;
+use crate::api::Session;
+use crate::proto::config::SessionConfig;
+
+/// What a server may choose. Only the identity has no default.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The server's certificate and key.
+    pub identity: Identity,
+    /// Limits and choices of every session.
+    pub session: SessionConfig,
+    /// Further addresses of this server, `HOST:PORT`, that every client is told; it may then open paths to them.
+    pub advertise: Vec<String>,
+    /// Sessions at one time, those not accepted yet included. Default 10,000.
+    pub max_sessions: usize,
+    /// How fast paths may send. Default: CUBIC.
+    pub congestion: Congestion,
+    /// A path on which nothing was sent for this long sends a packet. Default 5 s.
+    pub keep_alive: Option<Duration>,
+    /// A path that heard nothing for this long is closed by QUIC itself. Default 30 s.
+    pub idle_timeout: Option<Duration>,
+    /// Threads of the worker pool: the first in the process to ask decides. Default: as many as there are cores,
+    /// at least 4.
+    pub workers: Option<NonZeroUsize>,
+}
+
+impl ServerConfig {
+    /// The defaults, for a server with this identity.
+    pub fn new(identity: Identity) -> Self {
+        let TransportSettings { congestion, keep_alive, idle_timeout } = TransportSettings::default();
+        Self {
+            identity,
+            session: SessionConfig::default(),
+            advertise: Vec::new(),
+            max_sessions: 10_000,
+            congestion,
+            keep_alive,
+            idle_timeout,
+            workers: None,
+        }
+    }
+
+    /// The defaults, with a self-signed identity that stays the same for some days: [`Identity::development`], kept
+    /// below the user's directory for state (`$XDG_STATE_HOME/kwik` or `~/.local/state/kwik`; on Windows
+    /// `%LOCALAPPDATA%\\kwik`). Clients need its pin, which is part of [`Listener::urls`].
+    ///
+    /// # Errors
+    ///
+    /// When that directory cannot be written.
+    pub fn development() -> Result<Self, IdentityError> {
+        Identity::development(state_directory()).map(Self::new)
+    }
+}
+
+/// A server could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The address cannot be looked up.
+    #[error("cannot look the address up: {0}; write HOST:PORT")]
+    Resolve(#[source] io::Error),
+    /// The address names no IP address.
+    #[error("there is no address to listen on")]
+    NoAddress,
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The certificate or its key is not usable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The worker threads could not be started.
+    #[error(transparent)]
+    Workers(#[from] WorkerPoolError),
+}
+
+/// A server: it hands out the sessions that clients open.
+///
+/// Dropping it is the same as [`close`](Self::close).
+pub struct Listener {
+    registry: Arc<Registry>,
+    local_addrs: Vec<SocketAddr>,
+    pin: CertificatePin,
+}
+
+/// Starts a server on one or more addresses, such as `"[::]:4433"` or a slice of [`SocketAddr`]s. `[::]` takes IPv4,
+/// too; port 0 lets the system choose.
+///
+/// All addresses are one server: a session's paths may come in on any of them. Must be called inside a tokio runtime,
+/// which the server then depends on.
+///
+/// # Errors
+///
+/// When an address cannot be bound, or the certificate is not usable.
+pub async fn listen(
+    addresses: impl tokio::net::ToSocketAddrs,
+    config: ServerConfig,
+) -> Result<Listener, ListenError> {
+    let addresses: Vec<_> = tokio::net::lookup_host(addresses).await.map_err(ListenError::Resolve)?.collect();
+    if addresses.is_empty() {
+        return Err(ListenError::NoAddress);
+    }
+    let engine = Engine::shared(config.workers)?;
+    let tls = server_config(&config.identity, &[ALPN_KWIK])?;
+    let base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
+    let pin = config.identity.pin();
+    let terms = Terms {
+        session: config.session,
+        settings: TransportSettings {
+            congestion: config.congestion,
+            keep_alive: config.keep_alive,
+            idle_timeout: config.idle_timeout,
+        },
+        max_sessions: config.max_sessions,
+        advertise: config.advertise,
+        pin,
+    };
+    let registry = Registry::new(Arc::clone(&engine), terms, base);
+    let mut sockets: Vec<ReactorLease> = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let socket = UdpSocket::bind(address, PortSharing::Exclusive)?;
+        let reactor = Reactor::spawn(Arc::clone(&engine), socket, Some(Arc::clone(&registry)));
+        sockets.push(reactor.map_err(|source| BindError { address, step: "read the address of", source })?);
+    }
+    let local_addrs = sockets.iter().map(|lease| lease.handle().local_addr()).collect();
+    registry.set_sockets(Arc::new(sockets));
+    Ok(Listener { registry, local_addrs, pin })
+}
+
+impl Listener {
+    /// The next session that a client has opened; `None` after [`drain`](Self::drain) or
+    /// [`close`](Self::close), when none is left.
+    ///
+    /// Cancel safe: a session is handed out or stays.
+    pub async fn accept(&self) -> Option<Session> {
+        loop {
+            let hold = self.registry.next().await?;
+            // One that has ended while it waited is nobody's business.
+            if let Ok(session) = Session::opened(hold).await {
+                return Some(session);
+            }
+        }
+    }
+
+    /// The addresses of its sockets, with the ports that the system chose, in the order they were given.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// The pin of its certificate.
+    pub fn pin(&self) -> CertificatePin {
+        self.pin
+    }
+
+    /// What clients on this machine dial, one for each socket. (On others, the host is another.)
+    pub fn urls(&self) -> Vec<String> {
+        let url = |address: &SocketAddr| {
+            if address.ip().is_unspecified() {
+                format!("kwik://localhost:{}?pin={}", address.port(), self.pin)
+            } else {
+                format!("kwik://{address}?pin={}", self.pin)
+            }
+        };
+        self.local_addrs.iter().map(url).collect()
+    }
+
+    /// How many sessions there are, those not accepted yet included.
+    pub fn sessions(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Takes no new sessions, and asks the peers of those that are there to open no more streams. What is open goes
+    /// on; its paths may still come and go.
+    pub fn drain(&self) {
+        self.registry.drain();
+    }
+
+    /// Waits until there is no session. After [`drain`](Self::drain) or [`close`](Self::close) there will be none
+    /// again.
+    ///
+    /// Cancel safe.
+    pub async fn idle(&self) {
+        self.registry.empty().await;
+    }
+
+    /// Takes no new sessions, and closes those that were not accepted. Those that were go on, and their clients may
+    /// come back, as long as the application holds them; then the sockets are closed.
+    pub fn close(&self) {
+        self.registry.close();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener")
+            .field("local_addrs", &self.local_addrs)
+            .field("pin", &self.pin)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,400 @@
+//! One path's turn: what has arrived goes into the session, what the session has goes out.
+//!
+//! ```text
+//!   packets --> quinn-proto --> [ the session's lock: lanes in, lanes out ] --> quinn-proto --> socket
+//! ```
+//!
+//! A driver is worked on by one thread at a time, whichever; it never waits. Whoever works on it takes the session's
+//! lock once for all that has arrived, and again only when the session may have more than one burst to send.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn_proto::{ConnectionError, ConnectionEvent, EndpointEvent, Transmit};
+
+use super::backend::NativeBackend;
+use super::buffer_pool::{BufferPool, SendSlab};
+use super::dial_race::Attempt;
+use super::reactor::ReactorHandle;
+use super::registry::Registry;
+use super::socket::{SendOutcome, UdpSocket};
+use crate::api::shared::Shared;
+use crate::carrier::quic::{Arrival, Change, QuicCarrier};
+use crate::proto::carrier::Carrier;
+use crate::proto::code::TransportCode;
+use crate::proto::error::AppCode;
+use crate::proto::event::PathLoss;
+use crate::proto::greeter::{Greeted, Greeter, reject};
+use crate::proto::id::{LaneId, PathId};
+use crate::proto::session::Session;
+use crate::proto::time::Time;
+
+/// Bursts that one turn may send before other paths of the same socket get theirs.
+const BURSTS_PER_TURN: usize = 16;
+/// How long a client may take from its first packet to its HELLO.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a refused client may take to hear why.
+const REFUSAL_LINGER: Duration = Duration::from_secs(1);
+/// A turn with more packets than this is worth another thread's wake-up (40 to 50 µs measured, 1.3 µs a packet).
+const HEAVY_PACKETS: usize = 32;
+
+/// The name of a path's driver, never used twice in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DriverKey(u64);
+
+impl DriverKey {
+    /// A name that nobody has had.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Whom a path belongs to.
+pub(crate) enum Stage {
+    /// Client: the handshake is under way.
+    Dialling(Attempt),
+    /// Server: it has not said yet which session it wants.
+    Greeting { registry: Arc<Registry>, greeter: Greeter, until: Instant },
+    /// It is part of a session.
+    Bound(Bond),
+    /// Server: it was refused, and is being told why.
+    Refused { code: TransportCode, until: Instant },
+    /// It belongs to nobody; the connection is being closed.
+    Done,
+}
+
+/// The tie between a path and its session.
+#[derive(Clone)]
+pub(crate) struct Bond {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) backend: Arc<NativeBackend>,
+    pub(crate) path: PathId,
+}
+
+/// What a turn needs of the reactor.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    pub(crate) socket: &'a UdpSocket,
+    pub(crate) buffers: &'a BufferPool,
+    pub(crate) reactor: &'a Arc<ReactorHandle>,
+}
+
+/// A path's connection and what it is for.
+pub(crate) struct PathDriver {
+    pub(crate) key: DriverKey,
+    /// Packets and news for the next turn.
+    pub(crate) inbox: Vec<ConnectionEvent>,
+    /// What the endpoint has to be told after the turn.
+    pub(crate) outbox: Vec<EndpointEvent>,
+    /// When the next turn is due even if nothing happens.
+    pub(crate) deadline: Option<Instant>,
+    /// There is more to send than one turn may.
+    pub(crate) wants_turn: bool,
+    /// The connection is to be closed with this code.
+    pub(crate) close: Option<(u64, Bytes)>,
+    carrier: QuicCarrier,
+    stage: Stage,
+    /// What the kernel had no room for.
+    unsent: Option<(Transmit, SendSlab)>,
+    packets_sent_last_turn: usize,
+}
+
+impl PathDriver {
+    /// A driver for a connection that has just begun.
+    pub(crate) fn new(key: DriverKey, carrier: QuicCarrier, stage: Stage) -> Self {
+        Self {
+            key,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            deadline: None,
+            wants_turn: false,
+            close: None,
+            carrier,
+            stage,
+            unsent: None,
+            packets_sent_last_turn: 0,
+        }
+    }
+
+    /// What a server does with a client that has just sent its first packet.
+    pub(crate) fn greeting(registry: Arc<Registry>, now: Instant) -> Stage {
+        Stage::Greeting { registry, greeter: Greeter::new(), until: now + GREETING_TIMEOUT }
+    }
+
+    /// Whether it belongs to no session yet.
+    pub(crate) fn is_greeting(&self) -> bool {
+        matches!(self.stage, Stage::Greeting { .. })
+    }
+
+    /// Whether the kernel had no room for what it wanted to send.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.unsent.is_some()
+    }
+
+    /// Whether the next turn will probably be long.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.inbox.len() + self.packets_sent_last_turn > HEAVY_PACKETS
+    }
+
+    fn remote(&self) -> SocketAddr {
+        self.carrier.connection().remote_address()
+    }
+
+    /// Does what there is to do.
+    pub(crate) fn work(&mut self, turn: &Turn<'_>) {
+        for event in self.inbox.drain(..) {
+            self.carrier.handle_event(event);
+        }
+        if self.deadline.is_some_and(|at| at <= turn.now) {
+            self.carrier.handle_timeout(turn.now);
+        }
+        if let Some((code, reason)) = self.close.take() {
+            self.stage = Stage::Done;
+            self.carrier.close(turn.now, code, reason);
+        }
+        while let Some(change) = self.carrier.poll() {
+            self.on_change(turn, change);
+        }
+        self.exchange(turn);
+        while let Some(event) = self.carrier.poll_endpoint_events() {
+            self.outbox.push(event);
+        }
+        let own = match self.stage {
+            Stage::Greeting { until, .. } | Stage::Refused { until, .. } => Some(until),
+            _ => None,
+        };
+        self.deadline = [self.carrier.poll_timeout(), own].into_iter().flatten().min();
+    }
+
+    /// The work on this path has failed in an unknown state: its session goes on without it.
+    pub(crate) fn abandon(mut self) {
+        self.lose(PathLoss::Failed("work on it panicked".to_owned()));
+    }
+
+    fn on_change(&mut self, turn: &Turn<'_>, change: Change) {
+        match change {
+            Change::Connected => {
+                if let Stage::Dialling(_) = self.stage {
+                    self.on_dialled(turn);
+                }
+            }
+            Change::Lost(reason) => {
+                tracing::debug!(remote = %self.remote(), %reason, "a path's connection is gone");
+                match std::mem::replace(&mut self.stage, Stage::Done) {
+                    Stage::Dialling(attempt) => attempt.failed(reason),
+                    stage => {
+                        self.stage = stage;
+                        self.lose(loss(reason));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The path is gone: its session is told, if it has one.
+    fn lose(&mut self, loss: PathLoss) {
+        if let Stage::Bound(Bond { shared, backend, path }) = std::mem::replace(&mut self.stage, Stage::Done)
+        {
+            backend.forget(path);
+            shared.with(|session, now| session.path_closed(now, path, loss));
+        }
+    }
+
+    fn on_dialled(&mut self, turn: &Turn<'_>) {
+        let Stage::Dialling(attempt) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let remote = self.remote();
+        let Some(bond) = attempt.succeeded(turn.reactor, self.key, remote) else {
+            // Another address was faster, or nobody wants the path any more.
+            self.carrier.close(turn.now, TransportCode::NoError.as_u64(), Bytes::new());
+            return;
+        };
+        let Bond { shared, path, .. } = &bond;
+        let carrier = &mut self.carrier;
+        shared.with_on_path(*path, |session, now| {
+            carrier.allow_lanes(session.config());
+            session.path_connected(now, *path);
+        });
+        self.stage = Stage::Bound(bond);
+    }
+
+    // ---- in and out ----
+
+    fn exchange(&mut self, turn: &Turn<'_>) {
+        self.wants_turn = false;
+        self.packets_sent_last_turn = 0;
+        let mut now = turn.now;
+        let mut bursts_left = BURSTS_PER_TURN;
+        loop {
+            let has_more = self.exchange_lanes(turn, now);
+            let was_blocked = !self.send(turn, now, &mut bursts_left);
+            if was_blocked || !has_more {
+                return;
+            }
+            if bursts_left == 0 {
+                self.wants_turn = true;
+                return;
+            }
+            if self.carrier.capacity() == 0 {
+                // The congestion window is full: the next acknowledgement goes on with it.
+                return;
+            }
+            now = Instant::now();
+        }
+    }
+
+    /// Lanes in, lanes out. Returns whether there is more to send than the carrier wanted.
+    fn exchange_lanes(&mut self, turn: &Turn<'_>, now: Instant) -> bool {
+        match &mut self.stage {
+            Stage::Bound(bond) => {
+                let carrier = &mut self.carrier;
+                let path = bond.path;
+                let ((), named) = bond.shared.with_on_path(path, |session, now| {
+                    carrier.receive(|arrival| take_in(session, now, path, arrival));
+                    session.transmit(now, path, carrier);
+                });
+                named || self.carrier.capacity() == 0
+            }
+            Stage::Greeting { until, .. } if *until <= now => {
+                self.stage = Stage::Done;
+                self.carrier.close(now, TransportCode::HandshakeTimeout.as_u64(), Bytes::new());
+                false
+            }
+            Stage::Greeting { .. } => self.greet(turn, now),
+            Stage::Refused { code, until } if *until <= now => {
+                let code = code.as_u64();
+                self.stage = Stage::Done;
+                self.carrier.close(now, code, Bytes::new());
+                false
+            }
+            Stage::Dialling(_) | Stage::Refused { .. } | Stage::Done => false,
+        }
+    }
+
+    /// Reads the first lane until the client has said which session it wants.
+    fn greet(&mut self, turn: &Turn<'_>, now: Instant) -> bool {
+        if !self.carrier.has_arrivals() {
+            return false;
+        }
+        let mut pieces = Vec::new();
+        self.carrier.receive_first_lane(|arrival| pieces.push(arrival));
+        let mut pieces = pieces.into_iter();
+        for piece in pieces.by_ref() {
+            let Stage::Greeting { registry, greeter, .. } = &mut self.stage else { return false };
+            let Arrival::Data { lane, dir, data } = piece else {
+                self.refuse(now, LaneId(0), TransportCode::ProtocolViolation);
+                return false;
+            };
+            match std::mem::take(greeter).on_lane_data(lane, dir, data) {
+                Ok(Err(unsated)) => *greeter = unsated,
+                Ok(Ok(greeted)) => {
+                    let registry = Arc::clone(registry);
+                    self.admit(turn, now, &registry, greeted);
+                    break;
+                }
+                Err(code) => {
+                    self.refuse(now, lane, code);
+                    return false;
+                }
+            }
+        }
+        let Stage::Bound(Bond { shared, path, .. }) = &self.stage else { return false };
+        // What followed the HELLO at once; the rest of the lanes is read as usual from now on.
+        shared.with_on_path(*path, |session, now| {
+            pieces.for_each(|arrival| take_in(session, now, *path, arrival));
+        });
+        self.exchange_lanes(turn, now)
+    }
+
+    fn admit(&mut self, turn: &Turn<'_>, now: Instant, registry: &Arc<Registry>, greeted: Greeted) {
+        let control = greeted.control;
+        match registry.admit(greeted, turn.reactor, self.key, self.remote()) {
+            Ok(bond) => {
+                bond.shared.look(|core| self.carrier.allow_lanes(core.session.config()));
+                self.stage = Stage::Bound(bond);
+            }
+            Err(code) => self.refuse(now, control, code),
+        }
+    }
+
+    fn refuse(&mut self, now: Instant, control: LaneId, code: TransportCode) {
+        tracing::debug!(remote = %self.remote(), %code, "a path was refused");
+        metrics::counter!("kwik_paths_refused_total").increment(1);
+        // The client may have stopped listening, which leaves it with the code of the closing.
+        let _ = self.carrier.write(control, reject(code, &code.to_string()));
+        self.carrier.finish(control);
+        self.stage = Stage::Refused { code, until: now + REFUSAL_LINGER };
+    }
+
+    /// Sends what there is. Returns whether the kernel took everything.
+    fn send(&mut self, turn: &Turn<'_>, now: Instant, bursts_left: &mut usize) -> bool {
+        if let Some((transmit, slab)) = self.unsent.take()
+            && !self.send_burst(turn, transmit, slab)
+        {
+            return false;
+        }
+        let mut slab = None;
+        while *bursts_left > 0 {
+            let mut memory = slab.take().unwrap_or_else(|| turn.buffers.send_slab());
+            memory.clear();
+            let segments = turn.socket.max_gso_segments(self.carrier.connection().current_mtu());
+            let Some(transmit) = self.carrier.poll_transmit(now, segments, &mut memory) else { return true };
+            *bursts_left -= 1;
+            self.packets_sent_last_turn +=
+                transmit.segment_size.map_or(1, |size| transmit.size.div_ceil(size));
+            match send(turn.socket, &transmit, &memory) {
+                SendOutcome::Blocked => {
+                    self.unsent = Some((transmit, memory));
+                    return false;
+                }
+                SendOutcome::Sent | SendOutcome::Lost => slab = Some(memory),
+            }
+        }
+        self.wants_turn = true;
+        true
+    }
+
+    /// Sends a burst that the kernel had no room for before.
+    fn send_burst(&mut self, turn: &Turn<'_>, transmit: Transmit, slab: SendSlab) -> bool {
+        if send(turn.socket, &transmit, &slab) == SendOutcome::Blocked {
+            self.unsent = Some((transmit, slab));
+            return false;
+        }
+        true
+    }
+}
+
+/// Sends a transmission of quinn-proto, whose bytes are the first of `contents`.
+pub(crate) fn send(socket: &UdpSocket, transmit: &Transmit, contents: &[u8]) -> SendOutcome {
+    socket.try_send(&quinn_udp::Transmit {
+        destination: transmit.destination,
+        ecn: transmit.ecn.and_then(|ecn| quinn_udp::EcnCodepoint::from_bits(ecn as u8)),
+        contents: contents.get(..transmit.size).unwrap_or(contents),
+        segment_size: transmit.segment_size,
+        src_ip: transmit.src_ip,
+    })
+}
+
+fn take_in(session: &mut Session, now: Time, path: PathId, arrival: Arrival) {
+    match arrival {
+        Arrival::Data { lane, dir, data } => session.on_lane_data(now, path, lane, dir, data),
+        Arrival::Finished(lane) => session.on_lane_finished(now, path, lane),
+        Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
+        Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
+        Arrival::Datagram(data) => session.on_datagram(now, path, data),
+    }
+}
+
+fn loss(reason: ConnectionError) -> PathLoss {
+    match reason {
+        ConnectionError::ApplicationClosed(close) => {
+            PathLoss::ClosedByPeer(AppCode(close.error_code.into_inner()))
+        }
+        ConnectionError::TimedOut => PathLoss::TimedOut,
+        ConnectionError::LocallyClosed => PathLoss::Removed,
+        reason => PathLoss::Failed(reason.to_string()),
+    }
+}

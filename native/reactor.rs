@@ -1,0 +1,507 @@
+//! One socket and all paths that go over it, in one task.
+//!
+//! ```text
+//! mail     what other tasks want: paths with something to send, dials, closings
+//! recv     a batch: recvmmsg + GRO into pooled memory
+//! demux    Endpoint::handle: the batch split by path
+//! work     one turn for each path that is ready: here and now, or, when several have much to do, fanned out over
+//!          the worker pool and joined
+//! settle   what the paths have for the endpoint, their deadlines, those that are gone
+//! ```
+//!
+//! The next batch is read when this one is done: what does not fit stays in the kernel. A path is worked on by one
+//! thread at a time, so the order of its packets is kept without queues.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use quinn_proto::{
+    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, EndpointEvent, Incoming,
+    Transmit,
+};
+use tokio::time::Sleep;
+
+use super::dial_race::Attempt;
+use super::engine::Engine;
+use super::path_driver::{DriverKey, PathDriver, Stage, Turn, send};
+use super::recv_batch::{Datagram, RecvBatch};
+use super::registry::Registry;
+use super::socket::UdpSocket;
+use super::timers::Timers;
+use crate::carrier::Observations;
+use crate::carrier::quic::QuicCarrier;
+
+/// Turns before the runtime's other tasks get theirs.
+const TURNS_PER_POLL: usize = 16;
+/// Clients that have not said yet which session they want, beyond which a new one has to prove its address.
+const RETRY_ABOVE: usize = 64;
+/// The same, beyond which a new one is refused.
+const REFUSE_ABOVE: usize = 1_024;
+
+/// How other tasks reach a reactor.
+#[derive(Debug)]
+pub(crate) struct ReactorHandle {
+    mailbox: Mutex<Mailbox>,
+    local_addr: SocketAddr,
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    ready: BTreeSet<DriverKey>,
+    orders: Vec<Order>,
+    waker: Option<Waker>,
+    /// The reactor is gone, or has made up its mind to go.
+    closed: bool,
+}
+
+/// What a reactor is told to do.
+pub(crate) enum Order {
+    /// Open a connection.
+    Connect(Box<Connect>),
+    /// Close a path's connection, whatever its stage.
+    Close { driver: DriverKey, code: u64, reason: Bytes },
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Connect(_) => "Connect",
+            Self::Close { .. } => "Close",
+        })
+    }
+}
+
+/// A connection to open.
+pub(crate) struct Connect {
+    pub(crate) driver: DriverKey,
+    pub(crate) config: ClientConfig,
+    /// What the congestion controller that `config` makes writes to.
+    pub(crate) observations: Arc<Observations>,
+    pub(crate) remote: SocketAddr,
+    pub(crate) server_name: String,
+    pub(crate) attempt: Attempt,
+}
+
+impl ReactorHandle {
+    /// The address of the socket.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The path has something to send.
+    pub(crate) fn transmit(&self, driver: DriverKey) {
+        let mut mailbox = self.lock();
+        mailbox.ready.insert(driver);
+        wake(mailbox);
+    }
+
+    /// Gives an order. It comes back if the reactor is gone.
+    pub(crate) fn order(&self, order: Order) -> Result<(), Order> {
+        let mut mailbox = self.lock();
+        if mailbox.closed {
+            return Err(order);
+        }
+        mailbox.orders.push(order);
+        wake(mailbox);
+        Ok(())
+    }
+
+    /// Whether the reactor is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mailbox> {
+        // Every critical section leaves the mailbox whole.
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the reactor once: until it has looked, there is no waker.
+fn wake(mut mailbox: MutexGuard<'_, Mailbox>) {
+    let waker = mailbox.waker.take();
+    drop(mailbox);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Keeps a reactor going. It ends when it has no paths and nobody holds a lease.
+#[derive(Debug, Clone)]
+pub(crate) struct ReactorLease(Arc<Held>);
+
+#[derive(Debug)]
+struct Held(Arc<ReactorHandle>);
+
+impl ReactorLease {
+    pub(crate) fn handle(&self) -> &Arc<ReactorHandle> {
+        &self.0.0
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakLease {
+        WeakLease(Arc::downgrade(&self.0))
+    }
+}
+
+/// A lease that keeps nothing.
+#[derive(Debug)]
+pub(crate) struct WeakLease(std::sync::Weak<Held>);
+
+impl WeakLease {
+    /// A lease, if anybody still holds one and the reactor is there.
+    pub(crate) fn upgrade(&self) -> Option<ReactorLease> {
+        self.0.upgrade().filter(|held| !held.0.is_closed()).map(ReactorLease)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The reactor looks whether it is still needed.
+        wake(self.0.lock());
+    }
+}
+
+/// The task.
+pub(crate) struct Reactor {
+    engine: Arc<Engine>,
+    handle: Arc<ReactorHandle>,
+    lease: std::sync::Weak<Held>,
+    socket: UdpSocket,
+    endpoint: Endpoint,
+    /// Where clients go; without one the reactor only dials.
+    registry: Option<Arc<Registry>>,
+    batch: RecvBatch,
+    datagrams: Vec<Datagram>,
+    drivers: BTreeMap<usize, Box<PathDriver>>,
+    slots: BTreeMap<DriverKey, usize>,
+    ready: BTreeSet<usize>,
+    blocked: BTreeSet<usize>,
+    greeting: usize,
+    timers: Timers,
+    sleep: Pin<Box<Sleep>>,
+    /// For the endpoint's own packets.
+    scratch: Vec<u8>,
+}
+
+impl Reactor {
+    /// Starts a reactor for `socket` as a task of the current runtime.
+    pub(crate) fn spawn(
+        engine: Arc<Engine>,
+        socket: UdpSocket,
+        registry: Option<Arc<Registry>>,
+    ) -> std::io::Result<ReactorLease> {
+        let local_addr = socket.local_addr()?;
+        let handle = Arc::new(ReactorHandle { mailbox: Mutex::default(), local_addr });
+        let held = Arc::new(Held(Arc::clone(&handle)));
+        let server = registry.as_ref().map(|registry| registry.endpoint_config());
+        let endpoint =
+            Endpoint::new(Arc::new(EndpointConfig::default()), server, !socket.may_fragment(), None);
+        let reactor = Self {
+            batch: RecvBatch::new(&engine.buffers),
+            engine,
+            handle,
+            datagrams: Vec::new(),
+            lease: Arc::downgrade(&held),
+            socket,
+            endpoint,
+            registry,
+            drivers: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            greeting: 0,
+            timers: Timers::default(),
+            sleep: Box::pin(tokio::time::sleep_until(Instant::now().into())),
+            scratch: Vec::new(),
+        };
+        tokio::spawn(reactor);
+        Ok(ReactorLease(held))
+    }
+
+    /// One round. `None`: there was nothing to do. `Some(false)`: the reactor has come to its end.
+    fn round(&mut self, cx: &mut Context<'_>) -> Option<bool> {
+        let now = Instant::now();
+        let mail = self.take_mail(cx, now);
+        let received = self.receive(cx, now);
+        self.expire(cx);
+        self.unblock(cx);
+        if self.ready.is_empty() {
+            return match (mail || received, self.is_needed()) {
+                (_, false) => Some(false),
+                (true, true) => Some(true),
+                (false, true) => None,
+            };
+        }
+        self.work(Instant::now());
+        Some(true)
+    }
+
+    // ---- mail ----
+
+    fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> bool {
+        let (ready, orders) = {
+            let mut mailbox = self.handle.lock();
+            if mailbox.ready.is_empty() && mailbox.orders.is_empty() {
+                mailbox.waker = Some(cx.waker().clone());
+                return false;
+            }
+            (std::mem::take(&mut mailbox.ready), std::mem::take(&mut mailbox.orders))
+        };
+        for order in orders {
+            match order {
+                Order::Connect(connect) => self.connect(*connect, now),
+                Order::Close { driver, code, reason } => {
+                    if let Some((slot, driver)) = self.driver(driver) {
+                        driver.close = Some((code, reason));
+                        self.ready.insert(slot);
+                    }
+                }
+            }
+        }
+        // A path that is gone meanwhile has nothing to send.
+        self.ready.extend(ready.iter().filter_map(|key| self.slots.get(key)));
+        true
+    }
+
+    fn driver(&mut self, key: DriverKey) -> Option<(usize, &mut PathDriver)> {
+        let slot = *self.slots.get(&key)?;
+        Some((slot, self.drivers.get_mut(&slot)?))
+    }
+
+    fn connect(&mut self, connect: Connect, now: Instant) {
+        let Connect { driver, config, observations, remote, server_name, attempt } = connect;
+        match self.endpoint.connect(now, config, remote, &server_name) {
+            Ok((handle, connection)) => {
+                let carrier = QuicCarrier::new(connection, observations);
+                self.insert(handle, PathDriver::new(driver, carrier, Stage::Dialling(attempt)));
+            }
+            Err(error) => attempt.impossible(error),
+        }
+    }
+
+    fn insert(&mut self, handle: ConnectionHandle, driver: PathDriver) {
+        self.slots.insert(driver.key, handle.0);
+        self.drivers.insert(handle.0, Box::new(driver));
+        self.ready.insert(handle.0);
+    }
+
+    // ---- packets ----
+
+    fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        match self.socket.poll_recv(cx, &mut self.batch) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(_)) => {
+                let mut datagrams = std::mem::take(&mut self.datagrams);
+                datagrams.extend(self.batch.drain());
+                datagrams.drain(..).for_each(|datagram| self.demux(now, datagram));
+                self.datagrams = datagrams;
+                true
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::warn!(%error, local = %self.handle.local_addr, "cannot receive");
+                true
+            }
+        }
+    }
+
+    fn demux(&mut self, now: Instant, datagram: Datagram) {
+        let Datagram { remote, local_ip, ecn, payload } = datagram;
+        self.scratch.clear();
+        match self.endpoint.handle(now, remote, local_ip, ecn, payload, &mut self.scratch) {
+            None => {}
+            Some(DatagramEvent::ConnectionEvent(handle, event)) => {
+                if let Some(driver) = self.drivers.get_mut(&handle.0) {
+                    driver.inbox.push(event);
+                    self.ready.insert(handle.0);
+                }
+            }
+            Some(DatagramEvent::NewConnection(incoming)) => self.welcome(now, incoming),
+            Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
+        }
+    }
+
+    /// A client's first packet.
+    fn welcome(&mut self, now: Instant, incoming: Incoming) {
+        self.scratch.clear();
+        let Some(registry) = self.registry.clone() else {
+            self.endpoint.ignore(incoming);
+            return;
+        };
+        if self.greeting >= REFUSE_ABOVE {
+            metrics::counter!("kwik_handshakes_refused_total").increment(1);
+            let transmit = self.endpoint.refuse(incoming, &mut self.scratch);
+            self.respond(&transmit);
+        } else if self.greeting >= RETRY_ABOVE && incoming.may_retry() {
+            // Only when its address is true will the client get this and come again.
+            metrics::counter!("kwik_handshakes_retried_total").increment(1);
+            if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.scratch) {
+                self.respond(&transmit);
+            }
+        } else {
+            self.accept(now, incoming, registry);
+        }
+    }
+
+    fn accept(&mut self, now: Instant, incoming: Incoming, registry: Arc<Registry>) {
+        let (config, observations) = registry.connection_config();
+        match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
+            Ok((handle, connection)) => {
+                let carrier = QuicCarrier::new(connection, observations);
+                let stage = PathDriver::greeting(registry, now);
+                self.greeting += 1;
+                self.insert(handle, PathDriver::new(DriverKey::new(), carrier, stage));
+            }
+            Err(error) => {
+                tracing::debug!(cause = %error.cause, "a handshake failed at its first packet");
+                if let Some(transmit) = error.response {
+                    self.respond(&transmit);
+                }
+            }
+        }
+    }
+
+    /// Sends a packet of the endpoint's own, now or never: whoever waits for it will ask again.
+    fn respond(&mut self, transmit: &Transmit) {
+        let _ = send(&self.socket, transmit, &self.scratch);
+    }
+
+    // ---- time ----
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(next) = self.timers.next() {
+            // It is moved forward only: one that fires too early costs less than moving it with every batch.
+            if next < self.sleep.deadline().into_std() || self.sleep.is_elapsed() {
+                self.sleep.as_mut().reset(next.into());
+            }
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            let now = Instant::now();
+            while let Some(slot) = self.timers.pop_due(now) {
+                self.ready.insert(slot);
+            }
+        }
+    }
+
+    /// The kernel may have room again.
+    fn unblock(&mut self, cx: &mut Context<'_>) {
+        if !self.blocked.is_empty() && self.socket.poll_writable(cx).is_ready() {
+            self.ready.append(&mut self.blocked);
+        }
+    }
+
+    // ---- work ----
+
+    fn work(&mut self, now: Instant) {
+        let ready = std::mem::take(&mut self.ready);
+        let greeting_before = self.count_greeting(&ready);
+        let mut jobs: Vec<_> =
+            ready.iter().filter_map(|slot| Some((*slot, self.drivers.remove(slot)?))).collect();
+        let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
+        let job = |(_, driver): &mut (usize, Box<PathDriver>)| driver.work(&turn);
+        let is_wide = jobs.iter().filter(|(_, driver)| driver.is_heavy()).count() > 1;
+        let mut panicked = BTreeSet::new();
+        if is_wide {
+            if let Err(error) = self.engine.workers.scope_each(&mut jobs, job) {
+                panicked.extend(error.items);
+            }
+        } else {
+            for (index, one) in jobs.chunks_mut(1).enumerate() {
+                if self.engine.workers.scope_each(one, job).is_err() {
+                    panicked.insert(index);
+                }
+            }
+        }
+        for (index, (slot, driver)) in jobs.into_iter().enumerate() {
+            if panicked.contains(&index) {
+                self.remove(slot, driver.key);
+                self.endpoint.handle_event(ConnectionHandle(slot), EndpointEvent::drained());
+                driver.abandon();
+            } else {
+                self.settle(slot, driver);
+            }
+        }
+        let greeting_after = self.count_greeting(&ready);
+        self.greeting = (self.greeting + greeting_after).saturating_sub(greeting_before);
+    }
+
+    fn count_greeting(&self, slots: &BTreeSet<usize>) -> usize {
+        slots.iter().filter_map(|slot| self.drivers.get(slot)).filter(|driver| driver.is_greeting()).count()
+    }
+
+    /// After a turn: what the path has for the endpoint, and when it wants its next one.
+    fn settle(&mut self, slot: usize, mut driver: Box<PathDriver>) {
+        for event in driver.outbox.drain(..) {
+            let is_drained = event.is_drained();
+            if let Some(answer) = self.endpoint.handle_event(ConnectionHandle(slot), event) {
+                driver.inbox.push(answer);
+            }
+            if is_drained {
+                self.remove(slot, driver.key);
+                return;
+            }
+        }
+        if !driver.inbox.is_empty() || driver.wants_turn {
+            self.ready.insert(slot);
+        }
+        if driver.is_blocked() {
+            self.blocked.insert(slot);
+        }
+        self.timers.set(slot, driver.deadline);
+        self.drivers.insert(slot, driver);
+    }
+
+    fn remove(&mut self, slot: usize, key: DriverKey) {
+        self.slots.remove(&key);
+        self.timers.set(slot, None);
+        self.ready.remove(&slot);
+        self.blocked.remove(&slot);
+    }
+
+    /// Whether there is a path, or anybody who may want one. If not, nobody gets an order in any more.
+    fn is_needed(&self) -> bool {
+        if !self.drivers.is_empty() || self.lease.strong_count() > 0 {
+            return true;
+        }
+        let mut mailbox = self.handle.lock();
+        mailbox.closed = mailbox.orders.is_empty();
+        !mailbox.closed
+    }
+}
+
+impl Future for Reactor {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS_PER_POLL {
+            match self.round(cx) {
+                Some(true) => {}
+                Some(false) => return Poll::Ready(()),
+                None => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Reactor {
+    /// Also when the runtime ends: what comes too late is handed back.
+    fn drop(&mut self) {
+        let losses = self.socket.send_losses();
+        tracing::debug!(local = %self.handle.local_addr, ?losses, "a socket is closed");
+        let orders = {
+            let mut mailbox = self.handle.lock();
+            mailbox.closed = true;
+            std::mem::take(&mut mailbox.orders)
+        };
+        // Dropped without the lock: an attempt that is dropped tells whoever waits for it.
+        drop(orders);
+    }
+}

@@ -1,0 +1,234 @@
+//! The sessions of one listener: where a path that has said what it wants finds its session.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::backend::{NativeBackend, OpenRoute, Role};
+use super::engine::Engine;
+use super::path_driver::{Bond, DriverKey};
+use super::reactor::{ReactorHandle, ReactorLease};
+use super::transport::TransportSettings;
+use crate::api::CertificatePin;
+use crate::api::shared::{Hold, Shared};
+use crate::carrier::{Observations, ObservedFactory};
+use crate::proto::code::TransportCode;
+use crate::proto::config::SessionConfig;
+use crate::proto::frame::Intent;
+use crate::proto::greeter::Greeted;
+use crate::proto::id::{PathId, SessionId};
+use crate::proto::session::Session;
+
+/// What a listener was told about its sessions.
+pub(crate) struct Terms {
+    pub(crate) session: SessionConfig,
+    pub(crate) settings: TransportSettings,
+    pub(crate) max_sessions: usize,
+    /// Told to each client: `host:port`, with the certificate of this listener.
+    pub(crate) advertise: Vec<String>,
+    pub(crate) pin: CertificatePin,
+}
+
+/// Every session of a listener, whatever socket its paths come in on.
+pub(crate) struct Registry {
+    engine: Arc<Engine>,
+    terms: Terms,
+    base: Arc<quinn_proto::ServerConfig>,
+    members: Mutex<Members>,
+    /// Somebody waits in the queue, or nobody will any more.
+    news: Notify,
+    /// The last session has gone.
+    emptied: Notify,
+}
+
+#[derive(Default)]
+struct Members {
+    sessions: BTreeMap<SessionId, (Arc<Shared>, Arc<NativeBackend>)>,
+    /// Not accepted by the application yet; counted among the sessions.
+    waiting: VecDeque<Arc<Hold>>,
+    /// No new sessions.
+    is_draining: bool,
+    /// For sessions to come, until there are none.
+    sockets: Option<Arc<Vec<ReactorLease>>>,
+}
+
+impl Registry {
+    pub(crate) fn new(engine: Arc<Engine>, terms: Terms, base: quinn_proto::ServerConfig) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            terms,
+            base: Arc::new(base),
+            members: Mutex::default(),
+            news: Notify::new(),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// What the sockets of the listener are set to.
+    pub(crate) fn endpoint_config(&self) -> Arc<quinn_proto::ServerConfig> {
+        Arc::clone(&self.base)
+    }
+
+    /// The configuration of one connection, and what its congestion controller tells.
+    pub(crate) fn connection_config(&self) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
+        let observations = Observations::new(self.engine.clock);
+        let mut transport = self.terms.settings.to_config();
+        let factory = self.terms.settings.congestion.factory();
+        transport.congestion_controller_factory(ObservedFactory::new(factory, Arc::clone(&observations)));
+        let mut config = quinn_proto::ServerConfig::clone(&self.base);
+        config.transport_config(Arc::new(transport));
+        (Arc::new(config), observations)
+    }
+
+    /// The sockets are open: every session keeps them, so that its client can come back.
+    pub(crate) fn set_sockets(&self, sockets: Arc<Vec<ReactorLease>>) {
+        self.members().sockets = Some(sockets);
+    }
+
+    /// A path has said what it wants: finds or makes its session, which has the path from then on.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        greeted: Greeted,
+        reactor: &Arc<ReactorHandle>,
+        driver: DriverKey,
+        remote: SocketAddr,
+    ) -> Result<Bond, TransportCode> {
+        let open = OpenRoute { reactor: Arc::clone(reactor), driver, remote, lease: None };
+        match &greeted.hello.intent {
+            Intent::New => self.admit_new(greeted, open),
+            Intent::Join { session, .. } => {
+                let session = *session;
+                self.admit_join(session, greeted, open)
+            }
+        }
+    }
+
+    fn admit_join(&self, id: SessionId, greeted: Greeted, open: OpenRoute) -> Result<Bond, TransportCode> {
+        let member = self.members().sessions.get(&id).cloned();
+        let (shared, backend) = member.ok_or(TransportCode::UnknownSession)?;
+        let path = greeted.hello.path;
+        shared.with(|session, _| session.check_join(path, &greeted.hello.intent))?;
+        backend.open(path, open);
+        shared.with(|session, now| session.attach(now, greeted));
+        Ok(Bond { shared, backend, path })
+    }
+
+    fn admit_new(self: &Arc<Self>, greeted: Greeted, open: OpenRoute) -> Result<Bond, TransportCode> {
+        if greeted.hello.path != PathId::PRIMARY {
+            return Err(TransportCode::ProtocolViolation);
+        }
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|_| TransportCode::Internal)?;
+        let session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        let id = session.id().ok_or(TransportCode::Internal)?;
+        let (bond, hold) = {
+            let mut members = self.members();
+            let Some(sockets) = members.sockets.clone().filter(|_| !members.is_draining) else {
+                return Err(TransportCode::GoingAway);
+            };
+            if members.sessions.len() >= self.terms.max_sessions {
+                return Err(TransportCode::TooManySessions);
+            }
+            let sockets = Mutex::new(Some(sockets));
+            let role = Role::Server { id, registry: Arc::downgrade(self), sockets };
+            let backend = NativeBackend::new(Arc::clone(&self.engine), role);
+            let shared = Shared::new(session, Arc::clone(&backend) as _);
+            members.sessions.insert(id, (Arc::clone(&shared), Arc::clone(&backend)));
+            let hold = Hold::new(Arc::clone(&shared));
+            (Bond { shared, backend, path: PathId::PRIMARY }, hold)
+        };
+        bond.backend.open(bond.path, open);
+        tokio::spawn(Arc::clone(&bond.backend).keep_time(Arc::clone(&bond.shared)));
+        bond.shared.with(|session, now| {
+            session.attach(now, greeted);
+            for (priority, authority) in (0..).zip(&self.terms.advertise) {
+                session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority);
+            }
+        });
+        self.members().waiting.push_back(hold);
+        self.news.notify_one();
+        Ok(bond)
+    }
+
+    /// A session is over.
+    pub(crate) fn remove(&self, id: SessionId) {
+        let (removed, is_empty) = {
+            let mut members = self.members();
+            (members.sessions.remove(&id), members.sessions.is_empty())
+        };
+        // Without the lock: more may go with it.
+        drop(removed);
+        if is_empty {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// The next new session; `None` when there will be no more.
+    pub(crate) async fn next(&self) -> Option<Arc<Hold>> {
+        loop {
+            let news = self.news.notified();
+            {
+                let mut members = self.members();
+                if let Some(hold) = members.waiting.pop_front() {
+                    return Some(hold);
+                }
+                if members.is_draining {
+                    // Whoever else waits learns it, too.
+                    self.news.notify_one();
+                    return None;
+                }
+            }
+            news.await;
+        }
+    }
+
+    /// No new sessions; those that are there are asked to open no streams.
+    pub(crate) fn drain(&self) {
+        let sessions: Vec<_> = {
+            let mut members = self.members();
+            members.is_draining = true;
+            members.sessions.values().cloned().collect()
+        };
+        self.news.notify_one();
+        for (shared, _) in sessions {
+            shared.with(|session, now| session.drain(now));
+        }
+    }
+
+    /// No new sessions, and nobody takes those that wait: they are closed.
+    pub(crate) fn close(&self) {
+        let (waiting, sockets) = {
+            let mut members = self.members();
+            members.is_draining = true;
+            (std::mem::take(&mut members.waiting), members.sockets.take())
+        };
+        self.news.notify_one();
+        // Without the lock: sessions that close come back here.
+        drop((waiting, sockets));
+    }
+
+    /// Waits until there is no session.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            // Registered before looking: `notify_waiters` wakes only those who wait.
+            emptied.as_mut().enable();
+            if self.members().sessions.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Sessions that there are.
+    pub(crate) fn len(&self) -> usize {
+        self.members().sessions.len()
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,128 @@
+//! One path, as the application sees and steers it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared::{Core, Hold, Shared};
+use super::waiters::Topic;
+use crate::proto::error::PathError;
+use crate::proto::event::{PathAddress, PathLoss};
+use crate::proto::id::PathId;
+use crate::proto::session::PathInfo;
+
+/// Whether a path is only there in case the others fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standby {
+    /// The path is used like any other.
+    #[default]
+    Off,
+    /// The path is used when no path that is not on standby is left.
+    On,
+}
+
+/// A path of a session.
+///
+/// It names the path and does not keep it: dropping it changes nothing about the path. A path that was lost is
+/// dialled again by the client, as a new path with a new id.
+#[derive(Clone, Debug)]
+pub struct PathHandle {
+    hold: Arc<Hold>,
+    id: PathId,
+}
+
+impl PathHandle {
+    pub(crate) fn new(hold: Arc<Hold>, id: PathId) -> Self {
+        Self { hold, id }
+    }
+
+    /// Adds a path and waits until it is part of the session, or could not be opened.
+    pub(crate) async fn add(hold: Arc<Hold>, address: PathAddress) -> Result<Self, PathError> {
+        let id = hold.enter(|core, now| {
+            let id = core.session.add_path(now, address)?;
+            core.openings.ask(id, ());
+            Ok::<_, PathError>(id)
+        })?;
+        let _asked = Forget { shared: &hold, forget: |core: &mut Core| core.openings.forget(id, ()) };
+        let opened = hold.wait(Topic::Path(id), |core, _| match core.openings.take(id, ()) {
+            Some(Ok(())) => Some(Ok(())),
+            Some(Err(loss)) => Some(Err(PathError::Failed { path: id, reason: reason(loss) })),
+            None => core.end().map(|error| Err(error.into())),
+        });
+        opened.await?;
+        Ok(Self::new(hold.clone(), id))
+    }
+
+    /// The path's name.
+    pub fn id(&self) -> PathId {
+        self.id
+    }
+
+    /// What is known of the path; `None` once it is gone.
+    pub fn info(&self) -> Option<PathInfo> {
+        let mut info = self.hold.look(|core| core.session.path_info(self.id))?;
+        info.remote = self.hold.remote(self.id);
+        Some(info)
+    }
+
+    /// Removes the path, in good order: what it carries goes on elsewhere, and it is not dialled again.
+    pub fn remove(&self) -> Result<(), PathError> {
+        self.hold.with(|session, now| session.remove_path(now, self.id))
+    }
+
+    /// Puts the path on standby, or back into use, for both directions.
+    pub fn set_standby(&self, standby: Standby) -> Result<(), PathError> {
+        self.hold.with(|session, now| session.set_standby(now, self.id, standby == Standby::On))
+    }
+
+    /// Says what a byte on the path costs, for both directions; only comparisons between paths matter. 0 by
+    /// default.
+    pub fn set_cost(&self, cost: u64) -> Result<(), PathError> {
+        self.hold.with(|session, now| session.set_cost(now, self.id, cost))
+    }
+
+    /// The path's share of what this end sends, under the weighted scheduler. 1 by default.
+    pub fn set_weight(&self, weight: u32) -> Result<(), PathError> {
+        self.hold.with(|session, _| session.set_weight(self.id, weight))
+    }
+
+    /// Measures the time that a message and its answer take on the path. On a path that does not answer it waits
+    /// until that answers again or is given up.
+    ///
+    /// Cancel safe.
+    pub async fn ping(&self) -> Result<Duration, PathError> {
+        let path = self.id;
+        let token = self.hold.enter(|core, now| {
+            let token = core.session.ping(now, path)?;
+            core.pongs.ask(path, token);
+            Ok::<_, PathError>(token)
+        })?;
+        let _asked = Forget { shared: &self.hold, forget: |core: &mut Core| core.pongs.forget(path, token) };
+        let answer = self.hold.wait(Topic::Path(path), |core, _| match core.pongs.take(path, token) {
+            Some(Ok(rtt)) => Some(Ok(rtt)),
+            Some(Err(_)) => Some(Err(PathError::Unknown { path })),
+            None => core.end().map(|error| Err(error.into())),
+        });
+        answer.await
+    }
+}
+
+fn reason(loss: PathLoss) -> String {
+    match loss {
+        PathLoss::TimedOut => "it did not answer".to_owned(),
+        PathLoss::Removed => "it was removed".to_owned(),
+        PathLoss::ClosedByPeer(code) => format!("the peer closed it with code {code}"),
+        PathLoss::Failed(reason) => reason,
+    }
+}
+
+/// Forgets what a future has asked for, when that is dropped.
+struct Forget<'a, F: Fn(&mut Core)> {
+    shared: &'a Shared,
+    forget: F,
+}
+
+impl<F: Fn(&mut Core)> Drop for Forget<'_, F> {
+    fn drop(&mut self) {
+        self.shared.look(&self.forget);
+    }
+}

@@ -1,0 +1,11 @@
+//! What paths are made of: sans-IO adapters that give the core its lanes.
+//!
+//! They know [`proto`](crate::proto) and the protocol that they adapt; no socket, no thread, no clock.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod observed;
+pub(crate) mod quic;
+
+pub(crate) use clock::Clock;
+pub(crate) use observed::{Observations, ObservedFactory};

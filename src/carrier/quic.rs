@@ -1,0 +1,481 @@
+//! A path made of a QUIC connection: its streams are the lanes, its datagrams the datagrams.
+//!
+//! Promises: what the core hands over leaves soon. quinn-proto would buffer as much as it is given, and the
+//! scheduler would have decided long before the bytes leave: so the carrier keeps account of what was written
+//! and not sent yet, and [`capacity`](Carrier::capacity) keeps that to about one burst. quinn-proto does not tell
+//! the figure; the account errs on the low side, and is set right whenever nothing can be left to send.
+//!
+//! Whoever drives the connection calls, in this order, after anything has happened to it: [`poll`] until it
+//! gives nothing, [`receive`], the core's `transmit`, and [`poll_transmit`] until that gives nothing.
+//!
+//! [`poll`]: QuicCarrier::poll
+//! [`receive`]: QuicCarrier::receive
+//! [`poll_transmit`]: QuicCarrier::poll_transmit
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use quinn_proto::{
+    Connection, ConnectionError, ConnectionEvent, EndpointEvent, Event, FrameStats, ReadError, StreamEvent,
+    StreamId, Transmit, VarInt, WriteError,
+};
+
+use super::observed::Observations;
+use crate::proto::carrier::{Carrier, Figures, LaneClosed};
+use crate::proto::config::SessionConfig;
+use crate::proto::id::{Dir, LaneId};
+
+/// Most bytes handed over and not sent yet: one burst of the kernel's largest size.
+pub(crate) const MAX_SLACK_BYTES: u64 = 64 * 1024;
+/// Of a short header packet: flags, connection id, packet number, tag (RFC 9000 section 17.3.1, RFC 9001
+/// section 5.3). The shortest that quinn-proto makes, so that the account errs on the low side.
+const PACKET_OVERHEAD_BYTES: u64 = 1 + 8 + 1 + 16;
+/// Of a stream frame that fills its packet: type, stream id, offset; the usual shortest.
+const FRAME_OVERHEAD_BYTES: u64 = 1 + 1 + 4;
+/// Unacknowledged bytes that quinn-proto may hold beyond two congestion windows.
+const SEND_WINDOW_MARGIN_BYTES: u64 = 128 * 1024;
+
+/// Lanes beyond the session's streams: the control lane, and a few that end late.
+const SPARE_LANES_BIDI: u64 = 8;
+/// A stream whose first path is gone goes on over unidirectional lanes: of each path for a while two.
+const SPARE_LANES_UNI: u64 = 64;
+
+/// Something that has happened to the connection as a whole.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// The handshake is done.
+    Connected,
+    /// The connection is gone; nothing more comes.
+    Lost(ConnectionError),
+}
+
+/// Something that has arrived.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// The next bytes of a lane.
+    Data { lane: LaneId, dir: Dir, data: Bytes },
+    /// The peer finished its half of a lane.
+    Finished(LaneId),
+    /// The peer gave its half of a lane up.
+    Reset(LaneId),
+    /// The peer reads no more from a lane.
+    Stopped(LaneId),
+    /// A datagram.
+    Datagram(Bytes),
+}
+
+/// What quinn-proto did not take at once. It is bounded as [`Carrier`] says.
+#[derive(Debug, Default)]
+struct HeldBack {
+    chunks: VecDeque<Bytes>,
+    finish: bool,
+}
+
+/// A QUIC connection as a carrier.
+pub(crate) struct QuicCarrier {
+    connection: Connection,
+    observations: Arc<Observations>,
+    /// Streams that may have something to read.
+    readable: BTreeSet<StreamId>,
+    stopped: Vec<LaneId>,
+    held_back: BTreeMap<LaneId, HeldBack>,
+    datagrams_wait: bool,
+    /// Written and not sent yet, by the account.
+    unsent_bytes: u64,
+    /// Written since quinn-proto was last asked to send.
+    fresh_bytes: u64,
+    lost_bytes_seen: u64,
+    lost_probes_seen: u64,
+    send_window_bytes: u64,
+}
+
+impl QuicCarrier {
+    /// Takes over a connection whose congestion controller writes to `observations`.
+    pub(crate) fn new(connection: Connection, observations: Arc<Observations>) -> Self {
+        Self {
+            connection,
+            observations,
+            readable: BTreeSet::new(),
+            stopped: Vec::new(),
+            held_back: BTreeMap::new(),
+            datagrams_wait: false,
+            unsent_bytes: 0,
+            fresh_bytes: 0,
+            lost_bytes_seen: 0,
+            lost_probes_seen: 0,
+            send_window_bytes: 0,
+        }
+    }
+
+    /// The connection itself.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Sets how many lanes the peer may open, which depends on what the session allows. To be called when the
+    /// handshake is done; before that quinn-proto reserves memory for every one of them.
+    pub(crate) fn allow_lanes(&mut self, config: &SessionConfig) {
+        let bidi = config.max_streams_bidi.saturating_add(SPARE_LANES_BIDI);
+        let uni =
+            config.max_streams_uni.saturating_add(config.max_streams_bidi).saturating_add(SPARE_LANES_UNI);
+        for (dir, count) in [(quinn_proto::Dir::Bi, bidi), (quinn_proto::Dir::Uni, uni)] {
+            let count = VarInt::from_u64(count).unwrap_or(VarInt::MAX);
+            self.connection.set_max_concurrent_streams(dir, count);
+        }
+    }
+
+    // ---- what comes in ----
+
+    /// A packet, or news from the endpoint.
+    pub(crate) fn handle_event(&mut self, event: ConnectionEvent) {
+        self.connection.handle_event(event);
+    }
+
+    /// A time that [`poll_timeout`](Self::poll_timeout) named has come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.connection.handle_timeout(now);
+    }
+
+    /// When something is to be done even if nothing happens.
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        self.connection.poll_timeout()
+    }
+
+    /// What the endpoint has to be told.
+    pub(crate) fn poll_endpoint_events(&mut self) -> Option<EndpointEvent> {
+        self.connection.poll_endpoint_events()
+    }
+
+    /// Takes in what has happened; tells what concerns the connection as a whole.
+    pub(crate) fn poll(&mut self) -> Option<Change> {
+        while let Some(event) = self.connection.poll() {
+            match event {
+                Event::HandshakeDataReady | Event::DatagramsUnblocked => {}
+                Event::Connected => return Some(Change::Connected),
+                Event::ConnectionLost { reason } => return Some(Change::Lost(reason)),
+                Event::DatagramReceived => self.datagrams_wait = true,
+                Event::Stream(event) => self.on_stream_event(event),
+            }
+        }
+        None
+    }
+
+    fn on_stream_event(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { dir } => {
+                while let Some(id) = self.connection.streams().accept(dir) {
+                    self.readable.insert(id);
+                }
+            }
+            StreamEvent::Readable { id } => drop(self.readable.insert(id)),
+            StreamEvent::Writable { id } => self.flush(lane_of(id)),
+            StreamEvent::Stopped { id, .. } => {
+                self.held_back.remove(&lane_of(id));
+                self.stopped.push(lane_of(id));
+            }
+            StreamEvent::Finished { .. } | StreamEvent::Available { .. } => {}
+        }
+    }
+
+    /// Whether there is anything for [`receive`](Self::receive).
+    pub(crate) fn has_arrivals(&self) -> bool {
+        !self.readable.is_empty() || self.datagrams_wait || !self.stopped.is_empty()
+    }
+
+    /// Takes in everything that has arrived.
+    pub(crate) fn receive(&mut self, mut take: impl FnMut(Arrival)) {
+        for lane in self.stopped.drain(..) {
+            take(Arrival::Stopped(lane));
+        }
+        while let Some(id) = self.readable.pop_first() {
+            self.read(id, &mut take);
+        }
+        if std::mem::take(&mut self.datagrams_wait) {
+            while let Some(data) = self.connection.datagrams().recv() {
+                take(Arrival::Datagram(data));
+            }
+        }
+    }
+
+    /// Takes in what has arrived on the first lane that a client opens, and leaves the rest where it is: QUIC's
+    /// flow control bounds it.
+    pub(crate) fn receive_first_lane(&mut self, mut take: impl FnMut(Arrival)) {
+        let first = StreamId::new(quinn_proto::Side::Client, quinn_proto::Dir::Bi, 0);
+        if self.readable.remove(&first) {
+            self.read(first, &mut take);
+        }
+    }
+
+    fn read(&mut self, id: StreamId, take: &mut impl FnMut(Arrival)) {
+        let (lane, dir) = (lane_of(id), dir_of(id));
+        let mut stream = self.connection.recv_stream(id);
+        // A stream that is gone already was read to its end.
+        let Ok(mut chunks) = stream.read(true) else { return };
+        loop {
+            match chunks.next(usize::MAX) {
+                Ok(Some(chunk)) => take(Arrival::Data { lane, dir, data: chunk.bytes }),
+                Ok(None) => {
+                    take(Arrival::Finished(lane));
+                    break;
+                }
+                Err(ReadError::Reset(_)) => {
+                    take(Arrival::Reset(lane));
+                    break;
+                }
+                Err(ReadError::Blocked) => break,
+            }
+        }
+        // Whoever reads asks `poll_transmit` next, so there is no need to know whether it has to.
+        let _ = chunks.finalize();
+    }
+
+    // ---- what goes out ----
+
+    /// The next packets to send, in `buffer`, which is given empty, as one transmission of at most
+    /// `max_datagrams`.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        max_datagrams: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        self.settle_account();
+        let before = self.connection.stats();
+        let transmit = self.connection.poll_transmit(now, max_datagrams, buffer);
+        let after = self.connection.stats();
+        if after.path.lost_plpmtud_probes != self.lost_probes_seen {
+            self.lost_probes_seen = after.path.lost_plpmtud_probes;
+            self.observations.on_probe_lost();
+        }
+        self.fresh_bytes = 0;
+        let Some(transmit) = transmit else {
+            if self.observations.in_flight_bytes() == 0 {
+                self.unsent_bytes = 0;
+            }
+            return None;
+        };
+        let size = transmit.size as u64;
+        if after.path.sent_plpmtud_probes > before.path.sent_plpmtud_probes {
+            self.observations.on_probe_sent(size);
+        } else if ack_eliciting(&after.frame_tx) > ack_eliciting(&before.frame_tx) {
+            self.observations.on_sent(now, size);
+        }
+        let frames = after.frame_tx.stream - before.frame_tx.stream;
+        if frames > 0 {
+            let packets = after.udp_tx.datagrams - before.udp_tx.datagrams;
+            let overhead = packets * PACKET_OVERHEAD_BYTES + frames * FRAME_OVERHEAD_BYTES;
+            self.unsent_bytes = self.unsent_bytes.saturating_sub(size.saturating_sub(overhead));
+        }
+        Some(transmit)
+    }
+
+    /// Closes the connection; [`poll_transmit`](Self::poll_transmit) then says so to the peer.
+    pub(crate) fn close(&mut self, now: Instant, code: u64, reason: Bytes) {
+        let code = VarInt::from_u64(code).unwrap_or(VarInt::MAX);
+        self.connection.close(now, code, reason);
+        self.held_back.clear();
+    }
+
+    /// Takes into account what was heard since the last time.
+    fn settle_account(&mut self) {
+        // Lost bytes are to be sent again: they are as good as unsent.
+        let lost = self.observations.lost_bytes();
+        self.unsent_bytes += lost - self.lost_bytes_seen;
+        self.lost_bytes_seen = lost;
+        if self.observations.take_ran_dry() {
+            // Everything had been sent when quinn-proto was last asked, whatever the account says.
+            self.unsent_bytes = self.unsent_bytes.min(self.fresh_bytes);
+        }
+    }
+
+    fn slack_bytes(&self, window: u64) -> u64 {
+        let least = 4 * u64::from(self.connection.current_mtu());
+        (window / 4).clamp(least.min(MAX_SLACK_BYTES), MAX_SLACK_BYTES)
+    }
+
+    /// Lets quinn-proto hold what the congestion window needs and not much more.
+    fn adapt_send_window(&mut self, window: u64) {
+        let wanted = window.saturating_mul(2).saturating_add(SEND_WINDOW_MARGIN_BYTES);
+        if wanted.abs_diff(self.send_window_bytes) > self.send_window_bytes / 4 {
+            self.send_window_bytes = wanted;
+            self.connection.set_send_window(wanted);
+        }
+    }
+
+    /// Hands over what was held back of a lane, as far as there is room.
+    fn flush(&mut self, lane: LaneId) {
+        let Some(mut held) = self.held_back.remove(&lane) else { return };
+        while let Some(chunk) = held.chunks.pop_front() {
+            match self.hand_over(lane, chunk) {
+                Ok(rest) if rest.is_empty() => {}
+                Ok(rest) => {
+                    held.chunks.push_front(rest);
+                    self.held_back.insert(lane, held);
+                    return;
+                }
+                // Stopped or reset: the event that says so follows.
+                Err(LaneClosed) => return,
+            }
+        }
+        if held.finish {
+            self.finish_now(lane);
+        }
+    }
+
+    /// Gives a chunk to quinn-proto and returns what it did not take.
+    fn hand_over(&mut self, lane: LaneId, data: Bytes) -> Result<Bytes, LaneClosed> {
+        let Some(id) = self.sendable(lane) else { return Err(LaneClosed) };
+        let mut chunks = [data];
+        // Asked until it refuses: only then will it say when there is room again.
+        while !chunks[0].is_empty() {
+            let written = match self.connection.send_stream(id).write_chunks(&mut chunks) {
+                Ok(written) => written.bytes as u64,
+                Err(WriteError::Blocked) => break,
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return Err(LaneClosed),
+            };
+            self.unsent_bytes += written;
+            self.fresh_bytes += written;
+        }
+        let [rest] = chunks;
+        Ok(rest)
+    }
+
+    fn finish_now(&mut self, lane: LaneId) {
+        if let Some(id) = self.sendable(lane) {
+            // Finished or stopped already: either way there is nothing to finish.
+            let _ = self.connection.send_stream(id).finish();
+        }
+    }
+
+    /// The stream of a lane, if this end may send on it and the connection lives.
+    fn sendable(&self, lane: LaneId) -> Option<StreamId> {
+        let id = stream_of(lane)?;
+        let own = id.initiator() == self.connection.side();
+        ((own || id.dir() == quinn_proto::Dir::Bi) && !self.connection.is_closed()).then_some(id)
+    }
+}
+
+impl Carrier for QuicCarrier {
+    fn capacity(&mut self) -> usize {
+        if !self.held_back.is_empty() || self.connection.is_closed() {
+            return 0;
+        }
+        self.settle_account();
+        let window = self.connection.congestion_state().window();
+        self.adapt_send_window(window);
+        let left = self.slack_bytes(window).saturating_sub(self.unsent_bytes);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    fn open_lane(&mut self, dir: Dir) -> Option<LaneId> {
+        let dir = match dir {
+            Dir::Bi => quinn_proto::Dir::Bi,
+            Dir::Uni => quinn_proto::Dir::Uni,
+        };
+        self.connection.streams().open(dir).map(lane_of)
+    }
+
+    fn write(&mut self, lane: LaneId, data: Bytes) -> Result<(), LaneClosed> {
+        if let Some(held) = self.held_back.get_mut(&lane) {
+            held.chunks.push_back(data);
+            return Ok(());
+        }
+        let rest = self.hand_over(lane, data)?;
+        if !rest.is_empty() {
+            self.held_back.entry(lane).or_default().chunks.push_back(rest);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, lane: LaneId) {
+        match self.held_back.get_mut(&lane) {
+            Some(held) => held.finish = true,
+            None => self.finish_now(lane),
+        }
+    }
+
+    fn reset(&mut self, lane: LaneId) {
+        self.held_back.remove(&lane);
+        if let Some(id) = self.sendable(lane)
+            && self.connection.send_stream(id).reset(VarInt::from_u32(0)).is_ok()
+        {
+            // What of the account was this lane's is not known: better too low than a path that stalls.
+            self.unsent_bytes = 0;
+        }
+    }
+
+    fn stop(&mut self, lane: LaneId) {
+        let Some(id) = stream_of(lane) else { return };
+        if id.dir() == quinn_proto::Dir::Bi || id.initiator() != self.connection.side() {
+            // Stopped or read to its end already: there is nothing more to stop.
+            let _ = self.connection.recv_stream(id).stop(VarInt::from_u32(0));
+        }
+    }
+
+    fn send_datagram(&mut self, data: Bytes) -> bool {
+        self.connection.datagrams().send(data, true).is_ok()
+    }
+
+    fn max_datagram_bytes(&mut self) -> Option<usize> {
+        self.connection.datagrams().max_size()
+    }
+
+    fn figures(&self) -> Figures {
+        let stats = self.connection.stats();
+        // Before the first measurement quinn-proto's figure is a guess.
+        let pto = self.observations.pto();
+        Figures {
+            rtt: pto.is_some().then_some(stats.path.rtt),
+            pto,
+            congestion_window_bytes: Some(stats.path.cwnd),
+            in_flight_bytes: Some(self.observations.in_flight_bytes()),
+            awaiting_since: self.observations.awaiting_since(),
+            knows_acks: true,
+            lost_packets: stats.path.lost_packets,
+            sent_packets: stats.path.sent_packets,
+        }
+    }
+}
+
+fn lane_of(id: StreamId) -> LaneId {
+    LaneId(VarInt::from(id).into_inner())
+}
+
+fn stream_of(lane: LaneId) -> Option<StreamId> {
+    VarInt::from_u64(lane.0).ok().map(StreamId::from)
+}
+
+fn dir_of(id: StreamId) -> Dir {
+    match id.dir() {
+        quinn_proto::Dir::Bi => Dir::Bi,
+        quinn_proto::Dir::Uni => Dir::Uni,
+    }
+}
+
+/// How many frames were sent that the peer has to acknowledge (RFC 9000 section 13.2).
+fn ack_eliciting(frames: &FrameStats) -> u64 {
+    frames.stream
+        + frames.datagram
+        + frames.ping
+        + frames.crypto
+        + u64::from(frames.handshake_done)
+        + frames.max_data
+        + frames.max_stream_data
+        + frames.max_streams_bidi
+        + frames.max_streams_uni
+        + frames.reset_stream
+        + frames.stop_sending
+        + frames.data_blocked
+        + frames.stream_data_blocked
+        + frames.streams_blocked_bidi
+        + frames.streams_blocked_uni
+        + frames.new_connection_id
+        + frames.retire_connection_id
+        + frames.new_token
+        + frames.path_challenge
+        + frames.path_response
+        + frames.ack_frequency
+        + frames.immediate_ack
+}

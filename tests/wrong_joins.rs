@@ -1,0 +1,205 @@
+//! Paths that a client has no right to, made by hand over plain QUIC: they are refused with a code, and the session
+//! that they meant does not notice.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use kwik::proto::frame::{Accept, Credentials, Frame, Hello, Intent, Parameters};
+use kwik::proto::lane::{LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header};
+use kwik::proto::limits::{ALPN, VERSION};
+use kwik::proto::token;
+use kwik::{Config, Dir, Identity, Listener, PathId, ServerConfig, SessionId, Side, StreamId, TransportCode};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::rustls::pki_types::CertificateDer;
+use quinn::rustls::{ClientConfig, RootCertStore};
+use support::*;
+
+/// A server, and plain QUIC to reach it with.
+struct Scene {
+    listener: Listener,
+    quic: quinn::Endpoint,
+}
+
+/// One path, made by hand.
+struct RawPath {
+    connection: quinn::Connection,
+    control: quinn::RecvStream,
+    reader: LaneReader,
+    /// Dropping it would finish the control lane.
+    _control: quinn::SendStream,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = made.cert.der().to_vec();
+        let identity =
+            Identity::from_der(vec![certificate.clone()], made.signing_key.serialize_der()).unwrap();
+        let listener = listen_on(1, ServerConfig::new(identity)).await;
+
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(certificate)).unwrap();
+        let mut tls =
+            ClientConfig::builder_with_provider(Arc::new(quinn::rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(&[&quinn::rustls::version::TLS13])
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let mut quic = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let tls = QuicClientConfig::try_from(tls).unwrap();
+        quic.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+        Self { listener, quic }
+    }
+
+    /// Opens a connection and says HELLO on its control lane.
+    async fn path(&self, id: PathId, intent: Intent) -> RawPath {
+        let server = self.listener.local_addrs()[0];
+        let connection = self.quic.connect(server, "localhost").unwrap().await.unwrap();
+        let (mut send, control) = connection.open_bi().await.unwrap();
+        let mut hello = BytesMut::new();
+        put_control_header(&mut hello);
+        let parameters = Parameters { max_paths: 8, resume_timeout_ms: 30_000, ..Parameters::default() };
+        Frame::Hello(Hello { versions: vec![VERSION], path: id, intent, parameters }).encode(&mut hello);
+        send.write_all(&hello).await.unwrap();
+        RawPath { connection, control, reader: LaneReader::new(), _control: send }
+    }
+
+    /// Opens a session over a path made by hand.
+    async fn session(&self) -> (RawPath, SessionId, Credentials, kwik::Session) {
+        let mut path = self.path(PathId::PRIMARY, Intent::New).await;
+        let accept = path.accepted().await;
+        let server = self.listener.accept().await.unwrap();
+        assert_eq!(accept.session, server.id());
+        (path, accept.session, accept.credentials.unwrap(), server)
+    }
+}
+
+impl RawPath {
+    /// The next frame of the control lane.
+    async fn frame(&mut self) -> Frame {
+        loop {
+            match self.reader.next().unwrap() {
+                Some(LaneItem::Frame(frame)) => return frame,
+                Some(_) => {}
+                None => {
+                    let piece = self.control.read_chunk(usize::MAX, true).await.unwrap();
+                    self.reader.push(piece.expect("the control lane ends without an answer").bytes);
+                }
+            }
+        }
+    }
+
+    async fn accepted(&mut self) -> Accept {
+        match self.frame().await {
+            Frame::Accept(accept) => accept,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Why the path is refused, said with a frame; the connection ends with the same code.
+    async fn refused(mut self) -> TransportCode {
+        let code = match self.frame().await {
+            Frame::Reject(reject) => TransportCode::from_u64(reject.code).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        match self.connection.closed().await {
+            quinn::ConnectionError::ApplicationClosed(close) => {
+                assert_eq!(close.error_code.into_inner(), code.as_u64());
+            }
+            other => panic!("{other:?}"),
+        }
+        code
+    }
+
+    /// Sends a whole stream on a lane of this path.
+    async fn send(&self, stream: StreamId, data: &[u8]) {
+        let mut lane = BytesMut::new();
+        put_stream_header(&mut lane, stream);
+        put_record_header(&mut lane, 0, data.len(), true);
+        lane.extend_from_slice(data);
+        let mut send = self.connection.open_uni().await.unwrap();
+        send.write_all(&lane).await.unwrap();
+        send.finish().unwrap();
+    }
+}
+
+fn join(session: SessionId, credentials: &Credentials, path: PathId) -> Intent {
+    Intent::Join { session, proof: token::proof(credentials, session, path) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_with_a_wrong_proof_is_refused_and_the_session_goes_on() {
+    within_patience(async {
+        let scene = Scene::new().await;
+        let url = &scene.listener.urls()[0];
+        let (client, server) = tokio::join!(kwik::dial(url, Config::default()), scene.listener.accept());
+        let (client, server) = (client.unwrap(), server.unwrap());
+        // Whoever has seen the session's name, which is no secret, does not get in with it.
+        for path in [PathId(1), PathId::PRIMARY] {
+            let intent = Intent::Join { session: client.id(), proof: [7; 32] };
+            assert_eq!(scene.path(path, intent).await.refused().await, TransportCode::BadProof);
+        }
+        assert_eq!(server.paths().len(), 1);
+        let mut send = client.open_uni().await.unwrap();
+        send.write_all(b"still here").await.unwrap();
+        send.finish().unwrap();
+        assert_eq!(server.accept_uni().await.unwrap().read_to_end(100).await.unwrap(), b"still here");
+        // The wrong ones have not used its ids up.
+        let second = client.add_path(url).await.unwrap();
+        assert_eq!(second.id(), PathId(1));
+        assert_eq!(server.stats().path_failures, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_is_good_for_one_path_once() {
+    within_patience(async {
+        let scene = Scene::new().await;
+        let (first, session, credentials, server) = scene.session().await;
+        let intent = join(session, &credentials, PathId(1));
+        let mut second = scene.path(PathId(1), intent.clone()).await;
+        let accept = second.accepted().await;
+        assert_eq!(accept.session, session);
+        assert_eq!(accept.credentials, None, "the key is told once");
+
+        let refused = scene.path(PathId(1), intent.clone()).await.refused().await;
+        assert_eq!(refused, TransportCode::PathIdUsed, "while the path is there");
+        second.connection.close(0_u32.into(), b"");
+        let refused = scene.path(PathId(1), intent.clone()).await.refused().await;
+        assert_eq!(refused, TransportCode::PathIdUsed, "when it is gone");
+        let refused = scene.path(PathId(2), intent).await.refused().await;
+        assert_eq!(refused, TransportCode::BadProof, "for another path");
+        let primary = join(session, &credentials, PathId::PRIMARY);
+        let refused = scene.path(PathId::PRIMARY, primary).await.refused().await;
+        assert_eq!(refused, TransportCode::PathIdUsed, "the session was opened on it");
+
+        first.send(StreamId::new(Side::Client, Dir::Uni, 0), b"still here").await;
+        assert_eq!(server.accept_uni().await.unwrap().read_to_end(100).await.unwrap(), b"still here");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_not_there_cannot_be_joined_whatever_the_proof() {
+    within_patience(async {
+        let scene = Scene::new().await;
+        let (first, session, credentials, server) = scene.session().await;
+        let other = SessionId([9; 16]);
+        let refused = scene.path(PathId(1), join(other, &credentials, PathId(1))).await.refused().await;
+        assert_eq!(refused, TransportCode::UnknownSession);
+
+        server.abort(kwik::AppCode(1), b"over");
+        server.closed().await;
+        drop(server);
+        scene.listener.idle().await;
+        let refused = scene.path(PathId(1), join(session, &credentials, PathId(1))).await.refused().await;
+        assert_eq!(refused, TransportCode::UnknownSession, "its end is its end");
+        drop(first);
+    })
+    .await;
+}

@@ -1,0 +1,85 @@
+//! Opening a session from a page or a worker.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::backend::Browser;
+use super::{address, environment};
+use crate::api::Session;
+use crate::api::shared::{Hold, Shared};
+use crate::proto;
+use crate::proto::code::TransportCode;
+use crate::proto::config::SessionConfig;
+use crate::proto::error::{AddressError, SessionError};
+use crate::proto::event::PathAddress;
+
+/// What may be chosen about a session that is dialled. All fields have defaults.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Config {
+    /// Limits and choices of the session.
+    pub session: SessionConfig,
+}
+
+/// A server could not be reached, or did not want us.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The address cannot be read.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The browser gives no random numbers, without which a session is not safe.
+    #[error("crypto.getRandomValues is missing or failed: open the page in a secure context")]
+    Random,
+    /// The connection failed. A browser does not say why: nobody answers, the certificate is not trusted or not the
+    /// pinned one, or the server refuses pages of this origin.
+    #[error("{reason}")]
+    Failed {
+        /// The browser's words.
+        reason: String,
+    },
+    /// The server refused the session.
+    #[error("the server refused the session: {code}: {}", String::from_utf8_lossy(.reason))]
+    Rejected {
+        /// Why.
+        code: TransportCode,
+        /// Details, in the server's words.
+        reason: Bytes,
+    },
+    /// The session ended before it was open.
+    #[error(transparent)]
+    Session(SessionError),
+}
+
+/// Opens a session with the server at `address`, which is of the form `kwik://HOST:PORT[?pin=PIN]` (see
+/// [`Address`](crate::Address)) or `https://HOST[:PORT][?pin=PIN]`.
+///
+/// It works in pages and in dedicated workers that have `WebTransport`. With pins, the server is the one whose
+/// certificate has one of these SHA-256 hashes; without, one that the browser trusts. A browser takes a pinned
+/// certificate only if it is an ECDSA one that is valid for at most 14 days.
+///
+/// Cancel safety: dropping the future gives the session up.
+///
+/// # Errors
+///
+/// When the address cannot be read, when nobody answers within `handshake_timeout`, and when either end does not want
+/// the other. See [`DialError`].
+pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
+    let (hold, _) = start(address::parse(address)?, config)?;
+    Session::opened(hold).await.map_err(|error| match error {
+        SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
+        SessionError::DialFailed { reason } => DialError::Failed { reason },
+        error => DialError::Session(error),
+    })
+}
+
+/// A session that is being opened, and its backend.
+pub(crate) fn start(address: PathAddress, config: Config) -> Result<(Arc<Hold>, Arc<Browser>), DialError> {
+    let seed = environment::random_seed().ok_or(DialError::Random)?;
+    let session = proto::session::Session::client(environment::now(), config.session, seed, address);
+    // Not `Send`, and on this target nobody asks for that; the handles are made for an `Arc`.
+    #[expect(clippy::arc_with_non_send_sync)]
+    let backend = Arc::new(Browser::default());
+    Ok((Hold::new(Shared::new(session, Arc::clone(&backend) as _)), backend))
+}

@@ -1,0 +1,57 @@
+import { errorOf } from './errors.js';
+import type { Failure, Question, ToPage, ToWorker } from './protocol.js';
+
+/** The part of a message port that is used here; tests have one of their own. */
+export interface PortLike {
+  postMessage(message: ToWorker, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent<ToPage>) => void) | null;
+  close(): void;
+}
+
+/** A promise and what settles it. */
+export class Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve!: (value: T) => void;
+  reject!: (error: unknown) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // A rejection that nobody looks at is no error of the page: whoever looks sees it.
+    this.promise.catch(() => {});
+  }
+}
+
+/** Questions to the worker and their answers. */
+export class Questions {
+  #last = 0;
+  #waiting = new Map<number, Deferred<unknown>>();
+  #end: Error | undefined;
+
+  constructor(private readonly port: PortLike) {}
+
+  ask<T>(question: Question): Promise<T> {
+    if (this.#end) return Promise.reject(this.#end);
+    const id = ++this.#last;
+    const answer = new Deferred<unknown>();
+    this.#waiting.set(id, answer);
+    this.port.postMessage({ type: 'question', id, question });
+    return answer.promise as Promise<T>;
+  }
+
+  answer(id: number, value: unknown, failure: Failure | undefined): void {
+    const answer = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (failure) answer?.reject(errorOf(failure));
+    else answer?.resolve(value);
+  }
+
+  /** There will be no more answers. */
+  end(error: Error): void {
+    this.#end = error;
+    for (const answer of this.#waiting.values()) answer.reject(error);
+    this.#waiting.clear();
+  }
+}

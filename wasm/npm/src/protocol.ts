@@ -1,0 +1,93 @@
+/**
+ * What a page and the worker of one of its sessions say to each other, on a message port of that session's own.
+ *
+ * Each stream has a credit in each direction: bytes that may be on their way to a side that has not taken them yet.
+ * So neither side's memory grows when the other does not keep up. Payloads are transferred, not copied.
+ */
+
+/** Bytes of one stream that may wait on the page for its reader. */
+export const READ_CREDIT = 512 * 1024;
+/** Bytes of one stream that may wait in the worker for the session to take them. */
+export const WRITE_CREDIT = 512 * 1024;
+/** Datagrams that may wait in the worker for the session to take them. */
+export const DATAGRAM_CREDIT = 100;
+
+/** What the Rust side throws. */
+export interface Failure {
+  kind: 'session' | 'stream' | 'closed' | 'address' | 'option' | 'crash';
+  message: string;
+  code?: number;
+}
+
+/** One path, as `Kwik.paths` shows it. */
+export interface KwikPath {
+  /** Its number, which is never given to another path of the session. */
+  id: number;
+  state: 'opening' | 'active' | 'standby' | 'suspect' | 'closing' | 'closed';
+  /** Where it leads. */
+  url: string;
+  /** Smoothed round-trip time in milliseconds; missing until it is measured. */
+  rtt?: number;
+  /** Expected rate, in bytes per second; 0 until it is known. */
+  rate: number;
+  bytesInFlight: number;
+  bytesSent: number;
+  bytesReceived: number;
+  /** Of the bytes sent, those that were copies of bytes on other paths. */
+  bytesReinjected: number;
+}
+
+export interface SessionEvent {
+  type: 'pathadded' | 'pathsuspect' | 'pathlost' | 'pathback' | 'pathadvised' | 'suspended' | 'resumed' | 'draining';
+  path?: number;
+  message?: string;
+}
+
+export interface Address {
+  url: string;
+  /** SHA-256 hashes of certificates, besides those in the URL. */
+  pins: Uint8Array[];
+}
+
+/** Questions, which are answered once. */
+export type Question =
+  | { ask: 'open'; bidirectional: boolean }
+  | { ask: 'accept'; bidirectional: boolean }
+  | { ask: 'finish'; stream: number }
+  | { ask: 'addPath'; address: Address }
+  | { ask: 'removePath'; path: number }
+  | { ask: 'stats' };
+
+export type ToWorker =
+  | { type: 'question'; id: number; question: Question }
+  | { type: 'write'; stream: number; data: Uint8Array }
+  | { type: 'reset'; stream: number; code: number }
+  | { type: 'read'; stream: number; bytes: number }
+  | { type: 'stop'; stream: number; code: number }
+  | { type: 'datagram'; data: Uint8Array }
+  | { type: 'hurry' }
+  | { type: 'close'; code: number; reason: string };
+
+export type ToPage =
+  | { type: 'ready'; paths: KwikPath[]; maxDatagramSize: number }
+  | { type: 'answer'; id: number; value?: unknown; failure?: Failure }
+  | { type: 'data'; stream: number; data: Uint8Array | undefined; done: boolean }
+  | { type: 'readFailed'; stream: number; failure: Failure }
+  | { type: 'written'; stream: number; bytes: number }
+  | { type: 'writeFailed'; stream: number; failure: Failure }
+  | { type: 'datagram'; data: Uint8Array }
+  | { type: 'datagramTaken' }
+  | { type: 'event'; event: SessionEvent; paths: KwikPath[]; maxDatagramSize: number }
+  | { type: 'closed'; closeCode: number; reason: string }
+  | { type: 'failed'; failure: Failure };
+
+/** What a page says to a worker itself: here is a session for you. */
+export interface OpenSession {
+  port: MessagePort;
+  address: Address;
+  others: Address[];
+  options: Record<string, unknown>;
+}
+
+/** What a worker says to its page. */
+export type FromWorker = { type: 'ended' };

@@ -1,0 +1,109 @@
+import { codeOf, errorOf } from './errors.js';
+import { Deferred, type PortLike } from './port.js';
+import { type Failure, READ_CREDIT } from './protocol.js';
+
+/** A `ReadableByteStreamController`; its byte-stream part is missing in TypeScript's older libraries. */
+type Controller = ReadableByteStreamController;
+
+/**
+ * The receiving half of a stream on the page: a byte stream, filled by the worker as far as the credit goes, which
+ * comes back as the page's reader takes what there is.
+ */
+export class ReceiveHalf {
+  readonly readable: ReadableStream<Uint8Array>;
+  #inbox: Uint8Array[] = [];
+  #controller!: Controller;
+  #isDone = false;
+  #arrival: Deferred<void> | undefined;
+
+  constructor(
+    private readonly port: PortLike,
+    private readonly stream: number,
+    private readonly onEnd: () => void,
+  ) {
+    this.readable = new ReadableStream({
+      type: 'bytes',
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      pull: (controller) => this.#pull(controller),
+      cancel: (reason) => this.#cancel(reason),
+    });
+    this.#grant(READ_CREDIT);
+  }
+
+  /** The worker has read something. */
+  data(data: Uint8Array | undefined, done: boolean): void {
+    if (data) this.#inbox.push(data);
+    if (done) this.#isDone = true;
+    this.#arrival?.resolve();
+  }
+
+  fail(error: Error): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#inbox.length = 0;
+    this.#controller.error(error);
+    this.#arrival?.resolve();
+    this.onEnd();
+  }
+
+  failed(failure: Failure): void {
+    this.fail(errorOf(failure));
+  }
+
+  async #pull(controller: Controller): Promise<void> {
+    if (this.#inbox.length === 0 && !this.#isDone) {
+      this.#arrival = new Deferred();
+      await this.#arrival.promise;
+      this.#arrival = undefined;
+    }
+    const chunk = this.#inbox[0];
+    if (!chunk) {
+      this.#close(controller);
+      return;
+    }
+    const request = controller.byobRequest;
+    const view = request?.view;
+    if (request && view && view.byteLength < chunk.byteLength) {
+      new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(chunk.subarray(0, view.byteLength));
+      this.#inbox[0] = chunk.subarray(view.byteLength);
+      this.#grant(view.byteLength);
+      request.respond(view.byteLength);
+      return;
+    }
+    this.#inbox.shift();
+    this.#grant(chunk.byteLength);
+    if (request && view) {
+      new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(chunk);
+      request.respond(chunk.byteLength);
+    } else {
+      controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+    }
+  }
+
+  #close(controller: Controller): void {
+    // After an error or a cancellation there is nothing left to close.
+    if (!this.#isDone) return;
+    try {
+      controller.close();
+      // A reader that waits with a buffer of its own gets it back empty.
+      controller.byobRequest?.respond(0);
+    } catch {
+      return;
+    }
+    this.onEnd();
+  }
+
+  #cancel(reason: unknown): void {
+    if (!this.#isDone) this.port.postMessage({ type: 'stop', stream: this.stream, code: codeOf(reason) });
+    this.#isDone = true;
+    this.#inbox.length = 0;
+    this.#arrival?.resolve();
+    this.onEnd();
+  }
+
+  #grant(bytes: number): void {
+    if (!this.#isDone) this.port.postMessage({ type: 'read', stream: this.stream, bytes });
+  }
+}

@@ -1,0 +1,49 @@
+//! Builds the browser half of KWIK.
+//!
+//! ```text
+//! cargo xtask wasm [--release]     the crate for wasm32, with its JavaScript side, into wasm/npm/dist
+//! cargo xtask npm                  the npm package, as a tarball in wasm/npm
+//! ```
+//!
+//! Both print sizes as a page loads them, gzipped, and fail above the limits that the package promises.
+//!
+//! `cargo test --workspace` builds this crate without its feature `bindgen`, and so without the dependency that takes
+//! more than a minute; the alias `cargo xtask` (in `.cargo/config.toml`) turns it on.
+
+#[cfg(feature = "bindgen")]
+mod bindgen;
+mod npm;
+mod run;
+mod size;
+mod toolchain;
+mod wasm;
+
+use std::process::ExitCode;
+
+/// What went wrong, for people.
+type Error = Box<dyn std::error::Error>;
+
+const USAGE: &str = "usage: cargo xtask wasm [--release] | cargo xtask npm";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["wasm"] => wasm::build(wasm::Profile::Debug),
+        ["wasm", "--release"] => wasm::build(wasm::Profile::Release),
+        ["npm"] => npm::pack(),
+        _ => Err(USAGE.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A path below the root of the repository.
+fn in_repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}

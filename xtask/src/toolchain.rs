@@ -1,0 +1,72 @@
+//! A compiler for wasm32-unknown-unknown: the usual one if it has that target, otherwise Debian's, with the standard
+//! library built from its source.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Error;
+use crate::run::{output, run};
+
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld";
+const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "rust-web-src", "lld", "clang"];
+
+/// How the target is built on this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Toolchain {
+    /// The toolchain in use has the target.
+    Installed,
+    /// Debian's compiler builds the standard library, too.
+    Debian,
+}
+
+impl Toolchain {
+    /// The one that this machine has. As root, on Debian, it installs what is missing.
+    pub(crate) fn find() -> Result<Self, Error> {
+        let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+        let is_installed =
+            libraries.is_ok_and(|found| Path::new(String::from_utf8_lossy(&found.stdout).trim()).is_dir());
+        if is_installed {
+            return Ok(Self::Installed);
+        }
+        if !has_debian() {
+            install_debian()?;
+        }
+        Ok(Self::Debian)
+    }
+
+    /// Sets up Cargo to build with it.
+    pub(crate) fn apply(self, cargo: &mut Command) {
+        if self == Self::Debian {
+            cargo
+                .env("RUSTC", DEBIAN_RUSTC)
+                // Debian's compiler is a stable one, which needs to be told that building `std` is meant.
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LINKER)
+                .arg("-Zbuild-std=std,panic_abort");
+        }
+    }
+}
+
+fn has_debian() -> bool {
+    let sysroot = output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]));
+    let source = sysroot.map(|sysroot| Path::new(&sysroot).join("lib/rustlib/src/rust/library/std"));
+    source.is_some_and(|source| source.is_dir()) && Path::new(DEBIAN_LINKER).exists()
+}
+
+fn install_debian() -> Result<(), Error> {
+    let is_root = output(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
+    let has_apt = Path::new("/usr/bin/apt-get").exists();
+    if !is_root || !has_apt {
+        let packages = DEBIAN_PACKAGES.join(" ");
+        let choice = format!("rustup target add {TARGET}, or (Debian) sudo apt-get install {packages}");
+        return Err(format!("no compiler for {TARGET}: {choice}").into());
+    }
+    println!("no compiler for {TARGET}: installing {}", DEBIAN_PACKAGES.join(" "));
+    run(Command::new("apt-get").args(["update", "-q"]))?;
+    run(Command::new("apt-get")
+        .args(["install", "-y", "-q", "--no-install-recommends"])
+        .args(DEBIAN_PACKAGES))
+}
