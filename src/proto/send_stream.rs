@@ -226,18 +226,6 @@ impl SendStream {
         }
     }
 
-    /// The first part of `range` that no lane of `path` carries.
-    fn unsent_on(&self, path: Option<PathId>, range: Range<u64>) -> Option<Range<u64>> {
-        let mut own = self.lanes.iter().filter(|lane| Some(lane.path) == path);
-        let Some(first) = own.next() else { return Some(range) };
-        let Some(second) = own.next() else { return first.sent.first_gap(range) };
-        let mut carried = first.sent.clone();
-        for lane in std::iter::once(second).chain(own) {
-            insert_all(&mut carried, lane.sent.iter());
-        }
-        carried.first_gap(range)
-    }
-
     /// How many separate ranges the receiver may have to hold at worst.
     fn fragments(&self) -> usize {
         self.lanes.iter().map(|lane| lane.sent.len()).sum()
@@ -254,7 +242,8 @@ impl SendStream {
         if !self.is_sending() {
             return None;
         }
-        if let Some(range) = self.again.iter().find_map(|range| self.unsent_on(suspect, range)) {
+        let unsent = |range| suspect.map_or(Some(Range::clone(&range)), |path| self.not_sent_on(path, range));
+        if let Some(range) = self.again.iter().find_map(unsent) {
             return Some(Piece::Again(self.cut(range, max_bytes)));
         }
         let range = self.new_range(session_credit);
@@ -278,11 +267,24 @@ impl SendStream {
         }
         let mut from = self.buffer.acked_contiguous();
         while let Some(gap) = self.buffer.acked().first_gap(from..self.next) {
-            match self.unsent_on(Some(path), gap) {
+            match self.not_sent_on(path, gap.clone()) {
                 Some(gap) => return Some(self.cut(gap, max_bytes)),
-                None => {
-                    from = self.buffer.acked().first_gap(from..self.next).map_or(self.next, |gap| gap.end)
-                }
+                None => from = gap.end,
+            }
+        }
+        None
+    }
+
+    /// The first part of `range` that no lane on `path` has.
+    fn not_sent_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
+        let mut from = range.start;
+        while from < range.end {
+            let mut own = self.lanes.iter().filter(|lane| lane.path == path);
+            let gap = own.try_fold(from..range.end, |gap, lane| lane.sent.first_gap(gap.clone()).ok_or(gap));
+            match gap {
+                Ok(gap) => return Some(gap),
+                // One lane has all of what the others lack here: look behind it.
+                Err(covered) => from = covered.end,
             }
         }
         None
@@ -314,7 +316,7 @@ impl SendStream {
 
     /// The first part of `range` that is not acknowledged and that no lane of `path` carries.
     fn missing_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
-        self.unsent_on(Some(path), self.buffer.acked().first_gap(range)?)
+        self.not_sent_on(path, self.buffer.acked().first_gap(range)?)
     }
 
     /// Whether anything is out there without an acknowledgement.

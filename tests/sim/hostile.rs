@@ -210,7 +210,7 @@ impl Victim {
     }
 
     #[track_caller]
-    fn stays_unharmed(mut self) {
+    fn assert_unharmed(mut self) {
         self.settle();
         assert_eq!(self.session.close_state(), CloseState::Open);
     }
@@ -411,7 +411,7 @@ fn a_flood_of_pings_that_leaves_no_time_to_answer() {
 fn pings_that_are_answered_one_by_one_do_no_harm() {
     let mut victim = Victim::server();
     (0..1_000).for_each(|token| victim.say(Frame::Ping { token }));
-    victim.stays_unharmed();
+    victim.assert_unharmed();
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn a_datagram_without_a_sequence_or_too_long_is_dropped() {
     victim.session.on_datagram(victim.now, PathId::PRIMARY, Bytes::from(vec![0; 65_100]));
     assert_eq!(victim.session.recv_datagram(victim.now), None);
     assert_eq!(victim.session.stats().dropped_datagrams, 2);
-    victim.stays_unharmed();
+    victim.assert_unharmed();
 }
 
 #[test]
@@ -436,14 +436,14 @@ fn datagrams_that_nobody_reads_are_bounded() {
     }
     assert!(waiting <= victim.session.config().datagram_buffer_bytes, "{waiting} bytes waited");
     assert!(victim.session.stats().dropped_datagrams > 0);
-    victim.stays_unharmed();
+    victim.assert_unharmed();
 }
 
 #[test]
 fn frames_between_hello_and_accept_cost_the_path_alone() {
     let victim = Victim::server_greeted_with(&[Frame::Ping { token: 1 }]);
     assert_eq!(victim.session.paths().count(), 0);
-    victim.stays_unharmed();
+    victim.assert_unharmed();
 }
 
 #[test]
@@ -498,7 +498,7 @@ fn a_wrong_proof_changes_nothing_and_uses_up_no_path_id() {
     for _ in 0..100 {
         assert_eq!(victim.session.check_join(PathId(1), &wrong), Err(TransportCode::BadProof));
     }
-    victim.stays_unharmed();
+    victim.assert_unharmed();
 }
 
 #[test]

@@ -102,6 +102,8 @@ pub(crate) struct World {
     pub(crate) dial_hangs: bool,
     /// The server has lost its state, or has given the session up.
     pub(crate) server_forgets: bool,
+    /// Whether any link was ever silent both ways.
+    went_down: bool,
     queue: BinaryHeap<Entry>,
     order: u64,
     conns: Vec<Conn>,
@@ -130,6 +132,7 @@ impl World {
             max_lanes: 100,
             dial_hangs: false,
             server_forgets: false,
+            went_down: false,
             queue: BinaryHeap::new(),
             order: 0,
             conns: Vec::new(),
@@ -188,6 +191,7 @@ impl World {
     }
 
     pub(crate) fn silence(&mut self, link: usize, silent: bool) {
+        self.went_down |= silent;
         self.links[link].set_silent(silent);
     }
 
@@ -288,8 +292,10 @@ impl World {
             }
             // CLOSE was lost, and the carrier's own farewell was not.
             Some(SessionError::PeerError { code: TransportCode::SessionClosed, .. }) => {}
-            Some(SessionError::ResumeTimeout { .. }) if !self.links.iter().all(Link::is_up) => {}
-            other => panic!("the {side:?}'s session ends with {other:?}"),
+            // Both may be lost when links go down in this very moment.
+            Some(SessionError::ResumeTimeout { .. })
+                if self.went_down || !self.links.iter().all(Link::is_up) => {}
+            other => panic!("the {side:?}'s session ends with {other:?}: {}", self.state()),
         }
     }
 

@@ -8,7 +8,7 @@
 //! 3. *Would the chunk hold the receive window for so long that sooner paths run out of credit?* Bytes behind
 //!    a late chunk cannot be handed to the application, so they keep their credit: decline.
 //!
-//! While paths start up, rates from before they grew answer both wrongly. So a path of which nothing is known
+//! While paths start up, rates from before they grew answer these wrongly. So a path of which nothing is known
 //! waits until there is, and one that is twice as far away until the nearer one has shown its rate.
 //!
 //! Somebody always takes the chunk: paths that wait are declined for by nobody, and among the others all that
@@ -47,7 +47,8 @@ impl Scheduler for EarliestCompletion {
             }
             sooner_rate += other.rate_bytes_per_s;
         }
-        if own.rate_bytes_per_s < sooner_rate / NEGLIGIBLE {
+        // A path whose rate is not known yet has to be tried before it can be called slow.
+        if !own.is_growing && own.rate_bytes_per_s > 0 && own.rate_bytes_per_s < sooner_rate / NEGLIGIBLE {
             return Verdict::Decline;
         }
         if sooner_rate > 0 && (work.credit_bytes as f64) < chunk as f64 + held(own, arrival, sooner_rate) {

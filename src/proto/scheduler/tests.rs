@@ -97,6 +97,14 @@ fn a_far_path_waits_until_the_near_one_has_shown_what_it_can_do() {
 }
 
 #[test]
+fn a_path_that_adds_next_to_nothing_is_left_alone_but_one_that_was_never_tried_is_tried() {
+    let tiny = path(1, MB, 30);
+    assert_eq!(earliest(&[path(0, 20 * MB, 20), tiny], &work(100 * MB)), [0]);
+    let untried = PathView { rate_bytes_per_s: 0, ..tiny };
+    assert_eq!(earliest(&[path(0, 20 * MB, 20), untried], &work(100 * MB)), [0, 1]);
+}
+
+#[test]
 fn an_unknown_path_waits_while_another_is_known() {
     let unknown = PathView { is_measured: false, rate_bytes_per_s: 0, ..path(1, MB, 1) };
     assert_eq!(earliest(&[path(0, MB, 300), unknown], &work(MB)), [0]);

@@ -16,10 +16,10 @@ use crate::proto::path::Phase;
 use crate::proto::send_stream::{Expected, OVERDUE, SendStream};
 use crate::proto::time::Time;
 
-/// A path that wants anything at all gets this much: about a packet's worth.
-const MIN_RECORD_BYTES: usize = 1_200;
 /// Payloads up to this size are copied behind their header: one small buffer costs less than two.
 const COPY_BYTES: u64 = 512;
+/// A path that wants anything at all gets this much: about a packet's worth.
+const MIN_RECORD_BYTES: usize = 1_200;
 /// How long after its round trip an acknowledgement may come before what it is for counts as late.
 const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 
@@ -33,7 +33,7 @@ pub(crate) enum LaneDuty {
 impl Session {
     /// The path can take more: fills it, as far as there is something for it and its carrier wants it.
     ///
-    /// To be called after anything happened to the path's carrier, and when [`Action::Transmit`] names it.
+    /// To be called after anything happened to the path's carrier, and when an `Action::Transmit` names it.
     pub fn transmit(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.wake_queued = false;
