@@ -3,15 +3,18 @@
 //! ```text
 //! cargo xtask wasm [--release]     the crate for wasm32, with its JavaScript side, into wasm/npm/dist
 //! cargo xtask npm                  the npm package, as a tarball in wasm/npm
+//! cargo xtask examples             the examples that run in pages, with their scripts, into target/wasm/examples
+//! cargo xtask lint                 clippy and rustdoc for wasm32
 //! ```
 //!
-//! Both print sizes as a page loads them, gzipped, and fail above the limits that the package promises.
+//! The first two print sizes as a page loads them, gzipped, and fail above the limits that the package promises.
 //!
 //! `cargo test --workspace` builds this crate without its feature `bindgen`, and so without the dependency that takes
 //! more than a minute; the alias `cargo xtask` (in `.cargo/config.toml`) turns it on.
 
-#[cfg(feature = "bindgen")]
 mod bindgen;
+mod examples;
+mod lint;
 mod npm;
 mod run;
 mod size;
@@ -23,7 +26,7 @@ use std::process::ExitCode;
 /// What went wrong, for people.
 type Error = Box<dyn std::error::Error>;
 
-const USAGE: &str = "usage: cargo xtask wasm [--release] | cargo xtask npm";
+const USAGE: &str = "usage: cargo xtask wasm [--release] | npm | examples | lint";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         ["wasm"] => wasm::build(wasm::Profile::Debug),
         ["wasm", "--release"] => wasm::build(wasm::Profile::Release),
         ["npm"] => npm::pack(),
+        ["examples"] => examples::build(),
+        ["lint"] => lint::check(),
         _ => Err(USAGE.into()),
     };
     match outcome {
