@@ -460,7 +460,7 @@ impl H3 {
         self.effects.push(Effect::Write(lane, requests::response(status)));
         if !status.is_success() {
             tracing::debug!(%status, "a request of HTTP/3 was refused");
-            self.effects.extend([Effect::Finish(lane), Effect::Stop(lane)]);
+            self.effects.push(Effect::Finish(lane));
             return Ok(Reading::Ignored);
         }
         self.open(lane);
