@@ -39,6 +39,12 @@ cfg_if::cfg_if! {
         mod native;
 
         pub use native::*;
+
+        /// What the fuzz targets in `fuzz/` feed.
+        #[cfg(fuzzing)]
+        pub mod fuzzing {
+            pub use crate::carrier::h3::FuzzedH3;
+        }
     } else if #[cfg(all(feature = "browser", target_arch = "wasm32"))] {
         #[path = "../wasm/mod.rs"]
         mod wasm;
@@ -61,7 +67,7 @@ cfg_if::cfg_if! {
         pub use proto::error::{
             AddressError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
         };
-        pub use proto::event::{PathAddress, PathLoss, SessionEvent};
+        pub use proto::event::{PathAddress, PathLoss, Scheme, SessionEvent};
         pub use proto::id::{Dir, PathId, SessionId, Side, StreamId};
         pub use proto::path::PathState;
         pub use proto::scheduler::{
