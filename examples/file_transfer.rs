@@ -142,8 +142,6 @@ mod server {
             send.write_chunk(Bytes::from(block)).await?;
         }
         send.write_all(&hasher.finalize()).await?;
-        send.finish()?;
-        send.delivered().await?;
-        Ok(())
+        Ok(send.finish()?)
     }
 }

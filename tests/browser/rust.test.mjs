@@ -106,3 +106,15 @@ test('a client in Rust has its file whole although a path is cut, on a page and 
     server.close();
   }
 });
+
+test('a client in Rust sees every end of a stream and a session as natively, on a page and in a worker', async () => {
+  const server = await startServer('closure', 1);
+  try {
+    for (const [where, report] of await reports('closure', server.urls[0])) {
+      const ways = report.split('\n').map((line) => line.split(':')[0]);
+      assert.equal(ways.join(' '), 'finish reset stop drop drop drain close abort drop', where);
+    }
+  } finally {
+    server.close();
+  }
+});
