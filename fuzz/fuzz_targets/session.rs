@@ -72,7 +72,6 @@ impl Carrier for Sink {
     }
     fn finish(&mut self, _: LaneId) {}
     fn reset(&mut self, _: LaneId) {}
-    fn stop(&mut self, _: LaneId) {}
     fn send_datagram(&mut self, data: Bytes) -> bool {
         data.len() < 100
     }

@@ -47,7 +47,6 @@ impl Carrier for Sink {
         self.finished.push(lane);
     }
     fn reset(&mut self, _: LaneId) {}
-    fn stop(&mut self, _: LaneId) {}
     fn send_datagram(&mut self, _: Bytes) -> bool {
         true
     }
