@@ -142,7 +142,6 @@ impl Session {
             self.notify(SessionEvent::Resumed);
             self.restate();
         }
-        self.statements.advice.extend(self.advice.keys());
         self.rescue_from_suspects();
         self.wake_all(now);
     }
