@@ -147,9 +147,8 @@ fn any_policies_on_any_paths_deliver_everything() {
             let (cost, standby) = (dice.within(0..3), dice.happens(200_000));
             world.at(dice.ms(100..600), move |world| {
                 // The path may be gone, or not be there yet.
-                let _ = world.with(Side::Client, |session, now| session.set_cost(now, PathId(path), cost));
-                let _ =
-                    world.with(Side::Client, |session, now| session.set_standby(now, PathId(path), standby));
+                let _ = world.with(Side::Client, |session, _| session.set_cost(PathId(path), cost));
+                let _ = world.with(Side::Client, |session, _| session.set_standby(PathId(path), standby));
             });
         }
         for _ in 0..dice.within(1..10) {
