@@ -8,6 +8,8 @@ import { themeChanged } from './theme.js';
 
 /** Where the scale is labelled, if it reaches as far. */
 const TICKS_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000];
+/** The room that a label needs. */
+const TICK_PX = 52;
 /** What the scale shows before there is anything, and at least. */
 const LEAST_RANGE: [number, number] = [Math.log10(5), Math.log10(200)];
 
@@ -72,7 +74,7 @@ function build(host: HTMLElement, histogram: LatencyHistogram): uPlot {
           ...axis,
           size: 24,
           grid: { show: false },
-          splits: (plot) => ticksWithin(plot.scales['x']?.min ?? 0, plot.scales['x']?.max ?? 0, host.clientWidth),
+          splits: (plot) => ticksWithin(...rangeOf(histogram), plot.bbox.width / devicePixelRatio),
           values: (_, splits) => splits.map(formatTick),
         },
         { ...axis, size: 44 },
@@ -86,10 +88,12 @@ function build(host: HTMLElement, histogram: LatencyHistogram): uPlot {
   );
 }
 
-/** As many labels as there is room for: all, or the powers of ten. */
-function ticksWithin(from: number, to: number, width: number): number[] {
+/** As many labels as there is room for: those of 1, 2, 5 and so on, or the powers of ten. */
+function ticksWithin(from: number, to: number, widthPx: number): number[] {
   const ticks = TICKS_MS.map(Math.log10).filter((tick) => tick >= from && tick <= to);
-  return ticks.length * 48 < width ? ticks : ticks.filter((tick) => Number.isInteger(Math.round(tick * 1e6) / 1e6));
+  // From 1 to 2 it is 0.3 of a decade.
+  const hasRoom = (0.3 * widthPx) / (to - from) > TICK_PX;
+  return hasRoom ? ticks : ticks.filter((tick) => Math.abs(tick - Math.round(tick)) < 0.01);
 }
 
 function formatTick(tick: number): string {

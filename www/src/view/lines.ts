@@ -18,7 +18,7 @@ const WORDS: Record<string, string> = {
   active: 'active',
   standby: 'standby',
   suspect: 'suspect',
-  lost: 'lost, dialling',
+  lost: 'lost',
   closing: 'closing',
   closed: 'closed',
 };
@@ -84,9 +84,7 @@ class LineItem {
     this.#cut.addEventListener('click', () => act(() => lines.cut(line.id)));
     this.#restore.addEventListener('click', () => act(() => lines.restore(line.id)));
 
-    const who = make('div', { className: 'who' });
     const what = `${authorityOf(line.url)}, ${line.rate_mbit} Mbit/s, ${line.delay_ms} ms`;
-    who.append(make('strong', { text: name }), make('small', { text: what }));
     const figures = make('dl', { className: 'figures' });
     figures.append(
       figure('rtt', this.#rtt),
@@ -94,7 +92,14 @@ class LineItem {
       figure('up', this.#up),
       figure('carried', this.#carried),
     );
-    this.element.append(who, this.#state, figures, this.#cut, this.#restore);
+    this.element.append(
+      make('strong', { text: name }),
+      make('small', { text: what }),
+      this.#state,
+      figures,
+      this.#cut,
+      this.#restore,
+    );
   }
 
   show({ line, state, rttMs, downRate, upRate, downBytes, upBytes }: Row): void {
