@@ -9,10 +9,10 @@ fn main() -> io::Result<()> {
     let www = package.join("../www");
     let dist = www.join("dist");
     println!("cargo::rerun-if-changed=build.rs");
-    // Cargo builds anew all the time for a path that is not there: the nearest one that is will do.
-    if let Some(watched) = [&dist, &www].into_iter().find(|path| path.exists()) {
-        println!("cargo::rerun-if-changed={}", watched.display());
-    }
+    // For a path that is not there Cargo would build anew every time: as long as there is no page, its sources' directory
+    // changes when there is one.
+    let watched = if !dist.exists() && www.exists() { &www } else { &dist };
+    println!("cargo::rerun-if-changed={}", watched.display());
     let mut files = Vec::new();
     if dist.exists() {
         collect(&dist.canonicalize()?, &mut files)?;
