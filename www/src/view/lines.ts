@@ -65,6 +65,7 @@ async function run(action: () => Promise<void>): Promise<void> {
 class LineItem {
   readonly element: HTMLLIElement;
   #state = make('span', { className: 'pill' });
+  #what = make('small');
   #rtt = make('dd');
   #down = make('dd');
   #up = make('dd');
@@ -84,7 +85,6 @@ class LineItem {
     this.#cut.addEventListener('click', () => act(() => lines.cut(line.id)));
     this.#restore.addEventListener('click', () => act(() => lines.restore(line.id)));
 
-    const what = `${authorityOf(line.url)}, ${line.rate_mbit} Mbit/s, ${line.delay_ms} ms`;
     const figures = make('dl', { className: 'figures' });
     figures.append(
       figure('rtt', this.#rtt),
@@ -94,7 +94,7 @@ class LineItem {
     );
     this.element.append(
       make('strong', { text: name }),
-      make('small', { text: what }),
+      this.#what,
       this.#state,
       figures,
       this.#cut,
@@ -106,6 +106,7 @@ class LineItem {
     this.element.dataset.state = state;
     this.element.dataset.cut = String(line.cut);
     this.#state.dataset.state = state;
+    setText(this.#what, `${authorityOf(line.url)}, ${line.rate_mbit} Mbit/s, ${line.delay_ms} ms`);
     setText(this.#state, WORDS[state] ?? state);
     setText(this.#rtt, rttMs === undefined || state === 'lost' ? '–' : formatMs(rttMs));
     setText(this.#down, formatMbit(downRate));

@@ -83,7 +83,7 @@ function build(host: HTMLElement, traffic: Traffic): uPlot {
       axes: [axis({ values: (_, splits) => splits.map(formatAgo), splits: everyQuarter, size: 24 }), axis({ size: 44 })],
       legend: { show: false },
       cursor: { show: false },
-      padding: [20, 18, 0, 0],
+      padding: [24, 18, 0, 0],
       hooks: { drawClear: [(plot) => drawGaps(plot, traffic.marks)], draw: [(plot) => drawMarks(plot, traffic.marks)] },
     },
     dataOf(traffic),
