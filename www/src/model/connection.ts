@@ -12,7 +12,8 @@ const EVENTS = ['pathadded', 'pathsuspect', 'pathlost', 'pathback', 'suspended',
 export type Phase = 'waiting' | 'connecting' | 'open' | 'suspended' | 'closed' | 'failed';
 
 export interface Happening {
-  type: keyof KwikEventMap | 'open' | 'closed' | 'failed';
+  /** `pathmissed`: a path is lost before it was part of the session. */
+  type: keyof KwikEventMap | 'pathmissed' | 'open' | 'closed' | 'failed';
   /** Where the path leads, for what concerns one. */
   url: string | undefined;
   path: number | undefined;
@@ -28,6 +29,7 @@ export class Connection {
   #error = '';
   /** Where paths lead; a session forgets those that are gone. */
   #urls = new Map<number, string>();
+  #opened = new Set<number>();
 
   get phase(): Phase {
     return this.#phase;
@@ -50,6 +52,7 @@ export class Connection {
   open(url: string): void {
     if (this.isAlive) return;
     this.#urls.clear();
+    this.#opened.clear();
     this.#error = '';
     this.#kwik = newSession(url);
     this.#follow(this.#kwik);
@@ -92,13 +95,17 @@ export class Connection {
 
   #on({ type, path, detail }: KwikEvent): void {
     this.#remember();
-    this.#tell(type as keyof KwikEventMap, path, detail);
+    const isMissed = type === 'pathlost' && path !== undefined && !this.#opened.has(path);
+    this.#tell(isMissed ? 'pathmissed' : (type as keyof KwikEventMap), path, detail);
     if (type === 'suspended') this.#become('suspended');
     if (type === 'resumed') this.#become('open');
   }
 
   #remember(): void {
-    for (const { id, url } of this.#kwik?.paths ?? []) this.#urls.set(id, url);
+    for (const { id, url, state } of this.#kwik?.paths ?? []) {
+      this.#urls.set(id, url);
+      if (state === 'active' || state === 'standby') this.#opened.add(id);
+    }
   }
 
   #tell(type: Happening['type'], path: number | undefined, detail?: string): void {

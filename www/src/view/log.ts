@@ -30,6 +30,8 @@ function describe(event: Happening, lines: Lines): [Kind, string, string] {
       return ['warn', event.type, `${path} does not answer; what it carried goes over the others`];
     case 'pathlost':
       return ['bad', event.type, `${path} is lost${why}`];
+    case 'pathmissed':
+      return ['warn', event.type, `${path} could not be opened${why}`];
     case 'pathback':
       return ['good', event.type, `${path} answers again`];
     case 'suspended':
@@ -52,10 +54,10 @@ function pathName({ path, url }: Happening, lines: Lines): string {
 }
 
 function write(kind: Kind, event: string, text: string): void {
-  const log = part('log');
+  const log = part('log-entries');
   const entry = make('li', { className: kind });
   entry.dataset.event = event;
-  entry.append(make('time', { text: formatClock(new Date()) }), make('span', { text }));
+  entry.append(make('time', { text: formatClock(new Date()) }), ' ', make('span', { text }));
   log.prepend(entry);
   while (log.childElementCount > MAX_ENTRIES) log.lastElementChild?.remove();
 }
