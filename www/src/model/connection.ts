@@ -3,8 +3,13 @@
 import { Kwik, type KwikEvent, type KwikEventMap, type KwikStats } from 'kwik-transport';
 import { Signal } from './signal.js';
 
-/** On this machine a handshake takes milliseconds: what is cut is dialled again soon. */
-const HANDSHAKE_TIMEOUT_MS = 3000;
+/**
+ * Chromium (156) lets a page wait before it dials once more, twice as long for each connection that failed in the last
+ * minutes, up to a minute; whoever gives up earlier than that adds to it, and never gets through to a line that is back
+ * after a long cut. A server that does not answer is given up by the browser itself, after four seconds.
+ */
+const HANDSHAKE_TIMEOUT_MS = 70_000;
+/** Long enough to cut everything and read what the page says. */
 const RESUME_TIMEOUT_MS = 60_000;
 
 const EVENTS = ['pathadded', 'pathsuspect', 'pathlost', 'pathback', 'suspended', 'resumed'] as const;

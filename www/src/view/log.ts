@@ -31,7 +31,7 @@ function describe(event: Happening, lines: Lines): [Kind, string, string] {
     case 'pathlost':
       return ['bad', event.type, `${path} is lost${why}`];
     case 'pathmissed':
-      return ['warn', event.type, `${path} could not be opened${why}`];
+      return ['warn', event.type, `${lineOf(event, lines) ?? 'A path'} could not be dialled, which is tried again`];
     case 'pathback':
       return ['good', event.type, `${path} answers again`];
     case 'suspended':
@@ -47,14 +47,21 @@ function describe(event: Happening, lines: Lines): [Kind, string, string] {
   }
 }
 
-function pathName({ path, url }: Happening, lines: Lines): string {
+function pathName(event: Happening, lines: Lines): string {
+  const line = lineOf(event, lines);
+  return line ? `${line}, path ${event.path}` : `Path ${event.path}`;
+}
+
+function lineOf({ url }: Happening, lines: Lines): string | undefined {
   const authority = url && authorityOf(url);
   const line = lines.all.find((each) => authorityOf(each.url) === authority);
-  return line ? `${lineName(line.id)}, path ${path}` : `Path ${path}`;
+  return line && lineName(line.id);
 }
 
 function write(kind: Kind, event: string, text: string): void {
   const log = part('log-entries');
+  // What happens again and again is one entry.
+  if (log.firstElementChild?.querySelector('span')?.textContent === text) log.firstElementChild.remove();
   const entry = make('li', { className: kind });
   entry.dataset.event = event;
   entry.append(make('time', { text: formatClock(new Date()) }), ' ', make('span', { text }));
