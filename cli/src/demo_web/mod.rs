@@ -131,8 +131,9 @@ fn announce(page: SocketAddr, lines: &Lines) {
         "The page has a KWIK session with a server in this program, over these lines of {RATE_MBIT} Mbit/s and \
          {DELAY_MS} ms each:"
     ));
-    for line in lines.list() {
-        crate::print_line(format_args!("  line {}  {}", line.id, line.url));
+    // As the page calls them.
+    for (line, letter) in lines.list().iter().zip('A'..) {
+        crate::print_line(format_args!("  Line {letter}  {}", line.url));
     }
     crate::print_line(format_args!(
         "\
