@@ -26,7 +26,7 @@ use super::FILES;
 use super::lines::{AddError, LineInfo, Lines, MAX_LINES};
 use crate::noise_files::NoiseFile;
 
-/// The longest time that all lines are cut: sessions are kept for half a minute without any path.
+/// The longest time that all lines are cut. Sessions without any path end after half of it: that can be seen, too.
 const MAX_OUTAGE: Duration = Duration::from_secs(60);
 
 /// Everything below `/api`.

@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &WebArgs) -> Result<(), Error> {
     let page = Page::find(args.page.as_deref())?;
     let http = bind(args.listen).await?;
     let address = http.local_addr().map_err(Error::Start)?;
-    let listener = listen().await?;
+    let listener = listen(address).await?;
     let lines = start_lines(&listener).await?;
     announce(address, &lines);
 
@@ -93,9 +93,11 @@ pub(crate) async fn run(args: &WebArgs) -> Result<(), Error> {
     ended
 }
 
-/// The server behind the lines. Its certificate is one that browsers take by its hash, and as new as the lines.
-async fn listen() -> Result<Listener, Error> {
-    let config = ServerConfig::new(Identity::ephemeral()?);
+/// The server behind the lines, for the page alone. Its certificate is one that browsers take by its hash, and as new
+/// as the lines.
+async fn listen(page: SocketAddr) -> Result<Listener, Error> {
+    let mut config = ServerConfig::new(Identity::ephemeral()?);
+    config.allowed_origins = vec![format!("http://{page}"), format!("http://localhost:{}", page.port())];
     Ok(kwik::listen((Ipv4Addr::LOCALHOST, 0), config).await?)
 }
 
@@ -129,12 +131,16 @@ fn announce(page: SocketAddr, lines: &Lines) {
         "The page has a KWIK session with a server in this program, over these lines of {RATE_MBIT} Mbit/s and \
          {DELAY_MS} ms each:"
     ));
-    for line in lines.list() {
-        crate::print_line(format_args!("  line {}  {}", line.id, line.url));
+    // As the page calls them.
+    for (line, letter) in lines.list().iter().zip('A'..) {
+        crate::print_line(format_args!("  Line {letter}  {}", line.url));
     }
     crate::print_line(format_args!(
-        "Its buttons download, upload and echo over all of them at once; cut a line in the midst of it, or all for a \
-         while, restore them, or add further ones (up to {MAX_LINES}): nothing is lost. What is cut is silent: nobody \
-         is told.\n\nCtrl-C stops it."
+        "\
+Download and Upload send a file over all of them at once, and compare its SHA-256 at both ends. Cut silences a
+line in the midst of it, Cut all every line for 5 s, Restore makes one whole again; Add a line makes a further
+one, up to {MAX_LINES}. The program goes by the same lines: kwik get 'kwik://.../noise?pin=...' --path 'kwik://...'
+
+Ctrl-C stops it."
     ));
 }

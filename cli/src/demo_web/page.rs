@@ -94,7 +94,7 @@ async fn file(State(page): State<Arc<Page>>, UrlPath(name): UrlPath<String>) -> 
 /// What the page may do, for workers too, which have their policy from their own file: run its own scripts and its
 /// own WebAssembly, talk to this server and, by WebTransport, to the lines. Nothing else, and nobody may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; \
-     connect-src 'self' https://127.0.0.1:*; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+     connect-src 'self' https://127.0.0.1:*; style-src 'self'; img-src 'self'; font-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Of every file.
@@ -138,6 +138,14 @@ mod tests {
         for name in ["", "assets", "a.js", "../index.html", "/index.html"] {
             assert_eq!(embedded(&files, name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn browsers_keep_only_what_has_another_name_when_it_changes() {
+        assert!(Page::Embedded.cache_control("assets/index-abc.js").contains("immutable"));
+        assert_eq!(Page::Embedded.cache_control(INDEX), "no-cache");
+        let directory = Page::Directory(Root::new(Path::new(".")).unwrap());
+        assert_eq!(directory.cache_control("assets/index-abc.js"), "no-cache");
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub(crate) struct Args {
     /// A further HOST:PORT by which clients can reach this server, told to them; may be given several times.
     #[arg(long, value_name = "ADDR")]
     advertise: Vec<String>,
+    /// Whose pages browsers may connect from, such as https://example.com, or * for everybody's; may be given several
+    /// times. By default those of this server's own host.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
     /// The certificate chain, PEM; without it a certificate for development is made and kept.
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
@@ -90,6 +94,7 @@ fn config(args: &Args) -> Result<ServerConfig, Error> {
     config.session.resume_timeout = args.resume_timeout;
     config.workers = args.workers;
     config.advertise.clone_from(&args.advertise);
+    config.allowed_origins.clone_from(&args.allow_origin);
     Ok(config)
 }
 
