@@ -1,32 +1,40 @@
-//! Builds the browser half of KWIK.
+//! Builds the browser half of KWIK, and shows it.
 //!
 //! ```text
 //! cargo xtask wasm [--release]     the crate for wasm32, with its JavaScript side, into wasm/npm/dist
 //! cargo xtask npm                  the npm package, as a tarball in wasm/npm
 //! cargo xtask examples             the examples that run in pages, with their scripts, into target/wasm/examples
 //! cargo xtask lint                 clippy and rustdoc for wasm32
+//! cargo xtask www                  the demo page, into www/dist, from where the next build of `kwik` takes it
+//! cargo xtask demo [ARGS]          kwik demo --web [ARGS], with everything built that is not or is out of date
 //! ```
 //!
-//! The first two print sizes as a page loads them, gzipped, and fail above the limits that the package promises.
+//! `wasm`, `npm` and `www` print sizes as a page loads them, gzipped. `wasm --release` and `npm` fail above the limits
+//! that the package promises. What is missing on this machine is installed, as root on Debian, or else named.
 //!
 //! `cargo test --workspace` builds this crate without its feature `bindgen`, and so without the dependency that takes
 //! more than a minute; the alias `cargo xtask` (in `.cargo/config.toml`) turns it on.
 
+mod age;
+mod apt;
 mod bindgen;
+mod demo;
 mod examples;
 mod lint;
+mod node;
 mod npm;
 mod run;
 mod size;
 mod toolchain;
 mod wasm;
+mod www;
 
 use std::process::ExitCode;
 
 /// What went wrong, for people.
 type Error = Box<dyn std::error::Error>;
 
-const USAGE: &str = "usage: cargo xtask wasm [--release] | npm | examples | lint";
+const USAGE: &str = "usage: cargo xtask wasm [--release] | npm | examples | lint | www | demo [ARGS]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +45,8 @@ fn main() -> ExitCode {
         ["npm"] => npm::pack(),
         ["examples"] => examples::build(),
         ["lint"] => lint::check(),
+        ["www"] => www::build(),
+        ["demo", rest @ ..] => demo::show(rest),
         _ => Err(USAGE.into()),
     };
     match outcome {

@@ -346,6 +346,18 @@ fn what_is_not_known_is_passed_over() {
     assert_eq!(server.heard, Heard::default());
 }
 
+/// A server that went by them would fuzz nothing but refusals.
+#[test]
+fn the_seeds_of_the_fuzz_target_open_a_session() {
+    let (mut server, mut client) = (End::server(Gate::default()), End::client());
+    server.data(CLIENT_UNI, include_bytes!("../../../fuzz/seeds/h3/settings")).unwrap();
+    server.data(CLIENT_BI, include_bytes!("../../../fuzz/seeds/h3/connect")).unwrap();
+    assert!(server.h3.is_open());
+    client.data(SERVER_UNI, include_bytes!("../../../fuzz/seeds/h3/settings")).unwrap();
+    client.data(CLIENT_BI, &requests::response(web_transport_proto::http::StatusCode::OK)).unwrap();
+    assert!(client.h3.is_open());
+}
+
 #[test]
 fn a_frame_without_end_is_not_kept() {
     let mut endless = BytesMut::new();
