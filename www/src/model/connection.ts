@@ -31,7 +31,7 @@ export class Connection {
   readonly happened = new Signal<Happening>();
   #phase: Phase = 'waiting';
   #kwik: Kwik | undefined;
-  #error = '';
+  #ending = '';
   /** Where paths lead; a session forgets those that are gone. */
   #urls = new Map<number, string>();
   #opened = new Set<number>();
@@ -39,9 +39,9 @@ export class Connection {
   get phase(): Phase {
     return this.#phase;
   }
-  /** Why the session ended, when it failed. */
-  get error(): string {
-    return this.#error;
+  /** Why the session ended, if it did. */
+  get ending(): string {
+    return this.#ending;
   }
   /** The session, while there is one: open, or without a path for the moment. */
   get kwik(): Kwik | undefined {
@@ -58,7 +58,7 @@ export class Connection {
     if (this.isAlive) return;
     this.#urls.clear();
     this.#opened.clear();
-    this.#error = '';
+    this.#ending = '';
     this.#kwik = newSession(url);
     this.#follow(this.#kwik);
     this.#become('connecting');
@@ -86,12 +86,13 @@ export class Connection {
     );
     kwik.closed.then(
       ({ closeCode = 0, reason = '' }) => {
-        this.#tell('closed', undefined, reason || `code ${closeCode}`);
+        this.#ending = reason || `code ${closeCode}`;
+        this.#tell('closed', undefined, this.#ending);
         this.#become('closed');
       },
       (error: unknown) => {
-        this.#error = messageOf(error);
-        this.#tell('failed', undefined, this.#error);
+        this.#ending = messageOf(error);
+        this.#tell('failed', undefined, this.#ending);
         this.#become('failed');
       },
     );
