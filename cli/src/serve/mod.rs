@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// A further HOST:PORT by which clients can reach this server, told to them; may be given several times.
     #[arg(long, value_name = "ADDR")]
     advertise: Vec<String>,
-    /// Whose pages browsers may connect from, such as https://example.com, or * for everybody's; may be given several
+    /// Whose pages may connect, as browsers say it (SCHEME://HOST:PORT), or * for everybody's; may be given several
     /// times. By default those of this server's own host.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,

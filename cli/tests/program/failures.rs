@@ -133,6 +133,7 @@ fn a_server_that_cannot_start_says_why() {
     serve(&["file"]).fails_saying(&["cannot serve file"]);
     serve(&["served", "--cert", "nothing", "--key", "nothing"]).fails_saying(&["cannot read nothing"]);
     serve(&["served", "--cert", "file", "--key", "file"]).fails_saying(&["file"]);
+    serve(&["served", "--allow-origin", "example.com"]).fails_saying(&["example.com", "is no origin"]);
 
     let server = scene.serve_one(&[]);
     let address = server.urls[0].trim_start_matches("kwik://").split('?').next().unwrap();

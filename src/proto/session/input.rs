@@ -26,7 +26,7 @@ impl Session {
             return;
         }
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         if matches!(entry.phase, Phase::Greeting { .. }) && entry.control != Some(lane) {
             self.defer(now, path, Early::Data(lane, dir, data));
             return;
@@ -54,7 +54,7 @@ impl Session {
     /// The peer finished its half of a lane.
     pub fn on_lane_finished(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         if entry.control == Some(lane) {
             self.lose_control(now, path);
             return;
@@ -75,7 +75,7 @@ impl Session {
     /// The peer gave a lane up. What it carried comes another way, or its stream was reset.
     pub fn on_lane_reset(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         entry.lanes.remove(&lane);
         entry.own_lanes.remove(&lane);
         if entry.control == Some(lane) {
@@ -107,17 +107,17 @@ impl Session {
     }
 
     /// A carrier datagram arrived. One without a sequence number is dropped.
-    pub fn on_datagram(&mut self, _now: Time, path: PathId, mut data: Bytes) {
+    pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::varint::get(&mut data) else {
             self.stats.dropped_datagrams += 1;
             return;
         };
-        self.take_datagram(path, sequence, data);
+        self.take_datagram(now, path, sequence, data);
     }
 
-    fn take_datagram(&mut self, path: PathId, sequence: u64, data: Bytes) {
+    fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
             self.stats.dropped_datagrams += 1;
@@ -331,7 +331,7 @@ impl Session {
                 Ok(())
             }
             Frame::Datagram { sequence, data } => {
-                self.take_datagram(path, sequence, data);
+                self.take_datagram(now, path, sequence, data);
                 Ok(())
             }
             other => self.on_stream_frame(now, path, other),
