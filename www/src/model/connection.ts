@@ -9,8 +9,6 @@ import { Signal } from './signal.js';
  * after a long cut. A server that does not answer is given up by the browser itself, after four seconds.
  */
 const HANDSHAKE_TIMEOUT_MS = 70_000;
-/** Long enough to cut everything and read what the page says. */
-const RESUME_TIMEOUT_MS = 60_000;
 
 const EVENTS = ['pathadded', 'pathsuspect', 'pathlost', 'pathback', 'suspended', 'resumed'] as const;
 
@@ -128,7 +126,7 @@ export class Connection {
 
 /** A session as all of this page are. */
 export function newSession(url: string): Kwik {
-  return new Kwik(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS, resumeTimeout: RESUME_TIMEOUT_MS });
+  return new Kwik(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
 }
 
 /** What went wrong, for people. */
