@@ -1,0 +1,45 @@
+/**
+ * The page is looked at again, or the network is back: a session without paths dials at once.
+ *
+ * That it is the hint which makes it dial is certain because nothing else can: its worker's timers are stopped.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { useRig } from './rig.mjs';
+
+const rig = useRig();
+
+/** Runs in the page: `hint` says what the page, or the browser in its worker, notices. */
+const resumeAfter = async ({ server, urls, hint }) => {
+  const { control, download, open, watch } = globalThis.tests;
+  const OriginalWorker = globalThis.Worker;
+  globalThis.Worker = class extends OriginalWorker {
+    constructor(_url, options) {
+      super('/page/stoppable_worker.js', options);
+    }
+  };
+  const worker = new BroadcastChannel('stoppable worker');
+  const session = await open(urls, { resumeTimeout: 600_000, pathTimeout: 1000 });
+  const events = watch(session);
+  worker.postMessage('refuse dials');
+  await control({ do: 'silence', server });
+  await events.next('suspended');
+  const isStill = new Promise((resolve) => (worker.onmessage = resolve));
+  worker.postMessage('stop timers');
+  await isStill;
+  await control({ do: 'restore', server });
+  worker.postMessage('allow dials');
+  const before = events.seen.filter(({ type }) => type === 'resumed').length;
+  if (hint === 'visible') document.dispatchEvent(new Event('visibilitychange'));
+  else worker.postMessage(hint);
+  await events.next('resumed');
+  return { before, download: await download(session, { bytes: 1e6 }) };
+};
+
+for (const hint of ['visible', 'online']) {
+  test(`a session without paths dials at once when the page is ${hint} again`, async () => {
+    const { server, urls } = await rig.listen();
+    const outcome = await rig.run(resumeAfter, { server, urls, hint });
+    assert.deepEqual(outcome, { before: 0, download: { bytes: 1e6, isIntact: true } });
+  });
+}

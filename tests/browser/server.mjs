@@ -1,0 +1,41 @@
+/** The test server's process: see `server/src/command.rs` for what it can be told. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
+const PROGRAM = join(TARGET, 'debug', 'kwik-browser-test-server');
+
+export function startServer() {
+  if (!existsSync(PROGRAM)) throw new Error(`there is no ${PROGRAM}: cargo build -p kwik-browser-test-server`);
+  const child = spawn(PROGRAM, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const waiting = new Map();
+  let last = 0;
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id, answer, error } = JSON.parse(line);
+    const { resolve, reject } = waiting.get(id);
+    waiting.delete(id);
+    if (error === undefined) resolve(answer);
+    else reject(new Error(`test server: ${error}`));
+  });
+  const ended = new Promise((resolve) => child.on('exit', resolve));
+  ended.then(() => {
+    for (const { reject } of waiting.values()) reject(new Error('the test server has ended'));
+  });
+  return {
+    /** Tells it to do something, and waits until that is done. */
+    command: (command) =>
+      new Promise((resolve, reject) => {
+        last += 1;
+        waiting.set(last, { resolve, reject });
+        child.stdin.write(`${JSON.stringify({ id: last, ...command })}\n`);
+      }),
+    close: async () => {
+      child.stdin.end();
+      await ended;
+    },
+  };
+}

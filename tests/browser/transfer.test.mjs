@@ -1,0 +1,70 @@
+/** Large transfers, and what the page's own thread has to do with them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { useRig } from './rig.mjs';
+
+const rig = useRig();
+
+for (const lines of [1, 2]) {
+  test(`100 MB each way over ${lines} path${lines > 1 ? 's' : ''} arrive as they were`, async () => {
+    const { urls } = await rig.listen({ lines });
+    const outcome = await rig.run(async (urls) => {
+      const { download, open, upload } = globalThis.tests;
+      const session = await open(urls);
+      const down = await download(session, { bytes: 100e6, name: 'down' });
+      const up = await upload(session, { bytes: 100e6, name: 'up' });
+      return { down, up };
+    }, urls);
+    const whole = { bytes: 100e6, isIntact: true };
+    assert.deepEqual(outcome, { down: whole, up: whole });
+  });
+}
+
+test('50 MB each way at the same time arrive as they were', async () => {
+  const { urls } = await rig.listen({ lines: 2 });
+  const outcome = await rig.run(async (urls) => {
+    const { download, open, upload } = globalThis.tests;
+    const session = await open(urls);
+    return Promise.all([
+      download(session, { bytes: 50e6, name: 'down' }),
+      upload(session, { bytes: 50e6, name: 'up' }),
+    ]);
+  }, urls);
+  assert.deepEqual(outcome, Array(2).fill({ bytes: 50e6, isIntact: true }));
+});
+
+test("200 MB each way leave the page's own thread free", async (t) => {
+  const { urls } = await rig.listen({ lines: 2 });
+  const longest = await rig.run(async (urls) => {
+    const { ask, noise, open } = globalThis.tests;
+    const session = await open(urls);
+    const data = noise(1e6);
+
+    /** The longest task of the page's thread while something goes on; the browser tells of those above 50 ms. */
+    const longestDuring = async (transfer) => {
+      const durations = [0];
+      const keep = (entries) => entries.forEach(({ duration }) => durations.push(duration));
+      const observer = new PerformanceObserver((list) => keep(list.getEntries()));
+      observer.observe({ type: 'longtask' });
+      await transfer();
+      keep(observer.takeRecords());
+      observer.disconnect();
+      return Math.max(...durations);
+    };
+
+    const down = async () => {
+      const { readable, writer } = await ask(session, { name: 'down', source: { bytes: 200e6 } });
+      writer.close();
+      for await (const _ of readable);
+    };
+    const up = async () => {
+      const { readable, writer } = await ask(session, { name: 'up', sink: {} });
+      for (let megabyte = 0; megabyte < 200; megabyte += 1) await writer.write(data);
+      await writer.close();
+      for await (const _ of readable);
+    };
+    return { down: await longestDuring(down), up: await longestDuring(up) };
+  }, urls);
+  t.diagnostic(`longest task, 0 if none was longer than 50 ms: down ${longest.down} ms, up ${longest.up} ms`);
+  assert.deepEqual(longest, { down: 0, up: 0 });
+});
