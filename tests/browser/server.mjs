@@ -1,17 +1,11 @@
 /** The test server's process: see `server/src/command.rs` for what it can be told. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
-const PROGRAM = join(TARGET, 'debug', 'kwik-browser-test-server');
+import { programOf } from './programs.mjs';
 
 export function startServer() {
-  if (!existsSync(PROGRAM)) throw new Error(`there is no ${PROGRAM}: cargo build -p kwik-browser-test-server`);
-  const child = spawn(PROGRAM, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const program = programOf('kwik-browser-test-server', 'kwik-browser-test-server');
+  const child = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] });
   const waiting = new Map();
   let last = 0;
   createInterface({ input: child.stdout }).on('line', (line) => {
