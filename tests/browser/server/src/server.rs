@@ -28,7 +28,7 @@ impl Server {
             config.max_sessions = most;
         }
         if let Some(origins) = options.allowed_origins {
-            drop(origins);
+            config.allowed_origins = origins;
         }
         let listener = kwik::listen("127.0.0.1:0", config).await?;
         let server = Arc::new(Self {
