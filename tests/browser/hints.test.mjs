@@ -23,6 +23,8 @@ const resumeAfter = async ({ server, urls, hint }) => {
   const events = watch(session);
   worker.postMessage('refuse dials');
   await control({ do: 'silence', server });
+  // That a path is silent shows when there is something to say.
+  const downloading = download(session, { bytes: 1e6 });
   await events.next('suspended');
   const isStill = new Promise((resolve) => (worker.onmessage = resolve));
   worker.postMessage('stop timers');
@@ -33,7 +35,7 @@ const resumeAfter = async ({ server, urls, hint }) => {
   if (hint === 'visible') document.dispatchEvent(new Event('visibilitychange'));
   else worker.postMessage(hint);
   await events.next('resumed');
-  return { before, download: await download(session, { bytes: 1e6 }) };
+  return { before, download: await downloading };
 };
 
 for (const hint of ['visible', 'online']) {

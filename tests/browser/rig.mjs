@@ -5,6 +5,8 @@ import { DIST, launch, serve } from './browser.mjs';
 import { startServer } from './server.mjs';
 
 const PAGE = fileURLToPath(new URL('./page/', import.meta.url));
+/** Longer than any situation takes, so that one that hangs fails, and the next one has its turn. */
+const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 120_000);
 
 /** For all tests of a file. Each test asks for servers and pages of its own. */
 export function useRig(launchBrowser = launch) {
@@ -37,11 +39,25 @@ async function run({ browser, site }, situation, argument) {
     await page.evaluate(async () => {
       globalThis.tests = await import('/page/index.js');
     });
-    return await page.evaluate(situation, argument);
+    return await patiently(page.evaluate(situation, argument));
   } catch (error) {
     error.message += said.map((line) => `\n  [page] ${line}`).join('');
     throw error;
   } finally {
     await page.close();
+  }
+}
+
+async function patiently(situation) {
+  let timer;
+  const impatience = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it hangs: nothing after ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([situation, impatience]);
+  } finally {
+    clearTimeout(timer);
+    // It fails when its page is closed.
+    situation.catch(() => {});
   }
 }
