@@ -30,8 +30,7 @@ const transferWithCut = async ({ server, urls, bytes, direction, line }) => {
   const outcome = await transfer;
   await cut;
   const { resumes, pathFailures } = await session.getStats();
-  const there = await control({ do: 'stats', server, session: 0 });
-  return { outcome, events: events.seen, resumes, pathFailures, resumesThere: there.resumes };
+  return { outcome, events: events.seen, resumes, pathFailures };
 };
 
 for (const direction of ['download', 'upload']) {
@@ -50,9 +49,9 @@ for (const direction of ['download', 'upload']) {
   test(`all paths fall silent during a${direction === 'upload' ? 'n' : ''} ${direction}, and come back`, async () => {
     const { server, urls } = await rig.listen({ lines: 2, ...LINE });
     const situation = { server, urls, bytes: BYTES, direction };
-    const { outcome, resumes, resumesThere } = await rig.run(transferWithCut, situation);
+    const { outcome, resumes } = await rig.run(transferWithCut, situation);
     assert.deepEqual(outcome, WHOLE);
-    assert.ok(resumes >= 1 && resumesThere >= 1, `${resumes} resumes here, ${resumesThere} there`);
+    assert.ok(resumes >= 1, `${resumes} resumes`);
   });
 }
 

@@ -19,21 +19,24 @@ const resumeAfter = async ({ server, urls, hint }) => {
     }
   };
   const worker = new BroadcastChannel('stoppable worker');
+  const tell = (wish) =>
+    new Promise((resolve) => {
+      worker.onmessage = resolve;
+      worker.postMessage(wish);
+    });
   const session = await open(urls, { resumeTimeout: 600_000, pathTimeout: 1000 });
   const events = watch(session);
-  worker.postMessage('refuse dials');
+  await tell('refuse dials');
   await control({ do: 'silence', server });
   // That a path is silent shows when there is something to say.
   const downloading = download(session, { bytes: 1e6 });
   await events.next('suspended');
-  const isStill = new Promise((resolve) => (worker.onmessage = resolve));
-  worker.postMessage('stop timers');
-  await isStill;
+  await tell('stop timers');
   await control({ do: 'restore', server });
-  worker.postMessage('allow dials');
+  await tell('allow dials');
   const before = events.seen.filter(({ type }) => type === 'resumed').length;
   if (hint === 'visible') document.dispatchEvent(new Event('visibilitychange'));
-  else worker.postMessage(hint);
+  else await tell(hint);
   await events.next('resumed');
   return { before, download: await downloading };
 };

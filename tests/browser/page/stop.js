@@ -3,6 +3,7 @@ const page = new BroadcastChannel('stoppable worker');
 const { clearTimeout, setTimeout } = globalThis;
 const armed = new Set();
 let isStopped = false;
+let isAwaited = false;
 let isRefusing = false;
 
 globalThis.WebTransport = class extends globalThis.WebTransport {
@@ -31,15 +32,20 @@ globalThis.clearTimeout = (timer) => {
 };
 
 function tellIfStill() {
-  if (isStopped && armed.size === 0) page.postMessage('still');
+  if (!isAwaited || armed.size > 0) return;
+  isAwaited = false;
+  page.postMessage('done');
 }
 
+/** What the page wants. It is told when that is so. */
 page.onmessage = ({ data }) => {
+  if (data === 'stop timers') {
+    isStopped = true;
+    isAwaited = true;
+    return tellIfStill();
+  }
   if (data === 'refuse dials') isRefusing = true;
   if (data === 'allow dials') isRefusing = false;
   if (data === 'online') self.dispatchEvent(new Event('online'));
-  if (data === 'stop timers') {
-    isStopped = true;
-    tellIfStill();
-  }
+  page.postMessage('done');
 };
