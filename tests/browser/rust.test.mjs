@@ -107,10 +107,7 @@ test('a client in Rust has its file whole although a path is cut, on a page and 
   }
 });
 
-/** Seen with Chromium 156, also without any call of `WebTransport.close()`, and without BYOB readers. */
-const UNRELIABLE = { skip: 'the tab crashes in some three of ten runs, and the cause is not known' };
-
-test('a client in Rust sees every end of a stream and a session as natively', UNRELIABLE, async () => {
+test('a client in Rust sees every end of a stream and a session as natively', async () => {
   const server = await startServer('closure', 1);
   try {
     for (const [where, report] of await reports('closure', server.urls[0])) {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use kwik::{Config, Identity, Listener, RecvStream, SendStream, ServerConfig, Session};
 use sha2::{Digest, Sha256};
 
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use plain_quic::server_and_plain_quic;
 
 pub(crate) const MIB: usize = 1 << 20;
