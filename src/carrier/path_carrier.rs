@@ -290,10 +290,6 @@ impl Carrier for PathCarrier {
         self.quic.reset(lane);
     }
 
-    fn stop(&mut self, lane: LaneId) {
-        self.quic.stop(lane);
-    }
-
     fn send_datagram(&mut self, data: Bytes) -> bool {
         match &self.layer {
             Layer::Http(h3) => self.quic.send_datagram(h3.wrap_datagram(&data)),

@@ -35,6 +35,9 @@ use super::time::Time;
 const MIN_SUSPICION: Duration = Duration::from_millis(100);
 /// Assumed until there is a measurement (RFC 9002 section 6.2.2 says 333 ms; a wrong low guess costs a probe).
 const INITIAL_RTT: Duration = Duration::from_millis(100);
+/// A path whose carrier tells nothing is asked after so long a silence even when nothing is due, so that the death of
+/// an idle one is noticed: what its keep-alive does for a carrier that tells.
+const IDLE_PROBE: Duration = Duration::from_secs(5);
 /// What may be under way on a path whose carrier tells nothing, before anything is measured.
 const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
 /// The same once something is measured: enough to see whether the path takes more.
@@ -171,6 +174,7 @@ pub(crate) struct Path {
     report_at: Option<Time>,
     /// Without the carrier's help: when something was sent that has not been answered in any way.
     unanswered_since: Option<Time>,
+    heard_at: Time,
     /// When all that was given to the path will have left, at the rate that it is thought to have.
     free_at: Time,
     /// Least smoothed round trip that the carrier told, or least that was measured.
@@ -213,6 +217,7 @@ impl Path {
             received_at: now,
             report_at: None,
             unanswered_since: None,
+            heard_at: now,
             free_at: now,
             min_rtt: None,
         }
@@ -431,8 +436,9 @@ impl Path {
     // ---- receiving ----
 
     /// Anything at all arrived on the path.
-    pub(crate) fn on_heard(&mut self) {
+    pub(crate) fn on_heard(&mut self, now: Time) {
         self.unanswered_since = None;
+        self.heard_at = now;
     }
 
     pub(crate) fn on_received(&mut self, now: Time, bytes: u64, max_delay: Duration) {
@@ -472,8 +478,7 @@ impl Path {
         match self.phase {
             Phase::Established => {
                 let patience = self.patience(peer_ack_delay);
-                let probe = if self.figures.knows_acks { None } else { self.unanswered_since };
-                self.silent_since().or(probe).map(|since| since + patience)
+                self.silent_since().map(|since| since + patience).or(self.probe_at(peer_ack_delay))
             }
             Phase::Suspect { since } => Some(since + self.give_up_after(path_timeout)),
             Phase::Closing { until } => Some(until),
@@ -493,11 +498,17 @@ impl Path {
 
     /// Whether the carrier cannot tell and it is time to ask the peer.
     pub(crate) fn wants_probe(&self, now: Time, peer_ack_delay: Duration) -> bool {
-        let unanswered = |since| now >= since + self.patience(peer_ack_delay);
-        !self.figures.knows_acks
-            && self.pinged.is_empty()
-            && self.pings.is_empty()
-            && self.unanswered_since.is_some_and(unanswered)
+        self.probe_at(peer_ack_delay).is_some_and(|at| now >= at)
+    }
+
+    /// When the peer has to be asked, if nothing is heard until then.
+    fn probe_at(&self, peer_ack_delay: Duration) -> Option<Time> {
+        let is_asked = !self.pinged.is_empty() || !self.pings.is_empty();
+        if self.figures.knows_acks || is_asked {
+            return None;
+        }
+        let unanswered = self.unanswered_since.map(|since| since + self.patience(peer_ack_delay));
+        Some(unanswered.unwrap_or(self.heard_at + IDLE_PROBE))
     }
 
     pub(crate) fn report_deadline(&self) -> Option<Time> {

@@ -203,7 +203,7 @@ fn a_standby_path_takes_over_when_the_others_are_gone() {
         let links = vec![Link::new(20.0, 10), Link::new(20.0, dice.within(5..30)), Link::new(10.0, 20)];
         let mut world = pair(seed, links);
         world.run_until_all_paths_are_there();
-        world.with(Side::Client, |session, now| session.set_standby(now, PathId(2), true)).unwrap().unwrap();
+        world.with(Side::Client, |session, _| session.set_standby(PathId(2), true)).unwrap().unwrap();
         let both = dice.coin();
         world.open(Side::Client, Plan::uni(dice.within(2_000_000..3_000_000)));
         world.at(dice.ms(150..300), |world| world.silence(0, true));
@@ -256,6 +256,23 @@ fn carriers_that_tell_nothing_lose_nothing_either() {
         let victim = dice.within(0..world.links.len() as u64) as usize;
         let mut fate = Dice::new(seed ^ 0xfade);
         world.at(dice.ms(10..1_000), move |world| suffer(world, &mut fate, victim));
+        world.finish();
+    });
+}
+
+#[test]
+fn the_death_of_an_idle_path_whose_carrier_tells_nothing_is_noticed() {
+    every_seed("the_death_of_an_idle_path", 0.3, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair_with(seed, some_links(&mut dice, 3), SessionConfig::default(), Model::Browser);
+        world.run_until_all_paths_are_there();
+        let links = world.links.len();
+        world.at(world.elapsed() + dice.ms(1..20_000), move |world| {
+            (0..links).for_each(|link| world.silence(link, true));
+        });
+        world.run_until(|world| world.session(Side::Client).paths().count() == 0);
+        (0..links).for_each(|link| world.silence(link, false));
+        bulk(&mut world, &mut dice);
         world.finish();
     });
 }

@@ -9,8 +9,6 @@ import { Signal } from './signal.js';
  * after a long cut. A server that does not answer is given up by the browser itself, after four seconds.
  */
 const HANDSHAKE_TIMEOUT_MS = 70_000;
-/** Long enough to cut everything and read what the page says. */
-const RESUME_TIMEOUT_MS = 60_000;
 
 const EVENTS = ['pathadded', 'pathsuspect', 'pathlost', 'pathback', 'suspended', 'resumed'] as const;
 
@@ -31,7 +29,7 @@ export class Connection {
   readonly happened = new Signal<Happening>();
   #phase: Phase = 'waiting';
   #kwik: Kwik | undefined;
-  #error = '';
+  #ending = '';
   /** Where paths lead; a session forgets those that are gone. */
   #urls = new Map<number, string>();
   #opened = new Set<number>();
@@ -39,9 +37,9 @@ export class Connection {
   get phase(): Phase {
     return this.#phase;
   }
-  /** Why the session ended, when it failed. */
-  get error(): string {
-    return this.#error;
+  /** Why the session ended, if it did. */
+  get ending(): string {
+    return this.#ending;
   }
   /** The session, while there is one: open, or without a path for the moment. */
   get kwik(): Kwik | undefined {
@@ -58,7 +56,7 @@ export class Connection {
     if (this.isAlive) return;
     this.#urls.clear();
     this.#opened.clear();
-    this.#error = '';
+    this.#ending = '';
     this.#kwik = newSession(url);
     this.#follow(this.#kwik);
     this.#become('connecting');
@@ -86,12 +84,13 @@ export class Connection {
     );
     kwik.closed.then(
       ({ closeCode = 0, reason = '' }) => {
-        this.#tell('closed', undefined, reason || `code ${closeCode}`);
+        this.#ending = reason || `code ${closeCode}`;
+        this.#tell('closed', undefined, this.#ending);
         this.#become('closed');
       },
       (error: unknown) => {
-        this.#error = messageOf(error);
-        this.#tell('failed', undefined, this.#error);
+        this.#ending = messageOf(error);
+        this.#tell('failed', undefined, this.#ending);
         this.#become('failed');
       },
     );
@@ -127,7 +126,7 @@ export class Connection {
 
 /** A session as all of this page are. */
 export function newSession(url: string): Kwik {
-  return new Kwik(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS, resumeTimeout: RESUME_TIMEOUT_MS });
+  return new Kwik(url, { handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
 }
 
 /** What went wrong, for people. */

@@ -14,6 +14,9 @@ const WORDS: Record<Phase, string> = {
   failed: 'failed',
 };
 
+/** Connecting takes milliseconds; what takes longer than this wants a word. */
+const SLOW_MS = 3000;
+
 interface Notice {
   title: string;
   text: string;
@@ -25,12 +28,18 @@ export function mountStatus(connection: Connection, keeper: PathKeeper, lines: L
   const notice = part('session-notice');
   const again = part<HTMLButtonElement>('connect-again');
 
+  let slow: ReturnType<typeof setTimeout> | undefined;
+
   const showPhase = () => {
+    clearTimeout(slow);
+    if (connection.phase === 'connecting') slow = setTimeout(() => showNotice(SLOW), SLOW_MS);
     state.dataset.state = connection.phase;
     setText(state, WORDS[connection.phase]);
-    const wanted = noticeFor(connection);
-    notice.hidden = !wanted;
     again.hidden = connection.isAlive;
+    showNotice(noticeFor(connection));
+  };
+  const showNotice = (wanted: Notice | undefined) => {
+    notice.hidden = !wanted;
     if (!wanted) return;
     notice.className = `notice ${wanted.kind}`;
     setText(part('session-notice-title'), wanted.title);
@@ -49,7 +58,13 @@ export function mountStatus(connection: Connection, keeper: PathKeeper, lines: L
   showPhase();
 }
 
-function noticeFor({ phase, error }: Connection): Notice | undefined {
+const SLOW: Notice = {
+  kind: 'warn',
+  title: 'Still connecting',
+  text: 'After connections that failed, a browser may let a page wait for up to a minute.',
+};
+
+function noticeFor({ phase, ending }: Connection): Notice | undefined {
   switch (phase) {
     case 'suspended':
       return {
@@ -58,9 +73,9 @@ function noticeFor({ phase, error }: Connection): Notice | undefined {
         text: 'The session waits for one to come back. Nothing is lost: everything goes on where it was.',
       };
     case 'closed':
-      return { kind: 'warn', title: 'The session is closed', text: 'Both ends agreed on it.' };
+      return { kind: 'warn', title: 'The session is closed', text: `In good order: ${ending}.` };
     case 'failed':
-      return { kind: 'bad', title: 'The session has failed', text: error };
+      return { kind: 'bad', title: 'The session has failed', text: ending };
     default:
       return undefined;
   }
