@@ -9,6 +9,7 @@ use quinn_proto::{ConnectionError, TransportErrorCode};
 use super::socket::BindError;
 use super::tls::TlsError;
 use super::worker_pool::WorkerPoolError;
+use crate::carrier::h3::Ended;
 use crate::proto::code::TransportCode;
 use crate::proto::error::{AddressError, SessionError};
 
@@ -52,7 +53,7 @@ pub enum DialError {
         reason: String,
     },
     /// A QUIC server is there, and it does not speak KWIK.
-    #[error("the server at {remote} does not speak kwik/1")]
+    #[error("the server at {remote} does not speak kwik/1, or not HTTP/3 if that was asked for")]
     Alpn {
         /// The server.
         remote: SocketAddr,
@@ -62,6 +63,17 @@ pub enum DialError {
     Refused {
         /// The server.
         remote: SocketAddr,
+    },
+    /// An HTTP/3 server is there, and it does not open a session: nothing there serves them (404, or no WebTransport
+    /// at all), or it does not want this client.
+    #[error("the server at {remote} opens no session: {reason}")]
+    Http {
+        /// The server.
+        remote: SocketAddr,
+        /// The status of its answer, if it gave one.
+        status: Option<u16>,
+        /// What happened.
+        reason: String,
     },
     /// Nobody answered.
     #[error("no answer within {after:?}; check the address, and that UDP gets there")]
@@ -122,11 +134,19 @@ impl DialError {
         }
     }
 
+    pub(crate) fn from_http(remote: SocketAddr, reason: &Ended) -> Self {
+        let status = match reason {
+            Ended::Refused { status } => Some(*status),
+            _ => None,
+        };
+        Self::Http { remote, status, reason: reason.to_string() }
+    }
+
     /// Of the errors of several addresses, the one that says most.
     pub(crate) fn weight(&self) -> u8 {
         match self {
             Self::Certificate { .. } => 4,
-            Self::Alpn { .. } => 3,
+            Self::Alpn { .. } | Self::Http { .. } => 3,
             Self::Refused { .. } => 2,
             Self::Failed { .. } => 1,
             _ => 0,

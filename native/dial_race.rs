@@ -22,7 +22,8 @@ use super::reactor::{Connect, Order, ReactorHandle, ReactorLease};
 use super::resolve::resolve;
 use crate::api::Address;
 use crate::api::shared::Shared;
-use crate::proto::event::PathAddress;
+use crate::carrier::h3::Ended;
+use crate::proto::event::{PathAddress, Scheme};
 use crate::proto::id::PathId;
 
 /// Between one attempt and the next (RFC 8305 section 8).
@@ -66,6 +67,12 @@ impl Attempt {
     pub(crate) fn failed(self, reason: ConnectionError) {
         // The race may be over and its receiver gone.
         let _ = self.failures.send(DialError::from_connection(self.remote, reason));
+    }
+
+    /// The connection is there, and no session is to be had on it.
+    pub(crate) fn refused(self, reason: &Ended) {
+        // As above.
+        let _ = self.failures.send(DialError::from_http(self.remote, reason));
     }
 
     /// The connection could not even be begun.
@@ -167,7 +174,7 @@ impl Race<'_> {
         failures: mpsc::UnboundedSender<DialError>,
     ) -> Result<(), DialError> {
         let engine = self.backend.engine();
-        let tls = self.dialler.tls(&address.pins)?;
+        let tls = self.dialler.tls(&address.pins, address.scheme)?;
         let lease = dialler::socket(engine, address.local, self.ordinal)?;
         let (config, observations) = self.dialler.connection_config(engine.clock, tls);
         let attempt = Attempt {
@@ -181,7 +188,9 @@ impl Race<'_> {
         };
         tracing::debug!(path = %self.path, %remote, host, "dialling");
         let driver = DriverKey::new();
-        let connect = Connect { driver, config, observations, remote, server_name: host.to_owned(), attempt };
+        let web_transport = (address.scheme == Scheme::Https).then(|| address.authority.clone());
+        let server_name = host.to_owned();
+        let connect = Connect { driver, config, observations, remote, server_name, web_transport, attempt };
         // A reactor that is gone takes no order: then there is no attempt that could answer.
         lease.handle().order(Order::Connect(Box::new(connect))).map_err(|_| DialError::Abandoned)?;
         self.begun.push((lease, driver));

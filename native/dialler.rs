@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn_proto::ClientConfig;
 use quinn_proto::crypto::rustls::QuicClientConfig;
@@ -14,7 +14,9 @@ use super::socket::{BindError, PortSharing, UdpSocket};
 use super::tls::{ALPN_KWIK, TlsError, Trust, client_config};
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
+use crate::carrier::h3::ALPN_H3;
 use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::proto::event::Scheme;
 
 /// Sockets that dial, of all sessions: which runtime they belong to, their local address, and which of a session's
 /// sockets to the same place they are.
@@ -28,14 +30,14 @@ pub(crate) struct Dialler {
     /// Certificate authorities besides the platform's, in DER.
     roots: Vec<Vec<u8>>,
     /// Without pins, made at the first need: it reads the platform's certificate authorities.
-    by_authority: OnceLock<Arc<QuicClientConfig>>,
+    by_authority: Mutex<BTreeMap<Scheme, Arc<QuicClientConfig>>>,
     /// How the last path that could not be dialled failed.
     failure: Mutex<Option<DialError>>,
 }
 
 impl Dialler {
     pub(crate) fn new(settings: TransportSettings, roots: Vec<Vec<u8>>) -> Self {
-        Self { settings, roots, by_authority: OnceLock::new(), failure: Mutex::default() }
+        Self { settings, roots, by_authority: Mutex::default(), failure: Mutex::default() }
     }
 
     /// Keeps the error of a path that could not be dialled: the core knows only its text.
@@ -48,18 +50,24 @@ impl Dialler {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whom to trust at an address. May read from disk.
-    pub(crate) fn tls(&self, pins: &[[u8; 32]]) -> Result<Arc<QuicClientConfig>, TlsError> {
+    /// Whom to trust at an address, and which protocol to speak there. May read from disk.
+    pub(crate) fn tls(&self, pins: &[[u8; 32]], scheme: Scheme) -> Result<Arc<QuicClientConfig>, TlsError> {
+        let alpn = match scheme {
+            Scheme::Kwik => ALPN_KWIK,
+            Scheme::Https => ALPN_H3,
+        };
         if !pins.is_empty() {
             let pins = pins.iter().copied().map(CertificatePin).collect();
-            return Ok(Arc::new(client_config(&Trust::Pins(pins), &[ALPN_KWIK])?));
+            return Ok(Arc::new(client_config(&Trust::Pins(pins), &[alpn])?));
         }
-        if let Some(config) = self.by_authority.get() {
+        let mut by_authority = self.by_authority.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = by_authority.get(&scheme) {
             return Ok(Arc::clone(config));
         }
         let trust = if self.roots.is_empty() { Trust::Platform } else { Trust::Roots(self.roots.clone()) };
-        let config = Arc::new(client_config(&trust, &[ALPN_KWIK])?);
-        Ok(Arc::clone(self.by_authority.get_or_init(|| config)))
+        let config = Arc::new(client_config(&trust, &[alpn])?);
+        by_authority.insert(scheme, Arc::clone(&config));
+        Ok(config)
     }
 
     /// The configuration of one connection, and what its congestion controller tells.

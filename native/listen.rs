@@ -16,6 +16,7 @@ use super::transport::{Congestion, TransportSettings};
 use super::worker_pool::WorkerPoolError;
 use crate::api::CertificatePin;
 use crate::api::Session;
+use crate::carrier::h3::{ALPN_H3, Gate, OriginError};
 use crate::proto::config::SessionConfig;
 
 /// What a server may choose. Only the identity has no default.
@@ -28,6 +29,11 @@ pub struct ServerConfig {
     pub session: SessionConfig,
     /// Further addresses of this server, `HOST:PORT`, that every client is told; it may then open paths to them.
     pub advertise: Vec<String>,
+    /// Pages that may open sessions, by their origins as browsers write them, such as `https://example.com`; `*` is
+    /// every page. Default: none named, which means pages of the host that they ask, whatever their port (all names of
+    /// this machine count as one host). Other pages get HTTP status 403. Programs, which have no origin, are not
+    /// concerned.
+    pub allowed_origins: Vec<String>,
     /// Sessions at one time, those not accepted yet included. Default 10,000.
     pub max_sessions: usize,
     /// How fast paths may send. Default: CUBIC.
@@ -49,6 +55,7 @@ impl ServerConfig {
             identity,
             session: SessionConfig::default(),
             advertise: Vec::new(),
+            allowed_origins: Vec::new(),
             max_sessions: 10_000,
             congestion,
             keep_alive,
@@ -85,6 +92,9 @@ pub enum ListenError {
     /// The certificate or its key is not usable.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// One of `allowed_origins` is none.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
     /// The worker threads could not be started.
     #[error(transparent)]
     Workers(#[from] WorkerPoolError),
@@ -102,6 +112,9 @@ pub struct Listener {
 /// Starts a server on one or more addresses, such as `"[::]:4433"` or a slice of [`SocketAddr`]s. `[::]` takes IPv4,
 /// too; port 0 lets the system choose.
 ///
+/// Programs reach it as `kwik://HOST:PORT`, browsers by WebTransport on the same port, as
+/// `https://HOST:PORT/.well-known/kwik/1`; [`ServerConfig::allowed_origins`] says of which pages.
+///
 /// All addresses are one server: a session's paths may come in on any of them. Must be called inside a tokio runtime,
 /// which the server then depends on.
 ///
@@ -117,7 +130,8 @@ pub async fn listen(
         return Err(ListenError::NoAddress);
     }
     let engine = Engine::shared(config.workers)?;
-    let tls = server_config(&config.identity, &[ALPN_KWIK])?;
+    let gate = Arc::new(Gate::new(&config.allowed_origins)?);
+    let tls = server_config(&config.identity, &[ALPN_KWIK, ALPN_H3])?;
     let base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
     let pin = config.identity.pin();
     let terms = Terms {
@@ -130,6 +144,7 @@ pub async fn listen(
         max_sessions: config.max_sessions,
         advertise: config.advertise,
         pin,
+        gate,
     };
     let registry = Registry::new(Arc::clone(&engine), terms, base);
     let mut sockets: Vec<ReactorLease> = Vec::with_capacity(addresses.len());

@@ -35,7 +35,7 @@ use super::registry::Registry;
 use super::socket::UdpSocket;
 use super::timers::Timers;
 use crate::carrier::Observations;
-use crate::carrier::quic::QuicCarrier;
+use crate::carrier::PathCarrier;
 
 /// Turns before the runtime's other tasks get theirs.
 const TURNS_PER_POLL: usize = 16;
@@ -85,6 +85,8 @@ pub(crate) struct Connect {
     pub(crate) observations: Arc<Observations>,
     pub(crate) remote: SocketAddr,
     pub(crate) server_name: String,
+    /// `host:port` for a path over HTTP/3.
+    pub(crate) web_transport: Option<String>,
     pub(crate) attempt: Attempt,
 }
 
@@ -275,10 +277,13 @@ impl Reactor {
     }
 
     fn connect(&mut self, connect: Connect, now: Instant) {
-        let Connect { driver, config, observations, remote, server_name, attempt } = connect;
+        let Connect { driver, config, observations, remote, server_name, web_transport, attempt } = connect;
         match self.endpoint.connect(now, config, remote, &server_name) {
             Ok((handle, connection)) => {
-                let carrier = QuicCarrier::new(connection, observations);
+                let carrier = match web_transport {
+                    Some(authority) => PathCarrier::web_transport(connection, observations, authority),
+                    None => PathCarrier::bare(connection, observations),
+                };
                 self.insert(handle, PathDriver::new(driver, carrier, Stage::Dialling(attempt)));
             }
             Err(error) => attempt.impossible(error),
@@ -352,7 +357,7 @@ impl Reactor {
         let (config, observations) = registry.connection_config();
         match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
             Ok((handle, connection)) => {
-                let carrier = QuicCarrier::new(connection, observations);
+                let carrier = PathCarrier::accepted(connection, observations, registry.gate());
                 let stage = PathDriver::greeting(registry, now);
                 self.greeting += 1;
                 self.insert(handle, PathDriver::new(DriverKey::new(), carrier, stage));

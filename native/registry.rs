@@ -13,6 +13,7 @@ use super::reactor::{ReactorHandle, ReactorLease};
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
 use crate::api::shared::{Hold, Shared};
+use crate::carrier::h3::Gate;
 use crate::carrier::{Observations, ObservedFactory};
 use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
@@ -29,6 +30,8 @@ pub(crate) struct Terms {
     /// Told to each client: `host:port`, with the certificate of this listener.
     pub(crate) advertise: Vec<String>,
     pub(crate) pin: CertificatePin,
+    /// For clients that come over HTTP/3.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// Every session of a listener, whatever socket its paths come in on.
@@ -69,6 +72,11 @@ impl Registry {
     /// What the sockets of the listener are set to.
     pub(crate) fn endpoint_config(&self) -> Arc<quinn_proto::ServerConfig> {
         Arc::clone(&self.base)
+    }
+
+    /// Whom to let in over HTTP/3.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.terms.gate)
     }
 
     /// The configuration of one connection, and what its congestion controller tells.

@@ -61,7 +61,7 @@ cfg_if::cfg_if! {
         pub use proto::error::{
             AddressError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
         };
-        pub use proto::event::{PathAddress, PathLoss, SessionEvent};
+        pub use proto::event::{PathAddress, PathLoss, Scheme, SessionEvent};
         pub use proto::id::{Dir, PathId, SessionId, Side, StreamId};
         pub use proto::path::PathState;
         pub use proto::scheduler::{

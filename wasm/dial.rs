@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::backend::Browser;
-use super::{address, environment};
-use crate::api::Session;
+use super::environment;
 use crate::api::shared::{Hold, Shared};
+use crate::api::{Address, Session};
 use crate::proto;
 use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
@@ -66,7 +66,7 @@ pub enum DialError {
 /// When the address cannot be read, when nobody answers within `handshake_timeout`, and when either end does not want
 /// the other. See [`DialError`].
 pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
-    let (hold, _) = start(address::parse(address)?, config)?;
+    let (hold, _) = start(PathAddress::from(&address.parse::<Address>()?), config)?;
     Session::opened(hold).await.map_err(|error| match error {
         SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
         SessionError::DialFailed { reason } => DialError::Failed { reason },

@@ -16,13 +16,12 @@ use bytes::Bytes;
 use js_sys::{Array, Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use super::address;
 use super::backend::Browser;
 use super::bindings::object;
 use super::dial::{Config, start};
 use crate::api::shared::{Core, Hold};
 use crate::api::waiters::Topic;
-use crate::api::{PathHandle, Session, SessionEvents};
+use crate::api::{Address, PathHandle, Session, SessionEvents};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::AppCode;
 use crate::proto::event::PathAddress;
@@ -294,7 +293,8 @@ fn dir(bidirectional: bool) -> Dir {
 
 /// An address in its own words, with further pins.
 fn address_of(url: &str, pins: &Array) -> Result<PathAddress, JsValue> {
-    let mut address = address::parse(url).map_err(|error| failure("address", &error, None))?;
+    let address: Address = url.parse().map_err(|error| failure("address", &error, None))?;
+    let mut address = PathAddress::from(&address);
     for pin in pins.iter() {
         let pin = Uint8Array::new(&pin).to_vec().try_into();
         address.pins.push(pin.map_err(|_| failure("address", &"a SHA-256 hash has 32 bytes", None))?);

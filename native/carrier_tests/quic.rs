@@ -380,10 +380,13 @@ fn before_a_client_is_known_only_its_first_lane_is_read() {
     let carrier = pair.server.carrier();
     while carrier.poll().is_some() {}
     let mut lanes = Vec::new();
-    carrier.receive_first_lane(|arrival| match arrival {
-        Arrival::Data { lane, .. } => lanes.push(lane),
-        other => panic!("{other:?}"),
-    });
+    carrier.receive_from(
+        |lane, _| lane == LaneId(0),
+        |arrival| match arrival {
+            Arrival::Data { lane, .. } => lanes.push(lane),
+            other => panic!("{other:?}"),
+        },
+    );
     assert_eq!(lanes, [LaneId(0)]);
     assert!(carrier.has_arrivals(), "the others wait");
 }

@@ -1,4 +1,4 @@
-//! Where a server is: `kwik://HOST:PORT[/NAME][?pin=BASE64URL[&pin=...]]`.
+//! Where a server is: `kwik://HOST:PORT[/NAME][?pin=BASE64URL[&pin=...]]`, or `https://HOST:PORT[?pin=...]`.
 //!
 //! The address says whom to trust as well: with pins, the server is exactly the one whose certificate
 //! has one of these SHA-256 hashes; without, whoever the platform's certificate authorities vouch for.
@@ -10,10 +10,14 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::proto::error::{AddressError, PathError};
-use crate::proto::event::PathAddress;
+use crate::proto::event::{PathAddress, Scheme};
 
 /// The port of an address that names none.
 const DEFAULT_PORT: u16 = 4433;
+const DEFAULT_HTTPS_PORT: u16 = 443;
+
+/// Where a server answers CONNECT over HTTP/3 (docs/PROTOCOL.md), without the slash that it begins with.
+const WELL_KNOWN: &str = ".well-known/kwik/1";
 
 /// The longest name DNS knows (RFC 1035 §2.3.4).
 const MAX_HOST_BYTES: usize = 253;
@@ -26,6 +30,10 @@ const MAX_PINS: usize = 16;
 
 /// The address of a KWIK server.
 ///
+/// `kwik://HOST:PORT` leads to it by QUIC, or by WebTransport from a browser. `https://HOST:PORT` leads to it by
+/// WebTransport from everywhere: through networks that let HTTP/3 pass and nothing else. It may have the path
+/// `/.well-known/kwik/1`, which is where sessions are, and no name.
+///
 /// ```
 /// use kwik::Address;
 ///
@@ -37,6 +45,8 @@ const MAX_PINS: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Address {
+    /// How the server is reached.
+    pub scheme: Scheme,
     /// A DNS name in lower case, or an IP address (IPv6 without brackets).
     pub host: String,
     /// The UDP port.
@@ -68,8 +78,9 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let rest = match text.split_at_checked(7) {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("kwik://") => rest,
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("kwik") => (Scheme::Kwik, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
             _ => return Err(AddressError::Scheme(text.to_owned())),
         };
         let (rest, query) = match rest.split_once('?') {
@@ -80,28 +91,32 @@ impl FromStr for Address {
             Some((authority, name)) => (authority, Some(name).filter(|name| !name.is_empty())),
             None => (rest, None),
         };
-        let (host, port) = parse_authority(authority)?;
-        let name = name.map(parse_name).transpose()?;
+        let (default_port, name) = match scheme {
+            Scheme::Kwik => (DEFAULT_PORT, name.map(parse_name).transpose()?),
+            Scheme::Https if name.is_none_or(|name| name == WELL_KNOWN) => (DEFAULT_HTTPS_PORT, None),
+            Scheme::Https => return Err(AddressError::HttpsPath(text.to_owned())),
+        };
+        let (host, port) = parse_authority(authority, default_port)?;
         let pins = query.map_or(Ok(Vec::new()), parse_query)?;
-        Ok(Self { host, port, name, pins })
+        Ok(Self { scheme, host, port, name, pins })
     }
 }
 
-fn parse_authority(authority: &str) -> Result<(String, u16), AddressError> {
+fn parse_authority(authority: &str, default_port: u16) -> Result<(String, u16), AddressError> {
     let no_host = || AddressError::Host(authority.to_owned());
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or_else(no_host)?;
         let ip: std::net::Ipv6Addr = host.parse().map_err(|_| no_host())?;
         let port = match port.strip_prefix(':') {
             Some(port) => parse_port(port)?,
-            None if port.is_empty() => DEFAULT_PORT,
+            None if port.is_empty() => default_port,
             None => return Err(no_host()),
         };
         return Ok((ip.to_string(), port));
     }
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, parse_port(port)?),
-        None => (authority, DEFAULT_PORT),
+        None => (authority, default_port),
     };
     // An underscore is no letter of a host name, but names with one are about and resolve.
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
@@ -142,7 +157,11 @@ fn parse_query(query: &str) -> Result<Vec<CertificatePin>, AddressError> {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kwik://{}", self.authority())?;
+        let scheme = match self.scheme {
+            Scheme::Kwik => "kwik",
+            Scheme::Https => "https",
+        };
+        write!(f, "{scheme}://{}", self.authority())?;
         if let Some(name) = &self.name {
             write!(f, "/{name}")?;
         }
@@ -156,7 +175,7 @@ impl fmt::Display for Address {
 impl From<&Address> for PathAddress {
     fn from(address: &Address) -> Self {
         let pins = address.pins.iter().map(|pin| pin.0).collect();
-        Self { authority: address.authority(), pins, local: None }
+        Self { scheme: address.scheme, authority: address.authority(), pins, local: None }
     }
 }
 
@@ -290,10 +309,25 @@ mod tests {
     }
 
     #[test]
+    fn an_https_address_leads_to_the_one_place_where_sessions_are() {
+        for (text, printed) in [
+            ("https://a.example", "https://a.example:443"),
+            ("HTTPS://a.example:1/", "https://a.example:1"),
+            ("https://[::1]:2/.well-known/kwik/1", "https://[::1]:2"),
+            (&format!("https://[::1]?pin={PIN}"), &format!("https://[::1]:443?pin={PIN}")),
+        ] {
+            assert_eq!(parse(text).to_string(), printed);
+            assert_eq!(PathAddress::try_from(text).unwrap().scheme, Scheme::Https);
+        }
+        let elsewhere = "https://a.example/chat".parse::<Address>().unwrap_err();
+        assert!(matches!(elsewhere, AddressError::HttpsPath(_)));
+    }
+
+    #[test]
     fn a_wrong_address_is_refused_with_what_is_wrong_in_it() {
         type E = AddressError;
         let refused = |text: &str| text.parse::<Address>().unwrap_err();
-        for text in ["", "a.example:4433", "https://a.example", "kwik:/a", "kwik\u{e9}://a"] {
+        for text in ["", "a.example:4433", "http://a.example", "kwik:/a", "kwik\u{e9}://a"] {
             assert!(matches!(refused(text), E::Scheme(_)), "{text}");
         }
         for text in ["kwik://", "kwik://:1", "kwik://a b", "kwik://u@h", "kwik://[::1", "kwik://[::1]x"] {
@@ -324,7 +358,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in "(kwik://)?[\\[\\]:/?&=a-z0-9.\\PC]{0,40}") {
+        fn no_text_makes_the_parser_panic(text in "((kwik|https)://)?[\\[\\]:/?&=a-z0-9.\\PC]{0,40}") {
             if let Ok(address) = text.parse::<Address>() {
                 prop_assert_eq!(address.to_string().parse::<Address>().unwrap(), address);
             }
@@ -338,6 +372,6 @@ mod tests {
             assert_eq!((path.authority.as_str(), path.pins.len()), ("[::1]:7", 1));
         }
         assert_eq!(PathAddress::try_from("a.example").unwrap().authority, "a.example:4433");
-        assert!(matches!(PathAddress::try_from("https://a.example"), Err(AddressError::Scheme(_))));
+        assert!(matches!(PathAddress::try_from("http://a.example"), Err(AddressError::Scheme(_))));
     }
 }

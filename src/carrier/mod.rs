@@ -4,8 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+pub(crate) mod h3;
 mod observed;
+mod path_carrier;
 pub(crate) mod quic;
 
 pub(crate) use clock::Clock;
 pub(crate) use observed::{Observations, ObservedFactory};
+pub(crate) use path_carrier::{Change, PathCarrier};

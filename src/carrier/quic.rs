@@ -89,6 +89,8 @@ pub(crate) struct QuicCarrier {
     lost_bytes_seen: u64,
     lost_probes_seen: u64,
     send_window_bytes: u64,
+    /// With what lanes are reset and stopped.
+    lane_code: VarInt,
 }
 
 impl QuicCarrier {
@@ -106,7 +108,19 @@ impl QuicCarrier {
             lost_bytes_seen: 0,
             lost_probes_seen: 0,
             send_window_bytes: 0,
+            lane_code: VarInt::from_u32(0),
         }
+    }
+
+    /// The protocol that the ends have agreed on (RFC 7301), once they have.
+    pub(crate) fn protocol(&self) -> Option<Vec<u8>> {
+        let data = self.connection.crypto_session().handshake_data()?;
+        data.downcast::<quinn_proto::crypto::rustls::HandshakeData>().ok()?.protocol
+    }
+
+    /// Lanes are reset and stopped with this code instead of 0.
+    pub(crate) fn use_lane_code(&mut self, code: u64) {
+        self.lane_code = VarInt::from_u64(code).unwrap_or(VarInt::MAX);
     }
 
     /// The connection itself.
@@ -199,12 +213,17 @@ impl QuicCarrier {
         }
     }
 
-    /// Takes in what has arrived on the first lane that a client opens, and leaves the rest where it is: QUIC's
-    /// flow control bounds it.
-    pub(crate) fn receive_first_lane(&mut self, mut take: impl FnMut(Arrival)) {
-        let first = StreamId::new(quinn_proto::Side::Client, quinn_proto::Dir::Bi, 0);
-        if self.readable.remove(&first) {
-            self.read(first, &mut take);
+    /// Takes in what has arrived on some lanes, and leaves the rest where it is: QUIC's flow control bounds it.
+    pub(crate) fn receive_from(
+        &mut self,
+        is_wanted: impl Fn(LaneId, Dir) -> bool,
+        mut take: impl FnMut(Arrival),
+    ) {
+        let wanted: Vec<_> =
+            self.readable.iter().copied().filter(|id| is_wanted(lane_of(*id), dir_of(*id))).collect();
+        for id in wanted {
+            self.readable.remove(&id);
+            self.read(id, &mut take);
         }
     }
 
@@ -399,7 +418,7 @@ impl Carrier for QuicCarrier {
     fn reset(&mut self, lane: LaneId) {
         self.held_back.remove(&lane);
         if let Some(id) = self.sendable(lane)
-            && self.connection.send_stream(id).reset(VarInt::from_u32(0)).is_ok()
+            && self.connection.send_stream(id).reset(self.lane_code).is_ok()
         {
             // What of the account was this lane's is not known: better too low than a path that stalls.
             self.unsent_bytes = 0;
@@ -410,7 +429,7 @@ impl Carrier for QuicCarrier {
         let Some(id) = stream_of(lane) else { return };
         if id.dir() == quinn_proto::Dir::Bi || id.initiator() != self.connection.side() {
             // Stopped or read to its end already: there is nothing more to stop.
-            let _ = self.connection.recv_stream(id).stop(VarInt::from_u32(0));
+            let _ = self.connection.recv_stream(id).stop(self.lane_code);
         }
     }
 

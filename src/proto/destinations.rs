@@ -128,13 +128,14 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::*;
+    use crate::proto::event::Scheme;
 
     fn at(ms: u64) -> Time {
         Time::from_epoch(Duration::from_millis(ms))
     }
 
     fn address(name: &str) -> PathAddress {
-        PathAddress { authority: name.to_owned(), pins: Vec::new(), local: None }
+        PathAddress { scheme: Scheme::default(), authority: name.to_owned(), pins: Vec::new(), local: None }
     }
 
     fn two() -> Destinations {

@@ -203,7 +203,7 @@ pub enum PathError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// It does not begin with `kwik://`.
+    /// It begins neither with `kwik://` nor with `https://`.
     #[error("{0:?} is no KWIK address: write kwik://HOST:PORT")]
     Scheme(String),
     /// There is no host, or it is neither a DNS name nor an IP address.
@@ -215,6 +215,9 @@ pub enum AddressError {
     /// The name has characters it may not have, or is longer than 255 bytes.
     #[error("{0:?} is no name: write at most 255 of A-Z a-z 0-9 - . _ ~ /")]
     Name(String),
+    /// An `https://` address has a path, and it is not the one where sessions are.
+    #[error("{0:?} is not where sessions are: leave the path of an https:// address out")]
+    HttpsPath(String),
     /// The part after `?` has a key that is not known here.
     #[error("unknown key {0:?} in the address: only pin=... may follow the question mark")]
     UnknownKey(String),

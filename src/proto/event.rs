@@ -5,9 +5,21 @@ use bytes::Bytes;
 use super::error::AppCode;
 use super::id::{Dir, PathId, StreamId};
 
+/// What a path is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// `kwik://`: QUIC, or in a browser WebTransport.
+    #[default]
+    Kwik,
+    /// `https://`: WebTransport over HTTP/3, wherever it is dialled from.
+    Https,
+}
+
 /// Where a path leads. The core gives it no meaning; a backend dials it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PathAddress {
+    /// What it is made of.
+    pub scheme: Scheme,
     /// `host:port`; IPv6 addresses in brackets.
     pub authority: String,
     /// SHA-256 of the certificates to accept; none: platform roots.

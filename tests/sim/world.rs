@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kwik::proto::code::TransportCode;
 use kwik::proto::config::SessionConfig;
 use kwik::proto::error::{AppCode, SessionError};
-use kwik::proto::event::{Action, PathAddress, PathLoss};
+use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
 use kwik::proto::frame::Intent;
 use kwik::proto::greeter::{self, Greeter};
 use kwik::proto::id::{Dir, LaneId, PathId, Side};
@@ -707,5 +707,5 @@ impl World {
 }
 
 pub(crate) fn address(link: usize) -> PathAddress {
-    PathAddress { authority: link.to_string(), pins: Vec::new(), local: None }
+    PathAddress { scheme: Scheme::Kwik, authority: link.to_string(), pins: Vec::new(), local: None }
 }

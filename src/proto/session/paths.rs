@@ -233,13 +233,10 @@ impl Session {
         if self.side == Side::Server || known {
             return;
         }
-        // Without a hash of its own the address is trusted as the first one is.
-        let first = self.paths.values().find_map(|path| path.address.clone());
-        let pins = match add.certificate_hash {
-            Some(hash) => vec![hash],
-            None => first.map(|address| address.pins).unwrap_or_default(),
-        };
-        let address = PathAddress { authority: add.authority, pins, local: None };
+        // It is reached as the first one is, and without a hash of its own trusted as that is.
+        let first = self.paths.values().find_map(|path| path.address.clone()).unwrap_or_default();
+        let pins = add.certificate_hash.map_or(first.pins, |hash| vec![hash]);
+        let address = PathAddress { scheme: first.scheme, authority: add.authority, pins, local: None };
         self.notify(SessionEvent::Advised(address.clone()));
         if self.config.follow_advice && self.destinations.len() < self.max_paths() {
             self.destinations.add(now, address, Some(add.advice));
