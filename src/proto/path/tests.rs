@@ -69,8 +69,19 @@ fn a_carrier_that_tells_nothing_is_asked_first_and_suspected_when_it_does_not_an
 fn what_is_heard_answers_for_what_was_said() {
     let mut path = path();
     path.on_spoke(at(0));
-    path.on_heard();
+    path.on_heard(at(1_000));
     assert!(!path.wants_probe(at(99_000), ACK_DELAY));
+}
+
+#[test]
+fn a_path_that_owes_an_answer_and_still_delivers_is_not_given_up_where_nobody_can_tell() {
+    let mut path = path();
+    path.phase = Phase::Suspect { since: at(1_000) };
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(4_000)));
+    path.on_heard(at(3_900));
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(6_900)));
+    path.figures.knows_acks = true;
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(4_000)), "this one's carrier knows");
 }
 
 #[test]
@@ -91,6 +102,15 @@ fn a_report_is_due_within_the_delay_or_at_once_after_64_kib() {
     path.on_received(at(5), 64 * 1024, ACK_DELAY);
     assert_eq!(path.take_report(at(7)), Some((1_000 + 64 * 1024, Duration::from_millis(2))));
     assert_eq!((path.take_report(at(99)), path.report_deadline()), (None, None));
+}
+
+#[test]
+fn reports_on_a_fast_path_keep_their_distance() {
+    let mut path = path();
+    path.on_received(at(5), 64 * 1024, ACK_DELAY);
+    assert!(path.take_report(at(5)).is_some());
+    path.on_received(at(6), 64 * 1024, ACK_DELAY);
+    assert_eq!(path.report_deadline(), Some(at(5) + BULK_ACK_INTERVAL));
 }
 
 #[test]
@@ -134,6 +154,6 @@ fn lanes_that_overtake_accept_wait_up_to_a_limit() {
 
 #[test]
 fn a_suspect_path_gets_six_round_trips_at_least() {
-    assert_eq!(knowing(10, 1_000).give_up_after(PATH_TIMEOUT), PATH_TIMEOUT);
-    assert_eq!(knowing(1_000, 1_000).give_up_after(PATH_TIMEOUT), Duration::from_secs(6));
+    assert_eq!(knowing(10, 1_000).give_up_at(at(0), PATH_TIMEOUT), at(3_000));
+    assert_eq!(knowing(1_000, 1_000).give_up_at(at(0), PATH_TIMEOUT), at(6_000));
 }

@@ -16,7 +16,7 @@ use crate::proto::send_stream::SendState;
 use crate::proto::stream_ids::Known;
 use crate::proto::time::Time;
 
-/// Acknowledgements of bulk data go out after so many bytes, at the latest.
+/// Acknowledgements go out after so many bytes, if not before: this is bulk data.
 const ACK_BYTES: u64 = 64 * 1024;
 
 impl Session {
@@ -26,7 +26,7 @@ impl Session {
             return;
         }
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         if matches!(entry.phase, Phase::Greeting { .. }) && entry.control != Some(lane) {
             self.defer(now, path, Early::Data(lane, dir, data));
             return;
@@ -54,7 +54,7 @@ impl Session {
     /// The peer finished its half of a lane.
     pub fn on_lane_finished(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         if entry.control == Some(lane) {
             self.lose_control(now, path);
             return;
@@ -75,7 +75,7 @@ impl Session {
     /// The peer gave a lane up. What it carried comes another way, or its stream was reset.
     pub fn on_lane_reset(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         entry.lanes.remove(&lane);
         entry.own_lanes.remove(&lane);
         if entry.control == Some(lane) {
@@ -107,17 +107,17 @@ impl Session {
     }
 
     /// A carrier datagram arrived. One without a sequence number is dropped.
-    pub fn on_datagram(&mut self, _now: Time, path: PathId, mut data: Bytes) {
+    pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::varint::get(&mut data) else {
             self.stats.dropped_datagrams += 1;
             return;
         };
-        self.take_datagram(path, sequence, data);
+        self.take_datagram(now, path, sequence, data);
     }
 
-    fn take_datagram(&mut self, path: PathId, sequence: u64, data: Bytes) {
+    fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard();
+        entry.on_heard(now);
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
             self.stats.dropped_datagrams += 1;
@@ -248,9 +248,13 @@ impl Session {
         let advance = stream.on_chunk(offset, data, fin)?;
         let notify = !was_readable && stream.is_readable() && std::mem::take(&mut stream.reader_waits);
         let freed = stream.settle_stopped();
-        let due = stream.is_complete() || stream.unacked_bytes >= ACK_BYTES;
-        let at = if due { now } else { now + self.config.max_ack_delay };
-        self.statements.ack(id, at);
+        if stream.is_complete() {
+            self.statements.ack(id, now);
+        } else if stream.unacked_bytes >= ACK_BYTES {
+            self.statements.ack_bulk(id, now);
+        } else {
+            self.statements.ack(id, now + self.config.max_ack_delay);
+        }
         self.count_received(advance)?;
         if freed > 0 {
             self.consumed(now, None, freed);
@@ -331,7 +335,7 @@ impl Session {
                 Ok(())
             }
             Frame::Datagram { sequence, data } => {
-                self.take_datagram(path, sequence, data);
+                self.take_datagram(now, path, sequence, data);
                 Ok(())
             }
             other => self.on_stream_frame(now, path, other),
