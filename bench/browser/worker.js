@@ -1,10 +1,13 @@
-/** Raw WebTransport, in a worker of its own. */
+/** Raw WebTransport in a worker: opens a session, then makes the transfers that it is asked for. */
 import { transfer } from './transfer.js';
 
-onmessage = async ({ data: { url, value, direction, bytes } }) => {
-  const transport = new WebTransport(url, { serverCertificateHashes: [{ algorithm: 'sha-256', value }] });
-  await transport.ready;
-  const rate = await transfer(await transport.createBidirectionalStream(), direction, bytes);
-  transport.close();
-  postMessage(rate);
+let transport;
+
+onmessage = async ({ data: { url, hash, direction, bytes } }) => {
+  if (!transport) {
+    transport = new WebTransport(url, { serverCertificateHashes: [{ algorithm: 'sha-256', value: hash }] });
+    postMessage(await transport.ready);
+  } else {
+    postMessage(await transfer(await transport.createBidirectionalStream(), direction, bytes));
+  }
 };
