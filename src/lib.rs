@@ -39,6 +39,12 @@ cfg_if::cfg_if! {
         mod native;
 
         pub use native::*;
+
+        /// What the fuzz targets in `fuzz/` feed.
+        #[cfg(fuzzing)]
+        pub mod fuzzing {
+            pub use crate::carrier::h3::FuzzedH3;
+        }
     } else if #[cfg(all(feature = "browser", target_arch = "wasm32"))] {
         #[path = "../wasm/mod.rs"]
         mod wasm;

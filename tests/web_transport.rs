@@ -2,7 +2,8 @@
 
 mod support;
 
-use kwik::{AppCode, Config, SessionError};
+use kwik::{AppCode, Config, DialError, SessionError, SessionEvent, TransportCode};
+use kwik_netem::{Forwarder, ForwarderConfig};
 use support::*;
 
 /// The same server, by HTTP/3.
@@ -59,6 +60,109 @@ async fn one_session_has_paths_of_both_kinds_and_every_byte_arrives_once() {
             assert!(path.sent_bytes > 0, "{:?}", client.paths());
         }
         drop(second);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_the_server_closes_says_why() {
+    within_patience(async {
+        let listener = listen_on(1, server_config()).await;
+        let client = kwik::dial(&https(&listener.urls()[0]), Config::default()).await.unwrap();
+        let server = listener.accept().await.unwrap();
+        server.close(AppCode(3), b"enough");
+        let end = client.closed().await;
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(3), reason: "enough".into() });
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_with_enough_sessions_says_so() {
+    within_patience(async {
+        let mut config = server_config();
+        config.max_sessions = 1;
+        let listener = listen_on(1, config).await;
+        let url = https(&listener.urls()[0]);
+        let _first = kwik::dial(&url, Config::default()).await.unwrap();
+        let refused = kwik::dial(&url, Config::default()).await.unwrap_err();
+        assert!(
+            matches!(refused, DialError::Rejected { code: TransportCode::TooManySessions, .. }),
+            "{refused}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_paths_fall_silent_and_the_transfer_goes_on_where_it_was() {
+    within_patience(async {
+        let listener = listen_on(1, server_config()).await;
+        let target = listener.local_addrs()[0];
+        let forwarder = Forwarder::start(ForwarderConfig::to(target)).unwrap();
+        let url = format!("https://{}?pin={}", forwarder.local_addr(), listener.pin());
+        let client = kwik::dial(&url, Config::default()).await.unwrap();
+        let server = listener.accept().await.unwrap();
+        let sent = data(64 * MIB, 3);
+        let expected = (sent.len(), sha256(&sent));
+        let mut events = client.events();
+        let receiving = tokio::spawn(async move {
+            let mut recv = server.accept_uni().await.unwrap();
+            let mut forwarder = Some(forwarder);
+            let (cut, is_cut) = tokio::sync::oneshot::channel();
+            let mut cut = Some(cut);
+            let received = receive_all(&mut recv, |len| {
+                if len > 10 * MIB
+                    && let Some(cut) = cut.take()
+                    && let Some(forwarder) = forwarder.take()
+                {
+                    forwarder.silence();
+                    let _ = cut.send(forwarder);
+                }
+            });
+            let restoring = async {
+                let forwarder = is_cut.await.unwrap();
+                while !matches!(events.next().await, Some(SessionEvent::Suspended)) {}
+                forwarder.restore();
+                while !matches!(events.next().await, Some(SessionEvent::Resumed)) {}
+                forwarder
+            };
+            let (received, _forwarder) = tokio::join!(received, restoring);
+            (received, server)
+        });
+        let mut send = client.open_uni().await.unwrap();
+        send_all(&mut send, &sent).await;
+        let (received, _server) = receiving.await.unwrap();
+        assert_eq!(received, expected);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_breaks_the_rules_loses_its_connection_and_nobody_else_notices() {
+    within_patience(async {
+        let (listener, quic) = server_and_plain_quic(b"h3").await;
+        let server = listener.local_addrs()[0];
+        let url = format!("https://{server}?pin={}", listener.pin());
+        let good = kwik::dial(&url, Config::default()).await.unwrap();
+        let session = listener.accept().await.unwrap();
+        // A header that cannot be read, a body without a header, a lane of no session.
+        for (bytes, code) in
+            [(&b"\x01\x02\xff\xff"[..], 0x200_u32), (b"\x00\x01x", 0x105), (b"\x40\x41\x04lane", 0x108)]
+        {
+            let connection = quic.connect(server, "localhost").unwrap().await.unwrap();
+            let (mut send, _recv) = connection.open_bi().await.unwrap();
+            send.write_all(bytes).await.unwrap();
+            match connection.closed().await {
+                quinn::ConnectionError::ApplicationClosed(close) => assert_eq!(close.error_code, code.into()),
+                other => panic!("{other}"),
+            }
+        }
+        let mut send = good.open_uni().await.unwrap();
+        send.write_all(b"still here").await.unwrap();
+        send.finish().unwrap();
+        let mut recv = session.accept_uni().await.unwrap();
+        assert_eq!(recv.read_to_end(100).await.unwrap(), b"still here");
     })
     .await;
 }

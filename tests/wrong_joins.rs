@@ -3,18 +3,12 @@
 
 mod support;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use kwik::proto::frame::{Accept, Credentials, Frame, Hello, Intent, Parameters};
 use kwik::proto::lane::{LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header};
 use kwik::proto::limits::{ALPN, VERSION};
 use kwik::proto::token;
-use kwik::{Config, Dir, Identity, Listener, PathId, ServerConfig, SessionId, Side, StreamId, TransportCode};
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::rustls::pki_types::CertificateDer;
-use quinn::rustls::{ClientConfig, RootCertStore};
+use kwik::{Config, Dir, Listener, PathId, SessionId, Side, StreamId, TransportCode};
 use support::*;
 
 /// A server, and plain QUIC to reach it with.
@@ -34,24 +28,7 @@ struct RawPath {
 
 impl Scene {
     async fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = made.cert.der().to_vec();
-        let identity =
-            Identity::from_der(vec![certificate.clone()], made.signing_key.serialize_der()).unwrap();
-        let listener = listen_on(1, ServerConfig::new(identity)).await;
-
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(certificate)).unwrap();
-        let mut tls =
-            ClientConfig::builder_with_provider(Arc::new(quinn::rustls::crypto::ring::default_provider()))
-                .with_protocol_versions(&[&quinn::rustls::version::TLS13])
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        tls.alpn_protocols = vec![ALPN.to_vec()];
-        let mut quic = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let tls = QuicClientConfig::try_from(tls).unwrap();
-        quic.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+        let (listener, quic) = server_and_plain_quic(ALPN).await;
         Self { listener, quic }
     }
 

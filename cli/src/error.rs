@@ -1,6 +1,7 @@
 //! What can go wrong, in one line each.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
@@ -52,6 +53,16 @@ pub(crate) enum Error {
     Interrupted(String),
     #[error("cannot start: {0}")]
     Start(io::Error),
+    #[error("the demo page is not in this program: run `cargo xtask www`, then build again")]
+    NoPage,
+    #[error("there is no demo page in {}: `cargo xtask www` makes one in www/dist", .0.display())]
+    NoPageIn(PathBuf),
+    #[error(
+        "{0} is no address of this machine alone, and only there a page without HTTPS may use WebTransport"
+    )]
+    NotLoopback(IpAddr),
+    #[error("cannot serve the page on {address}: {source}")]
+    Page { address: SocketAddr, source: io::Error },
     #[error("a thread of this program has panicked; please report it")]
     Panicked,
 }

@@ -3,6 +3,7 @@
 mod blocks;
 mod connection;
 mod demo;
+mod demo_web;
 mod destination;
 mod digest;
 mod display;
@@ -10,7 +11,9 @@ mod duration;
 mod error;
 mod get;
 mod ledger;
+mod line;
 mod noise;
+mod noise_files;
 mod ping;
 mod protocol;
 mod put;

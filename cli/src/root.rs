@@ -21,6 +21,8 @@ pub(crate) enum NameError {
     BadName(String),
     #[error("there is no file {0:?}")]
     NotFound(String),
+    #[error("this server takes no files: it was started without --writable")]
+    ReadOnly,
     #[error("{name:?}: {source}")]
     Io { name: String, source: io::Error },
 }

@@ -15,6 +15,9 @@
 //!
 //! It owns no connection: [`PathCarrier`](super::PathCarrier) feeds it arrivals, and carries its [`Effect`]s out.
 
+mod frames;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod gate;
 mod requests;
 #[cfg(test)]
@@ -24,10 +27,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use web_transport_proto::{
-    Capsule, CapsuleError, Frame, Setting, Settings, SettingsError, StreamUni, VarInt,
-};
+use web_transport_proto::{Capsule, Frame, Setting, Settings, SettingsError, StreamUni, VarInt};
 
+use self::frames::{bounded, next_capsule, next_frame};
+#[cfg(fuzzing)]
+pub use self::fuzzing::FuzzedH3;
 pub(crate) use self::gate::{Gate, OriginError};
 use self::requests::Answer;
 use super::quic::Arrival;
@@ -39,11 +43,8 @@ pub(crate) const ALPN_H3: &[u8] = b"h3";
 /// Where sessions are to be had (docs/PROTOCOL.md).
 pub(crate) const WELL_KNOWN: &str = "/.well-known/kwik/1";
 
-/// The longest frame or capsule that is read as a whole: what the crate takes at most.
-const MAX_FRAME_BYTES: usize = 64 * 1024;
-
-/// Type and length of a frame, at most.
-const MAX_FRAME_HEAD_BYTES: usize = 16;
+/// What a lane begins with, at most: two varints.
+const MAX_LANE_HEAD_BYTES: usize = 16;
 
 /// The reason in a capsule is no longer (draft-ietf-webtrans-http3 section 6).
 const MAX_REASON_BYTES: usize = 1024;
@@ -215,7 +216,7 @@ impl H3 {
 
     /// What a lane of this end's begins with. The session is open.
     pub(crate) fn lane_head(&mut self, lane: LaneId, dir: Dir) -> Bytes {
-        let mut head = BytesMut::with_capacity(MAX_FRAME_HEAD_BYTES);
+        let mut head = BytesMut::with_capacity(MAX_LANE_HEAD_BYTES);
         match dir {
             Dir::Bi => {
                 // What comes back on it has no head.
@@ -502,37 +503,6 @@ fn read_session(mut frames: BytesMut, mut capsules: BytesMut) -> Result<Reading,
         }
     }
     Ok(Reading::Session { frames, capsules })
-}
-
-/// Takes a complete frame off the front.
-fn next_frame(buffer: &mut BytesMut) -> Result<Option<(Frame, Bytes)>, Ended> {
-    let mut rest = &buffer[..];
-    let Ok((kind, mut payload)) = Frame::read(&mut rest) else { return bounded(buffer).map(|()| None) };
-    let payload = payload.copy_to_bytes(payload.remaining());
-    let used = buffer.len() - rest.len();
-    buffer.advance(used);
-    Ok(Some((kind, payload)))
-}
-
-fn next_capsule(buffer: &mut BytesMut) -> Result<Option<Capsule>, Ended> {
-    let mut rest = &buffer[..];
-    match Capsule::decode(&mut rest) {
-        Ok(capsule) => {
-            let used = buffer.len() - rest.len();
-            buffer.advance(used);
-            Ok(Some(capsule))
-        }
-        Err(CapsuleError::UnexpectedEnd | CapsuleError::VarInt(_)) => bounded(buffer).map(|()| None),
-        Err(_) => Err(violation(H3Code::MessageError, "a capsule that cannot be read")),
-    }
-}
-
-/// An error when an incomplete frame is longer than any that is read.
-fn bounded(buffer: &[u8]) -> Result<(), Ended> {
-    if buffer.len() > MAX_FRAME_BYTES + MAX_FRAME_HEAD_BYTES {
-        return Err(violation(H3Code::ExcessiveLoad, "a frame of more than 64 KiB"));
-    }
-    Ok(())
 }
 
 fn settings_violation(error: &SettingsError) -> Ended {

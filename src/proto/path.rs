@@ -36,6 +36,9 @@ use super::time::Time;
 const MIN_SUSPICION: Duration = Duration::from_millis(100);
 /// Assumed until there is a measurement (RFC 9002 section 6.2.2 says 333 ms; a wrong low guess costs a probe).
 const INITIAL_RTT: Duration = Duration::from_millis(100);
+/// A path whose carrier tells nothing is asked after so long a silence even when nothing is due, so that the death of
+/// an idle one is noticed: what its keep-alive does for a carrier that tells.
+const IDLE_PROBE: Duration = Duration::from_secs(5);
 /// What may be under way on a path whose carrier tells nothing, before anything is measured.
 const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
 /// The same once something is measured: enough to see whether the path takes more.
@@ -169,12 +172,12 @@ pub(crate) struct Path {
     reported_bytes: u64,
     unreported_bytes: u64,
     received_at: Time,
-    /// When anything last arrived.
-    heard_at: Time,
     report_at: Option<Time>,
     report_said_at: Option<Time>,
     /// Without the carrier's help: when something was sent that has not been answered in any way.
     unanswered_since: Option<Time>,
+    /// When anything last arrived.
+    heard_at: Time,
     /// When all that was given to the path will have left, at the rate that it is thought to have.
     free_at: Time,
     /// Least smoothed round trip that the carrier told, or least that was measured.
@@ -215,10 +218,10 @@ impl Path {
             reported_bytes: 0,
             unreported_bytes: 0,
             received_at: now,
-            heard_at: now,
             report_at: None,
             report_said_at: None,
             unanswered_since: None,
+            heard_at: now,
             free_at: now,
             min_rtt: None,
         }
@@ -439,8 +442,8 @@ impl Path {
 
     /// Anything at all arrived on the path.
     pub(crate) fn on_heard(&mut self, now: Time) {
-        self.heard_at = now;
         self.unanswered_since = None;
+        self.heard_at = now;
     }
 
     pub(crate) fn on_received(&mut self, now: Time, bytes: u64, max_delay: Duration) {
@@ -485,8 +488,7 @@ impl Path {
         match self.phase {
             Phase::Established => {
                 let patience = self.patience(peer_ack_delay);
-                let probe = if self.figures.knows_acks { None } else { self.unanswered_since };
-                self.silent_since().or(probe).map(|since| since + patience)
+                self.silent_since().map(|since| since + patience).or(self.probe_at(peer_ack_delay))
             }
             Phase::Suspect { since } => Some(self.give_up_at(since, path_timeout)),
             Phase::Closing { until } => Some(until),
@@ -509,11 +511,17 @@ impl Path {
 
     /// Whether the carrier cannot tell and it is time to ask the peer.
     pub(crate) fn wants_probe(&self, now: Time, peer_ack_delay: Duration) -> bool {
-        let unanswered = |since| now >= since + self.patience(peer_ack_delay);
-        !self.figures.knows_acks
-            && self.pinged.is_empty()
-            && self.pings.is_empty()
-            && self.unanswered_since.is_some_and(unanswered)
+        self.probe_at(peer_ack_delay).is_some_and(|at| now >= at)
+    }
+
+    /// When the peer has to be asked, if nothing is heard until then.
+    fn probe_at(&self, peer_ack_delay: Duration) -> Option<Time> {
+        let is_asked = !self.pinged.is_empty() || !self.pings.is_empty();
+        if self.figures.knows_acks || is_asked {
+            return None;
+        }
+        let unanswered = self.unanswered_since.map(|since| since + self.patience(peer_ack_delay));
+        Some(unanswered.unwrap_or(self.heard_at + IDLE_PROBE))
     }
 
     pub(crate) fn report_deadline(&self) -> Option<Time> {

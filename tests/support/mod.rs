@@ -1,11 +1,15 @@
 //! A server on loopback, clients for it, and data that tells when it is not itself any more.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+mod plain_quic;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use kwik::{Config, Identity, Listener, RecvStream, SendStream, ServerConfig, Session};
 use sha2::{Digest, Sha256};
+
+pub(crate) use plain_quic::server_and_plain_quic;
 
 pub(crate) const MIB: usize = 1 << 20;
 

@@ -34,12 +34,34 @@ pub(crate) fn check(directory: &Path, extension: &str, max_bytes: usize) -> Resu
     }
 }
 
+/// Prints what every file below `directory` weighs.
+pub(crate) fn print(directory: &Path) -> Result<(), Error> {
+    let (mut total, mut waiting) = (0, vec![directory.to_owned()]);
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(entries(&path)?.into_iter().rev());
+            continue;
+        }
+        let bytes = gzipped(&fs::read(&path)?)?;
+        println!("{bytes:>9} bytes gzipped  {}", path.strip_prefix(directory)?.display());
+        total += bytes;
+    }
+    println!("{total:>9} bytes gzipped  in all");
+    Ok(())
+}
+
 fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let mut files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    let mut files = entries(directory)?;
     files.retain(|file| file.extension() == Some(OsStr::new(extension)));
-    files.sort();
     Ok(files)
+}
+
+/// What is in a directory, sorted.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let mut entries = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    entries.sort();
+    Ok(entries)
 }
 
 fn gzipped(data: &[u8]) -> Result<usize, Error> {

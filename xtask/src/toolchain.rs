@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::Error;
-use crate::run::{output, run};
+use crate::run::output;
+use crate::{Error, apt};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -32,7 +32,8 @@ impl Toolchain {
             return Ok(Self::Installed);
         }
         if !has_debian() {
-            install_debian()?;
+            let missing = format!("no compiler for {TARGET}");
+            apt::install(&missing, &DEBIAN_PACKAGES, &format!("rustup target add {TARGET}"))?;
         }
         Ok(Self::Debian)
     }
@@ -54,19 +55,4 @@ fn has_debian() -> bool {
     let sysroot = output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]));
     let source = sysroot.map(|sysroot| Path::new(&sysroot).join("lib/rustlib/src/rust/library/std"));
     source.is_some_and(|source| source.is_dir()) && Path::new(DEBIAN_LINKER).exists()
-}
-
-fn install_debian() -> Result<(), Error> {
-    let is_root = output(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
-    let has_apt = Path::new("/usr/bin/apt-get").exists();
-    if !is_root || !has_apt {
-        let packages = DEBIAN_PACKAGES.join(" ");
-        let choice = format!("rustup target add {TARGET}, or (Debian) sudo apt-get install {packages}");
-        return Err(format!("no compiler for {TARGET}: {choice}").into());
-    }
-    println!("no compiler for {TARGET}: installing {}", DEBIAN_PACKAGES.join(" "));
-    run(Command::new("apt-get").args(["update", "-q"]))?;
-    run(Command::new("apt-get")
-        .args(["install", "-y", "-q", "--no-install-recommends"])
-        .args(DEBIAN_PACKAGES))
 }

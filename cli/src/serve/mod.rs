@@ -2,29 +2,28 @@
 
 mod request;
 mod session;
+mod sessions;
+mod store;
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use kwik::{Identity, Listener, ServerConfig};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::error::Error;
 use crate::root::Root;
 use crate::signals::Signals;
 
-pub(crate) use request::send_file;
+pub(crate) use sessions::Sessions;
+pub(crate) use store::{Source, Store, Upload};
+
+use store::{Access, Directory};
 
 /// Where a server listens when it is not told: all addresses of both families.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 4433);
-
-/// How long it may take to tell clients that they are cut off.
-const TELLING_TIME: Duration = Duration::from_secs(1);
 
 /// Serves the files below a directory, and nothing else.
 #[derive(Debug, clap::Args)]
@@ -38,6 +37,10 @@ pub(crate) struct Args {
     /// A further HOST:PORT by which clients can reach this server, told to them; may be given several times.
     #[arg(long, value_name = "ADDR")]
     advertise: Vec<String>,
+    /// Whose pages may connect, as browsers say it (SCHEME://HOST:PORT), or * for everybody's; may be given several
+    /// times. By default those of this server's own host.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
     /// The certificate chain, PEM; without it a certificate for development is made and kept.
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
@@ -58,57 +61,28 @@ pub(crate) struct Args {
     writable: bool,
 }
 
-/// What is served, and what may be done to it.
-#[derive(Debug)]
-struct Service {
-    root: Root,
-    access: Access,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    ReadOnly,
-    Writable,
-}
-
 pub(crate) async fn run(args: &Args) -> Result<(), Error> {
     let mut signals = Signals::new().map_err(Error::Start)?;
     let root = Root::new(&args.directory).map_err(Error::file("serve", &args.directory))?;
     let access = if args.writable { Access::Writable } else { Access::ReadOnly };
-    let service = Arc::new(Service { root, access });
+    let mut sessions = Sessions::new(Directory { root, access });
     let listener = kwik::listen(&args.listen[..], config(args)?).await?;
     announce(&listener, args.ready_file.as_deref())?;
-
-    let mut sessions = JoinSet::new();
-    // Dropped to have every session end at once.
-    let (keep, stop) = watch::channel(());
-    loop {
-        tokio::select! {
-            () = signals.next() => break,
-            accepted = listener.accept() => match accepted {
-                Some(session) => {
-                    sessions.spawn(session::serve(session, Arc::clone(&service), stop.clone()));
-                }
-                None => return Ok(()),
-            },
-            Some(_) = sessions.join_next() => {}
-        }
+    tokio::select! {
+        () = sessions.serve(&listener) => return Ok(()),
+        () = signals.next() => {}
     }
-    tracing::info!(sessions = sessions.len(), "draining");
+    tracing::info!(sessions = listener.sessions(), "draining");
     listener.drain();
     let ended = async {
-        while sessions.join_next().await.is_some() {}
+        sessions.ended().await;
         listener.idle().await;
     };
     tokio::select! {
         () = ended => return Ok(()),
         () = signals.next() => {}
     }
-    let cut_off = sessions.len();
-    drop(keep);
-    // Clients that cannot be told find out by themselves.
-    let told = async { while sessions.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(TELLING_TIME, told).await;
+    let cut_off = sessions.cut_off().await;
     Err(Error::Interrupted(format!("; {cut_off} sessions were cut off")))
 }
 
@@ -120,6 +94,7 @@ fn config(args: &Args) -> Result<ServerConfig, Error> {
     config.session.resume_timeout = args.resume_timeout;
     config.workers = args.workers;
     config.advertise.clone_from(&args.advertise);
+    config.allowed_origins.clone_from(&args.allow_origin);
     Ok(config)
 }
 

@@ -1,18 +1,18 @@
 //! One request.
 
-use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use kwik::{PathId, PathPolicy, SendStream};
 use sha2::{Digest as _, Sha256};
 
 use super::session::Client;
-use super::{Access, Service};
+use super::store::{Source, Store, Upload};
 use crate::blocks::{BlockWriter, Blocks, hash_prefix, receive};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::protocol::{GAVE_UP, Incoming, Reason, Reply, Request, Trailer, send_line};
-use crate::root::{NameError, Root, Upload};
+use crate::root::NameError;
 
 /// Echoed at once.
 const ECHO_BYTES: usize = 64 * 1024;
@@ -24,64 +24,45 @@ struct Refusal {
     message: String,
 }
 
-impl Service {
-    /// Answers the request of one stream. Errors are for the log: the client has been told.
-    pub(super) async fn answer(
-        &self,
-        client: &Client,
-        mut send: SendStream,
-        mut incoming: Incoming,
-    ) -> Result<(), Error> {
-        let request = match incoming.request().await {
-            Err(Error::Protocol(error)) => {
-                let refusal = Refusal { reason: Reason::BadRequest, message: error.to_string() };
-                return refuse(send, incoming, refusal).await;
+/// Answers the request of one stream. Errors are for the log: the client has been told.
+pub(super) async fn answer(
+    store: &Arc<dyn Store>,
+    client: &Client,
+    mut send: SendStream,
+    mut incoming: Incoming,
+) -> Result<(), Error> {
+    let request = match incoming.request().await {
+        Err(Error::Protocol(error)) => {
+            let refusal = Refusal { reason: Reason::BadRequest, message: error.to_string() };
+            return refuse(send, incoming, refusal).await;
+        }
+        request => request?,
+    };
+    tracing::debug!(session = %client.session.id(), ?request, "request");
+    match request {
+        Request::Get { name, offset, prefix_sha256 } => {
+            let store = Arc::clone(store);
+            match blocking(move || open(&*store, &name, offset, prefix_sha256)).await {
+                Ok(file) => get(client, send, file).await,
+                Err(refusal) => refuse(send, incoming, refusal).await,
             }
-            request => request?,
-        };
-        tracing::debug!(session = %client.session.id(), ?request, "request");
-        match request {
-            Request::Get { name, offset, prefix_sha256 } => {
-                match self.open(name, offset, prefix_sha256).await {
-                    Ok(file) => self.get(client, send, file).await,
-                    Err(refusal) => refuse(send, incoming, refusal).await,
-                }
-            }
-            Request::Put { name, size } => match self.create(name.clone()).await {
+        }
+        Request::Put { name, size } => {
+            let (store, named) = (Arc::clone(store), name.clone());
+            match blocking(move || store.create(&named)).await {
                 Ok(upload) => put(send, incoming, Stored { name, size, upload }).await,
                 Err(refusal) => refuse(send, incoming, refusal).await,
-            },
-            Request::Echo { path } => echo(send, incoming, PathId(path)).await,
-            Request::Paths {} => send_line(&mut send, &Reply::Paths { carried: client.carried() }).await,
+            }
         }
-    }
-
-    async fn open(&self, name: String, offset: u64, prefix: Option<Digest>) -> Result<Opened, Refusal> {
-        let root = self.root.clone();
-        blocking(move || open(&root, &name, offset, prefix)).await
-    }
-
-    async fn get(&self, client: &Client, mut send: SendStream, file: Opened) -> Result<(), Error> {
-        let Opened { file, size, offset, hasher } = file;
-        send_line(&mut send, &Reply::Sending { size, offset }).await?;
-        let blocks = Blocks::read(file, size - offset, hasher);
-        send_blocks(&mut send, blocks, || client.observe()).await
-    }
-
-    async fn create(&self, name: String) -> Result<Upload, Refusal> {
-        if self.access == Access::ReadOnly {
-            let message = "this server takes no files: it was started without --writable".to_owned();
-            return Err(Refusal { reason: Reason::Forbidden, message });
-        }
-        let root = self.root.clone();
-        blocking(move || root.create(&name)).await
+        Request::Echo { path } => echo(send, incoming, PathId(path)).await,
+        Request::Paths {} => send_line(&mut send, &Reply::Paths { carried: client.carried() }).await,
     }
 }
 
 /// A file to be sent from `offset` on.
-#[derive(Debug)]
 struct Opened {
-    file: File,
+    /// What comes from `offset` on.
+    rest: Box<dyn Read + Send>,
     size: u64,
     offset: u64,
     /// Has had what comes before `offset`.
@@ -89,28 +70,23 @@ struct Opened {
 }
 
 /// Opens a file, and goes on at `offset` if what comes before is what the client has.
-fn open(root: &Root, name: &str, offset: u64, prefix: Option<Digest>) -> Result<Opened, NameError> {
-    let (mut file, size) = root.open(name)?;
-    if offset == 0 || offset > size {
-        return Ok(Opened { file, size, offset: 0, hasher: Sha256::new() });
+fn open(store: &dyn Store, name: &str, offset: u64, prefix: Option<Digest>) -> Result<Opened, NameError> {
+    let Source { mut contents, mut bytes } = store.open(name)?;
+    if 0 < offset && offset <= bytes {
+        let hasher = hash_prefix(&mut contents, offset)
+            .map_err(|source| NameError::Io { name: name.to_owned(), source })?;
+        if prefix == Some(Digest::of(hasher.clone())) {
+            return Ok(Opened { rest: contents, size: bytes, offset, hasher });
+        }
+        Source { contents, bytes } = store.open(name)?;
     }
-    let io_error = |source| NameError::Io { name: name.to_owned(), source };
-    let hasher = hash_prefix(&mut file, offset).map_err(io_error)?;
-    if prefix == Some(Digest::of(hasher.clone())) {
-        return Ok(Opened { file, size, offset, hasher });
-    }
-    io::Seek::rewind(&mut file).map_err(io_error)?;
-    Ok(Opened { file, size, offset: 0, hasher: Sha256::new() })
+    Ok(Opened { rest: contents, size: bytes, offset: 0, hasher: Sha256::new() })
 }
 
-/// Sends the `size` bytes of `source` as the answer to a request for a whole file.
-pub(crate) async fn send_file(
-    send: &mut SendStream,
-    source: impl Read + Send + 'static,
-    size: u64,
-) -> Result<(), Error> {
-    send_line(send, &Reply::Sending { size, offset: 0 }).await?;
-    send_blocks(send, Blocks::read(source, size, Sha256::new()), || {}).await
+async fn get(client: &Client, mut send: SendStream, file: Opened) -> Result<(), Error> {
+    let Opened { rest, size, offset, hasher } = file;
+    send_line(&mut send, &Reply::Sending { size, offset }).await?;
+    send_blocks(&mut send, Blocks::read(rest, size - offset, hasher), || client.observe()).await
 }
 
 /// Sends bytes and what they are.
@@ -132,11 +108,10 @@ async fn send_blocks(send: &mut SendStream, mut blocks: Blocks, sent: impl Fn())
 }
 
 /// A file on its way in, with what was said about it.
-#[derive(Debug)]
 struct Stored {
     name: String,
     size: u64,
-    upload: Upload,
+    upload: Box<dyn Upload>,
 }
 
 async fn put(mut send: SendStream, mut incoming: Incoming, file: Stored) -> Result<(), Error> {
@@ -210,6 +185,7 @@ impl From<NameError> for Refusal {
         let reason = match &error {
             NameError::BadName(_) => Reason::BadName,
             NameError::NotFound(_) => Reason::NotFound,
+            NameError::ReadOnly => Reason::Forbidden,
             NameError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => Reason::Forbidden,
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Reason::NoSpace,

@@ -6,7 +6,8 @@ use kwik::{AppCode, PathPolicy, SendStream, Session, SessionError, SessionEvent}
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Service;
+use super::request;
+use super::store::Store;
 use crate::ledger::Ledger;
 use crate::protocol::{Carried, Incoming, echo_path};
 
@@ -41,13 +42,13 @@ const CUT_OFF: AppCode = AppCode(1);
 
 /// Serves a client until it goes, or, once the server drains, until what it has begun is done, or until `stop`
 /// has no sender any more.
-pub(super) async fn serve(session: Session, service: Arc<Service>, mut stop: watch::Receiver<()>) {
+pub(super) async fn serve(session: Session, store: Arc<dyn Store>, mut stop: watch::Receiver<()>) {
     let client = Arc::new(Client { session, ledger: Mutex::default() });
     tracing::info!(session = %client.session.id(), "session opened");
     // The number of streams at one time is bounded by the session's limits.
     let mut requests = JoinSet::new();
     let end = tokio::select! {
-        end = serve_streams(&client, &service, &mut requests) => end,
+        end = serve_streams(&client, &store, &mut requests) => end,
         end = echo_datagrams(&client.session) => end,
         _ = stop.changed() => cut_off(&client.session).await,
         () = drained(&client.session) => {
@@ -70,15 +71,15 @@ async fn cut_off(session: &Session) -> SessionError {
 
 async fn serve_streams(
     client: &Arc<Client>,
-    service: &Arc<Service>,
+    store: &Arc<dyn Store>,
     requests: &mut JoinSet<()>,
 ) -> SessionError {
     loop {
         tokio::select! {
             accepted = client.session.accept_bi() => match accepted {
                 Ok((send, recv)) => {
-                    let (client, service) = (Arc::clone(client), Arc::clone(service));
-                    requests.spawn(answer(client, service, send, Incoming::new(recv)));
+                    let (client, store) = (Arc::clone(client), Arc::clone(store));
+                    requests.spawn(answer(client, store, send, Incoming::new(recv)));
                 }
                 Err(end) => return end,
             },
@@ -87,8 +88,8 @@ async fn serve_streams(
     }
 }
 
-async fn answer(client: Arc<Client>, service: Arc<Service>, send: SendStream, incoming: Incoming) {
-    if let Err(error) = service.answer(&client, send, incoming).await {
+async fn answer(client: Arc<Client>, store: Arc<dyn Store>, send: SendStream, incoming: Incoming) {
+    if let Err(error) = request::answer(&store, &client, send, incoming).await {
         tracing::debug!(session = %client.session.id(), %error, "request failed");
     }
 }

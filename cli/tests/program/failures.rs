@@ -12,7 +12,9 @@ fn an_address_that_is_none_is_refused_before_anything_happens() {
     let scene = Scene::new();
     for (url, word) in [
         ("nonsense", "kwik://HOST:PORT"),
-        ("https://127.0.0.1:1/x", "kwik://HOST:PORT"),
+        ("http://127.0.0.1:1/x", "kwik://HOST:PORT"),
+        ("https://127.0.0.1:1/x", "leave the path"),
+        ("https://127.0.0.1:1", "names no file"),
         ("kwik://127.0.0.1:99999/x", "99999"),
         ("kwik://127.0.0.1:1/x?pin=short", "short"),
         ("kwik://127.0.0.1:1", "names no file"),
@@ -131,6 +133,7 @@ fn a_server_that_cannot_start_says_why() {
     serve(&["file"]).fails_saying(&["cannot serve file"]);
     serve(&["served", "--cert", "nothing", "--key", "nothing"]).fails_saying(&["cannot read nothing"]);
     serve(&["served", "--cert", "file", "--key", "file"]).fails_saying(&["file"]);
+    serve(&["served", "--allow-origin", "example.com"]).fails_saying(&["example.com", "is no origin"]);
 
     let server = scene.serve_one(&[]);
     let address = server.urls[0].trim_start_matches("kwik://").split('?').next().unwrap();

@@ -69,8 +69,19 @@ fn a_carrier_that_tells_nothing_is_asked_first_and_suspected_when_it_does_not_an
 fn what_is_heard_answers_for_what_was_said() {
     let mut path = path();
     path.on_spoke(at(0));
-    path.on_heard(at(1_000));
-    assert!(!path.wants_probe(at(99_000), ACK_DELAY));
+    path.on_heard(at(60));
+    assert!(!path.wants_probe(at(5_059), ACK_DELAY));
+}
+
+#[test]
+fn an_idle_path_is_asked_when_its_carrier_would_not_tell() {
+    let mut path = path();
+    path.on_heard(at(100));
+    assert_eq!(path.probe_at(ACK_DELAY), Some(at(5_100)));
+    assert!(path.wants_probe(at(5_100), ACK_DELAY));
+    path.on_pinged(at(5_100), 1);
+    assert!(path.is_too_silent(at(5_100) + path.patience(ACK_DELAY), ACK_DELAY));
+    assert_eq!(knowing(20, 10_000).probe_at(ACK_DELAY), None, "its keep-alive tells");
 }
 
 #[test]

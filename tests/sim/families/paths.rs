@@ -261,6 +261,23 @@ fn carriers_that_tell_nothing_lose_nothing_either() {
 }
 
 #[test]
+fn the_death_of_an_idle_path_whose_carrier_tells_nothing_is_noticed() {
+    every_seed("the_death_of_an_idle_path", 0.3, |seed| {
+        let mut dice = Dice::new(!seed);
+        let mut world = pair_with(seed, some_links(&mut dice, 3), SessionConfig::default(), Model::Browser);
+        world.run_until_all_paths_are_there();
+        let links = world.links.len();
+        world.at(world.elapsed() + dice.ms(1..20_000), move |world| {
+            (0..links).for_each(|link| world.silence(link, true));
+        });
+        world.run_until(|world| world.session(Side::Client).paths().count() == 0);
+        (0..links).for_each(|link| world.silence(link, false));
+        bulk(&mut world, &mut dice);
+        world.finish();
+    });
+}
+
+#[test]
 fn the_servers_advice_makes_the_client_multipath() {
     every_seed("the_servers_advice", 0.2, |seed| {
         let mut dice = Dice::new(!seed);
