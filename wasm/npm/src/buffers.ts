@@ -1,7 +1,7 @@
 import { MESSAGE_BYTES } from './protocol.js';
 
-/** More would only wait here: a stream has no more messages than this under way. */
-const MAX_SPARE = 4;
+/** Enough for a fast stream, whose messages are under way for less than the time between them. */
+const MAX_SPARE = 2;
 /** What is shorter is copied once more, instead of a whole buffer being given away for it. */
 const SMALL_BYTES = 16 * 1024;
 

@@ -35,6 +35,7 @@ export class Reading {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
+    let isBulk = false;
     try {
       while (this.#credit > 0) {
         const buffer = this.buffers.take();
@@ -43,8 +44,12 @@ export class Reading {
         const isOver = taken < room && this.session.isFinished(this.stream);
         this.#pass(buffer, taken, isOver);
         if (isOver) return this.onEnd();
-        if (taken >= BULK_BYTES) await gather();
+        isBulk ||= taken >= BULK_BYTES;
+        // There may be more than fitted: that has waited already.
+        if (taken === room) continue;
+        if (isBulk) await gather();
         else await this.session.readable(this.stream);
+        isBulk = false;
       }
     } catch (error) {
       this.port.postMessage({ type: 'readFailed', stream: this.stream, failure: failureOf(error) });
