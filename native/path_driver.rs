@@ -65,6 +65,8 @@ pub(crate) enum Stage {
     Bound(Bond),
     /// Server: it was refused, and is being told why.
     Refused { code: TransportCode, until: Instant },
+    /// Server, over HTTP/3: it belongs to nobody; the client knows as well, and has some time to close it.
+    Leaving { code: u64, reason: Bytes, until: Instant },
     /// It belongs to nobody; the peer is being told that it is closed.
     Closing { until: Instant },
     /// It belongs to nobody; the connection is being closed.
@@ -157,7 +159,7 @@ impl PathDriver {
             self.carrier.handle_timeout(turn.now);
         }
         if let Some((code, reason)) = self.close.take() {
-            self.end(turn.now, code, reason);
+            self.leave(turn.now, code, reason);
         }
         while let Some(change) = self.carrier.poll() {
             self.on_change(turn, change);
@@ -167,9 +169,10 @@ impl PathDriver {
             self.outbox.push(event);
         }
         let own = match self.stage {
-            Stage::Greeting { until, .. } | Stage::Refused { until, .. } | Stage::Closing { until } => {
-                Some(until)
-            }
+            Stage::Greeting { until, .. }
+            | Stage::Refused { until, .. }
+            | Stage::Leaving { until, .. }
+            | Stage::Closing { until } => Some(until),
             _ => None,
         };
         self.deadline = [self.carrier.poll_timeout(), own].into_iter().flatten().min();
@@ -221,6 +224,18 @@ impl PathDriver {
         }
         self.stage = Stage::Done;
         self.carrier.cut(now, code);
+    }
+
+    /// Closes the connection, which the session has done with.
+    ///
+    /// A browser closes it by itself when the session has said the same to it, and should: Chromium 156 crashes, the
+    /// page with it, when a server closes while streams have ended and their last bytes are not acknowledged.
+    fn leave(&mut self, now: Instant, code: u64, reason: Bytes) {
+        if self.carrier.serves_browsers() {
+            self.stage = Stage::Leaving { code, reason, until: now + FAREWELL };
+        } else {
+            self.end(now, code, reason);
+        }
     }
 
     /// Closes the connection, once the peer knows why if it has to be told before.
@@ -317,6 +332,16 @@ impl PathDriver {
             Stage::Refused { code, until } if *until <= now => {
                 let code = code.as_u64();
                 self.end(now, code, Bytes::new());
+                false
+            }
+            Stage::Leaving { code, reason, until } => {
+                if self.carrier.receive(drop).is_err() {
+                    self.stage = Stage::Done;
+                    self.carrier.cut(now, H3Code::NoError);
+                } else if *until <= now {
+                    let (code, reason) = (*code, std::mem::take(reason));
+                    self.end(now, code, reason);
+                }
                 false
             }
             Stage::Closing { until } => {

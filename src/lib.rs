@@ -1,6 +1,6 @@
 //! KWIK: one session, many paths.
 //!
-//! [`dial`] opens a [`Session`] with a server, [`listen`] makes one. A session gives reliable streams and
+//! [`dial`] opens a [`Session`] with a server, `listen` makes one. A session gives reliable streams and
 //! unreliable datagrams, carried by any number of *paths*: they survive the end of any of them.
 //!
 //! The same code runs natively, on QUIC over UDP, and in browsers (wasm32), on WebTransport; there is no `listen` there.

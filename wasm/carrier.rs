@@ -3,9 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use wasm_bindgen::JsValue;
 
-use super::bindings::ignore;
 use super::path::Path;
 use crate::proto::carrier::{Carrier, Figures, LaneClosed};
 use crate::proto::id::{Dir, LaneId};
@@ -50,12 +48,6 @@ impl Carrier for Rc<Path> {
     fn reset(&mut self, lane: LaneId) {
         if let Some(lane) = self.senders.borrow().get(&lane) {
             lane.reset();
-        }
-    }
-
-    fn stop(&mut self, lane: LaneId) {
-        if let Some(reader) = self.readers.borrow().get(&lane) {
-            ignore(reader.cancel(&JsValue::UNDEFINED));
         }
     }
 

@@ -120,7 +120,7 @@ impl JsSession {
         let (id, mut data) = (StreamId(u64_of(stream)), Bytes::from(data));
         while !data.is_empty() {
             let written =
-                self.hold.wait(Topic::Write(id), |core, now| match core.session.write(now, id, &mut data) {
+                self.hold.wait(Topic::Write(id), |core, _| match core.session.write(id, &mut data) {
                     Ok(0) => None,
                     written => Some(written),
                 });
@@ -131,7 +131,7 @@ impl JsSession {
 
     /// Ends a stream after what was written.
     pub fn finish(&self, stream: f64) -> Result<(), JsValue> {
-        let finished = self.hold.with(|session, now| session.finish(now, StreamId(u64_of(stream))));
+        let finished = self.hold.with(|session, _| session.finish(StreamId(u64_of(stream))));
         finished.map_err(|error| describe::write_failure(&error))
     }
 
@@ -162,7 +162,7 @@ impl JsSession {
     /// The page has done with the sending half; the session may forget it once the server has it all.
     #[wasm_bindgen(js_name = releaseSend)]
     pub fn release_send(&self, stream: f64) {
-        self.hold.with(|session, now| session.release_send(now, StreamId(u64_of(stream))));
+        self.hold.with(|session, _| session.release_send(StreamId(u64_of(stream))));
     }
 
     /// The page has done with the receiving half.

@@ -72,7 +72,6 @@ impl Carrier for Sink {
     }
     fn finish(&mut self, _: LaneId) {}
     fn reset(&mut self, _: LaneId) {}
-    fn stop(&mut self, _: LaneId) {}
     fn send_datagram(&mut self, data: Bytes) -> bool {
         data.len() < 100
     }
@@ -207,14 +206,14 @@ fn happen(now: Time, session: &mut Session, step: Step<'_>) {
         Step::Open { uni } => drop(session.open(dir(uni))),
         Step::Accept { uni } => drop(session.accept(dir(uni))),
         Step::Write { stream: id, bytes } => {
-            drop(session.write(now, stream(id), &mut Bytes::from(vec![0; usize::from(bytes)])));
+            drop(session.write(stream(id), &mut Bytes::from(vec![0; usize::from(bytes)])));
         }
-        Step::Finish { stream: id } => drop(session.finish(now, stream(id))),
+        Step::Finish { stream: id } => drop(session.finish(stream(id))),
         Step::GiveUp { stream: id } => drop(session.reset(now, stream(id), AppCode(1))),
         Step::Read { stream: id } => drop(session.read(now, stream(id), 10_000)),
         Step::Stop { stream: id } => drop(session.stop(now, stream(id), AppCode(2))),
         Step::Release { stream: id } => {
-            session.release_send(now, stream(id));
+            session.release_send(stream(id));
             session.release_recv(now, stream(id));
         }
         Step::Policy { stream: id, path: on, kind } => {
@@ -226,7 +225,7 @@ fn happen(now: Time, session: &mut Session, step: Step<'_>) {
                 4 => PathPolicy::Redundant,
                 _ => PathPolicy::Deadline(Duration::from_millis(50)),
             };
-            session.set_policy(now, stream(id), policy);
+            session.set_policy(stream(id), policy);
             session.set_priority(stream(id), i32::from(kind));
         }
         Step::SendDatagram { bytes } => {
@@ -234,8 +233,8 @@ fn happen(now: Time, session: &mut Session, step: Step<'_>) {
         }
         Step::AddPath => drop(session.add_path(now, address())),
         Step::RemovePath { path: on } => drop(session.remove_path(now, path(on))),
-        Step::Standby { path: on, on: wish } => drop(session.set_standby(now, path(on), wish)),
-        Step::Ping { path: on } => drop(session.ping(now, path(on))),
+        Step::Standby { path: on, on: wish } => drop(session.set_standby(path(on), wish)),
+        Step::Ping { path: on } => drop(session.ping(path(on))),
         Step::Drain => session.drain(now),
         Step::Close => session.close(now, AppCode(3), Bytes::new()),
         Step::Abort => session.abort(now, AppCode(4), Bytes::new()),

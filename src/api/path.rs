@@ -71,13 +71,13 @@ impl PathHandle {
 
     /// Puts the path on standby, or back into use, for both directions.
     pub fn set_standby(&self, standby: Standby) -> Result<(), PathError> {
-        self.hold.with(|session, now| session.set_standby(now, self.id, standby == Standby::On))
+        self.hold.with(|session, _| session.set_standby(self.id, standby == Standby::On))
     }
 
     /// Says what a byte on the path costs, for both directions; only comparisons between paths matter. 0 by
     /// default.
     pub fn set_cost(&self, cost: u64) -> Result<(), PathError> {
-        self.hold.with(|session, now| session.set_cost(now, self.id, cost))
+        self.hold.with(|session, _| session.set_cost(self.id, cost))
     }
 
     /// The path's share of what this end sends, under the weighted scheduler. 1 by default.
@@ -91,8 +91,8 @@ impl PathHandle {
     /// Cancel safe.
     pub async fn ping(&self) -> Result<Duration, PathError> {
         let path = self.id;
-        let token = self.hold.enter(|core, now| {
-            let token = core.session.ping(now, path)?;
+        let token = self.hold.enter(|core, _| {
+            let token = core.session.ping(path)?;
             core.pongs.ask(path, token);
             Ok::<_, PathError>(token)
         })?;

@@ -83,7 +83,7 @@ impl SendStream {
     }
 
     fn poll_write_chunk(&self, cx: &Context<'_>, chunk: &mut Bytes) -> Poll<Result<usize, WriteError>> {
-        self.hold.enter(|core, now| match core.session.write(now, self.id, chunk) {
+        self.hold.enter(|core, _| match core.session.write(self.id, chunk) {
             Ok(0) if !chunk.is_empty() => {
                 core.waiters.register(Topic::Write(self.id), Place::ONLY, cx.waker());
                 Poll::Pending
@@ -94,7 +94,7 @@ impl SendStream {
 
     /// Ends the stream after what was written. It does not wait; see [`delivered`](Self::delivered).
     pub fn finish(&mut self) -> Result<(), WriteError> {
-        self.hold.with(|session, now| session.finish(now, self.id))
+        self.hold.with(|session, _| session.finish(self.id))
     }
 
     /// Gives the stream up, even after [`finish`](Self::finish): what the peer does not have yet, it will not
@@ -130,7 +130,7 @@ impl SendStream {
 
     /// On which paths the stream may travel, from now on.
     pub fn set_policy(&mut self, policy: PathPolicy) {
-        self.hold.with(|session, now| session.set_policy(now, self.id, policy));
+        self.hold.with(|session, _| session.set_policy(self.id, policy));
     }
 }
 
@@ -140,9 +140,9 @@ fn first_piece(data: &[u8]) -> Bytes {
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        self.hold.enter(|core, now| {
+        self.hold.enter(|core, _| {
             core.waiters.forget(Topic::Write(self.id), Place::ONLY);
-            core.session.release_send(now, self.id);
+            core.session.release_send(self.id);
         });
     }
 }

@@ -13,6 +13,14 @@
 //! session. The backend's drivers have `Arc<Shared>`, which keeps the state and not the session open; they let
 //! go of it when the backend is told that the session is [`over`](Backend::over), which ends the cycle.
 
+#![cfg_attr(
+    target_arch = "wasm32",
+    expect(
+        clippy::arc_with_non_send_sync,
+        reason = "one type for both: a browser's sessions stay in their thread"
+    )
+)]
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::ops::Deref;

@@ -200,6 +200,12 @@ impl PathCarrier {
         self.quic.poll_transmit(now, max_datagrams, buffer)
     }
 
+    /// Whether this is the server's end of a WebTransport session.
+    pub(crate) fn serves_browsers(&self) -> bool {
+        let is_open = matches!(&self.layer, Layer::Http(h3) if h3.is_open());
+        is_open && self.connection().side().is_server()
+    }
+
     /// Ends the path. Returns whether that is all; if not, the connection has to stay until the peer has heard, to
     /// be [`cut`](Self::cut) then: a browser tells nobody the code of a connection that is gone.
     pub(crate) fn close(&mut self, now: Instant, code: u64, reason: Bytes) -> bool {
@@ -282,10 +288,6 @@ impl Carrier for PathCarrier {
 
     fn reset(&mut self, lane: LaneId) {
         self.quic.reset(lane);
-    }
-
-    fn stop(&mut self, lane: LaneId) {
-        self.quic.stop(lane);
     }
 
     fn send_datagram(&mut self, data: Bytes) -> bool {

@@ -290,6 +290,15 @@ impl QuicCarrier {
         Some(transmit)
     }
 
+    /// Asks the peer to send no more on a lane.
+    pub(crate) fn stop(&mut self, lane: LaneId) {
+        let Some(id) = stream_of(lane) else { return };
+        if id.dir() == quinn_proto::Dir::Bi || id.initiator() != self.connection.side() {
+            // Stopped or read to its end already: there is nothing more to stop.
+            let _ = self.connection.recv_stream(id).stop(self.lane_code);
+        }
+    }
+
     /// Closes the connection; [`poll_transmit`](Self::poll_transmit) then says so to the peer.
     pub(crate) fn close(&mut self, now: Instant, code: u64, reason: Bytes) {
         let code = VarInt::from_u64(code).unwrap_or(VarInt::MAX);
@@ -422,14 +431,6 @@ impl Carrier for QuicCarrier {
         {
             // What of the account was this lane's is not known: better too low than a path that stalls.
             self.unsent_bytes = 0;
-        }
-    }
-
-    fn stop(&mut self, lane: LaneId) {
-        let Some(id) = stream_of(lane) else { return };
-        if id.dir() == quinn_proto::Dir::Bi || id.initiator() != self.connection.side() {
-            // Stopped or read to its end already: there is nothing more to stop.
-            let _ = self.connection.recv_stream(id).stop(self.lane_code);
         }
     }
 

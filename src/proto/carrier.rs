@@ -29,9 +29,6 @@ pub trait Carrier {
     /// Drops the sending half of a lane and what it still holds.
     fn reset(&mut self, lane: LaneId);
 
-    /// Asks the peer to send no more on a lane.
-    fn stop(&mut self, lane: LaneId);
-
     /// Sends a datagram, now or never. Returns whether it was taken.
     fn send_datagram(&mut self, data: Bytes) -> bool;
 

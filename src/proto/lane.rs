@@ -377,3 +377,5 @@ fn record(stream: StreamId, offset: u64, tag: u64) -> Result<State, LaneError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub mod whole;

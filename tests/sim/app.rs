@@ -195,7 +195,7 @@ impl App {
 
     fn begin_sending(&mut self, now: Time, session: &mut Session, id: StreamId, plan: Plan, own: bool) {
         session.set_priority(id, plan.priority);
-        session.set_policy(now, id, plan.policy);
+        session.set_policy(id, plan.policy);
         let total = if own { plan.there } else { plan.back };
         self.outgoing.insert(id, Outgoing { total, written: 0, finished: false, plan, own });
         self.write(now, session, id);
@@ -216,12 +216,12 @@ impl App {
                 session.reset(now, id, RESET)
             } else if out.written == out.total {
                 out.finished = true;
-                session.finish(now, id)
+                session.finish(id)
             } else {
                 let len = (out.total - out.written).min(out.plan.write_bytes);
                 let mut data = content(self.side, id, out.written, len);
                 let offered = data.len();
-                match session.write(now, id, &mut data) {
+                match session.write(id, &mut data) {
                     Ok(taken) => {
                         out.written += taken as u64;
                         if taken < offered {
@@ -256,7 +256,7 @@ impl App {
         };
         self.sent.insert(id, end);
         self.finished_at = now;
-        session.release_send(now, id);
+        session.release_send(id);
     }
 
     fn on_readable(&mut self, now: Time, session: &mut Session, id: StreamId) {
@@ -342,7 +342,7 @@ impl App {
                 _ => End::Session,
             };
             self.sent.insert(id, end);
-            session.release_send(now, id);
+            session.release_send(id);
         }
     }
 }

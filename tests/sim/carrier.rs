@@ -303,6 +303,18 @@ impl Half {
 
     // ---- receiving ----
 
+    /// Asks the peer to send no more on any lane but the control lane. Returns which ones there are.
+    pub(crate) fn stop_lanes(&mut self) -> Vec<LaneId> {
+        let mut lanes = Vec::new();
+        for (lane, entry) in &mut self.inbound {
+            if lane.0 != 0 && !std::mem::replace(&mut entry.over, true) {
+                lanes.push(*lane);
+            }
+        }
+        lanes.iter().for_each(|lane| self.push(Piece::Stop { lane: *lane }));
+        lanes
+    }
+
     /// Takes a packet apart.
     pub(crate) fn on_packet(&mut self, packet: Packet) -> Vec<Arrival> {
         let mut arrivals = Vec::new();
@@ -320,6 +332,7 @@ impl Half {
                 }
                 Piece::Stop { lane } => {
                     if self.stopped.insert(lane) {
+                        self.reset(lane);
                         arrivals.push(Arrival::Stopped(lane));
                     }
                 }
@@ -422,10 +435,6 @@ impl Carrier for Half {
         self.urgent.retain(|piece| !of_lane(piece));
         self.unacked.values_mut().for_each(|sent| sent.pieces.retain(|piece| !of_lane(piece)));
         self.push(Piece::Reset { lane });
-    }
-
-    fn stop(&mut self, lane: LaneId) {
-        self.push(Piece::Stop { lane });
     }
 
     fn send_datagram(&mut self, data: Bytes) -> bool {

@@ -47,7 +47,6 @@ impl Carrier for Sink {
         self.finished.push(lane);
     }
     fn reset(&mut self, _: LaneId) {}
-    fn stop(&mut self, _: LaneId) {}
     fn send_datagram(&mut self, _: Bytes) -> bool {
         true
     }
@@ -219,7 +218,7 @@ impl Victim {
     fn writes(&mut self, dir: Dir, len: usize) -> StreamId {
         let id = self.session.open(dir).unwrap().unwrap();
         let mut data = Bytes::from(vec![1; len]);
-        assert_eq!(self.session.write(self.now, id, &mut data), Ok(len));
+        assert_eq!(self.session.write(id, &mut data), Ok(len));
         self.settle();
         id
     }
@@ -475,7 +474,7 @@ fn a_stream_that_overtakes_accept_waits_for_it_and_can_be_answered() {
     victim.lane(CONTROL, control(&[accept()]));
     assert_eq!(victim.session.accept(Dir::Bi), Some(id));
     assert_eq!(victim.session.read(victim.now, id, 100), Ok(Read::Data(Bytes::from_static(&[7; 5]))));
-    assert_eq!(victim.session.write(victim.now, id, &mut Bytes::from_static(b"answer")), Ok(6));
+    assert_eq!(victim.session.write(id, &mut Bytes::from_static(b"answer")), Ok(6));
     victim.settle();
     assert!(victim.carrier.written[&LaneId(1)].ends_with(b"answer"));
 }

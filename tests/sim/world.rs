@@ -556,6 +556,17 @@ impl World {
         self.drive(conn, to);
     }
 
+    /// A peer may stop any lane at any time: this end stops those that it reads.
+    pub(crate) fn stop_lanes(&mut self, side: Side) {
+        for conn in 0..self.conns.len() {
+            let half = self.conns[conn].halves[index(side)].as_mut();
+            for lane in half.map(Half::stop_lanes).unwrap_or_default() {
+                self.deliver(conn, side, Arrival::Reset(lane));
+            }
+            self.drive(conn, side);
+        }
+    }
+
     fn acknowledge(&mut self, conn: usize, side: Side) {
         let link = self.conns[conn].link;
         let at = self.links[link].wire(side).send_small(self.now);

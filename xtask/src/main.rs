@@ -3,21 +3,24 @@
 //! ```text
 //! cargo xtask wasm [--release]     the crate for wasm32, with its JavaScript side, into wasm/npm/dist
 //! cargo xtask npm                  the npm package, as a tarball in wasm/npm
+//! cargo xtask examples             the examples that run in pages, with their scripts, into target/wasm/examples
+//! cargo xtask lint                 clippy and rustdoc for wasm32
 //! cargo xtask www                  the demo page, into www/dist, from where the next build of `kwik` takes it
 //! cargo xtask demo [ARGS]          kwik demo --web [ARGS], with everything built that is not or is out of date
 //! ```
 //!
-//! All print sizes as a page loads them, gzipped. `wasm --release` and `npm` fail above the limits that the package
-//! promises. What is missing on this machine is installed, as root on Debian, or else named.
+//! `wasm`, `npm` and `www` print sizes as a page loads them, gzipped. `wasm --release` and `npm` fail above the limits
+//! that the package promises. What is missing on this machine is installed, as root on Debian, or else named.
 //!
 //! `cargo test --workspace` builds this crate without its feature `bindgen`, and so without the dependency that takes
 //! more than a minute; the alias `cargo xtask` (in `.cargo/config.toml`) turns it on.
 
 mod age;
 mod apt;
-#[cfg(feature = "bindgen")]
 mod bindgen;
 mod demo;
+mod examples;
+mod lint;
 mod node;
 mod npm;
 mod run;
@@ -31,8 +34,7 @@ use std::process::ExitCode;
 /// What went wrong, for people.
 type Error = Box<dyn std::error::Error>;
 
-const USAGE: &str =
-    "usage: cargo xtask wasm [--release] | cargo xtask npm | cargo xtask www | cargo xtask demo [ARGS]";
+const USAGE: &str = "usage: cargo xtask wasm [--release] | npm | examples | lint | www | demo [ARGS]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         ["wasm"] => wasm::build(wasm::Profile::Debug),
         ["wasm", "--release"] => wasm::build(wasm::Profile::Release),
         ["npm"] => npm::pack(),
+        ["examples"] => examples::build(),
+        ["lint"] => lint::check(),
         ["www"] => www::build(),
         ["demo", rest @ ..] => demo::show(rest),
         _ => Err(USAGE.into()),

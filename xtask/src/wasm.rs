@@ -1,10 +1,10 @@
 //! `cargo xtask wasm`.
 
 use std::path::Path;
-use std::process::Command;
 
+use crate::bindgen::{self, DefaultModule};
 use crate::run::run;
-use crate::toolchain::{TARGET, Toolchain};
+use crate::toolchain::{self, TARGET, Toolchain};
 use crate::{Error, in_repository, npm, size};
 
 /// The parts of WebAssembly that the module may use; every browser with WebTransport has them.
@@ -30,7 +30,7 @@ pub(crate) enum Profile {
 pub(crate) fn build(profile: Profile) -> Result<(), Error> {
     let module = compile(profile)?;
     let dist = in_repository(npm::DIST);
-    generate(&module, &dist)?;
+    bindgen::generate(&module, &dist, "core", DefaultModule::None)?;
     if profile == Profile::Release {
         optimise(&dist.join("core_bg.wasm"))?;
         size::check(&dist, "wasm", size::MAX_WASM_BYTES)?;
@@ -39,13 +39,8 @@ pub(crate) fn build(profile: Profile) -> Result<(), Error> {
 }
 
 fn compile(profile: Profile) -> Result<std::path::PathBuf, Error> {
-    // Its own directory: another compiler, and another standard library, than the native builds'.
-    let target = in_repository("target/wasm");
-    let mut cargo = Command::new("cargo");
-    cargo.args(["rustc", "-p", "kwik-transport", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
-    cargo.args(["--no-default-features", "--features", "npm", "--target-dir"]).arg(&target);
-    Toolchain::find()?.apply(&mut cargo);
-    cargo.current_dir(in_repository("."));
+    let mut cargo = Toolchain::find()?.cargo("rustc");
+    cargo.args(["--lib", "--crate-type", "cdylib", "--no-default-features", "--features", "npm"]);
     let directory = match profile {
         Profile::Debug => "debug",
         Profile::Release => {
@@ -56,15 +51,7 @@ fn compile(profile: Profile) -> Result<std::path::PathBuf, Error> {
         }
     };
     run(&mut cargo)?;
-    Ok(target.join(TARGET).join(directory).join("kwik.wasm"))
-}
-
-#[cfg(feature = "bindgen")]
-use crate::bindgen::generate;
-
-#[cfg(not(feature = "bindgen"))]
-fn generate(_module: &Path, _dist: &Path) -> Result<(), Error> {
-    Err("xtask was built without its feature `bindgen`: run it as `cargo xtask`".into())
+    Ok(in_repository(toolchain::TARGET_DIRECTORY).join(TARGET).join(directory).join("kwik.wasm"))
 }
 
 fn optimise(module: &Path) -> Result<(), Error> {

@@ -81,7 +81,6 @@ enum Arrival {
     Data(LaneId, Bytes),
     Finish(LaneId),
     Reset(LaneId),
-    Stop(LaneId),
     Datagram(Bytes),
     Closed(u64),
 }
@@ -129,10 +128,6 @@ impl Carrier for MemoryCarrier<'_> {
         self.say(Arrival::Reset(lane));
     }
 
-    fn stop(&mut self, lane: LaneId) {
-        self.say(Arrival::Stop(lane));
-    }
-
     fn send_datagram(&mut self, data: Bytes) -> bool {
         self.say(Arrival::Datagram(data));
         true
@@ -170,7 +165,6 @@ impl End {
                 Arrival::Data(lane, data) => session.on_lane_data(now, path, lane, dir(lane), data),
                 Arrival::Finish(lane) => session.on_lane_finished(now, path, lane),
                 Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
-                Arrival::Stop(lane) => session.on_lane_stopped(now, path, lane),
                 Arrival::Datagram(data) => session.on_datagram(now, path, data),
                 Arrival::Closed(code) => {
                     session.path_closed(now, path, PathLoss::ClosedByPeer(AppCode(code)))

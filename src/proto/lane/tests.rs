@@ -1,43 +1,12 @@
 //! Lanes: the pieces in which bytes arrive change nothing, and hostile bytes are an error.
 
+use super::whole::{add, cut, read};
 use super::*;
 use crate::proto::codec::tests::any_frame;
 use crate::proto::grease::put_grease_frame;
 use crate::proto::limits::{MAX_FRAME_BYTES, MAX_RECORD_HEADER_BYTES, MAX_STREAM_HEADER_BYTES};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-/// All that the reader makes of a lane, with the pieces of each record joined, and how it ended.
-fn read(pieces: impl IntoIterator<Item = Bytes>) -> (Vec<LaneItem>, Result<(), LaneError>) {
-    let mut reader = LaneReader::new();
-    let mut items = Vec::new();
-    for piece in pieces {
-        reader.push(piece);
-        loop {
-            match reader.next() {
-                Ok(Some(item)) => add(&mut items, item),
-                Ok(None) => break,
-                Err(error) => return (items, Err(error)),
-            }
-        }
-    }
-    (items, reader.finish())
-}
-
-fn add(items: &mut Vec<LaneItem>, item: LaneItem) {
-    if let (
-        Some(LaneItem::Chunk { offset: start, fin: ended, data: joined, .. }),
-        LaneItem::Chunk { offset, fin, data, .. },
-    ) = (items.last_mut(), &item)
-        && *start + joined.len() as u64 == *offset
-        && !*ended
-    {
-        *joined = [&joined[..], &data[..]].concat().into();
-        *ended = *fin;
-        return;
-    }
-    items.push(item);
-}
 
 fn lane(header: impl FnOnce(&mut BytesMut)) -> BytesMut {
     let mut buf = BytesMut::new();
@@ -62,16 +31,6 @@ fn stream_lane(stream: StreamId, records: &[(u64, &[u8], bool)]) -> BytesMut {
 
 fn chunk(offset: u64, data: &'static [u8], fin: bool) -> LaneItem {
     LaneItem::Chunk { stream: StreamId(4), offset, fin, data: Bytes::from_static(data) }
-}
-
-fn cut(bytes: &Bytes, mut sizes: impl Iterator<Item = usize>) -> Vec<Bytes> {
-    let mut rest = bytes.clone();
-    let mut pieces = Vec::new();
-    while !rest.is_empty() {
-        let size = sizes.next().unwrap_or(usize::MAX).clamp(1, rest.len());
-        pieces.push(rest.split_to(size));
-    }
-    pieces
 }
 
 fn lane_bytes() -> impl Strategy<Value = Bytes> {
@@ -107,8 +66,8 @@ proptest! {
     #[test]
     fn what_is_read_does_not_depend_on_how_the_bytes_are_cut(bytes in lane_bytes(), sizes in vec(1usize..12, 0..400)) {
         let whole = read([bytes.clone()]);
-        prop_assert_eq!(&read(cut(&bytes, sizes.into_iter())), &whole);
-        prop_assert_eq!(&read(cut(&bytes, std::iter::repeat(1))), &whole);
+        prop_assert_eq!(&read(cut(bytes.clone(), sizes)), &whole);
+        prop_assert_eq!(&read(cut(bytes, std::iter::repeat(1))), &whole);
     }
 
     #[test]

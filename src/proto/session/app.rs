@@ -62,7 +62,7 @@ impl Session {
 
     /// Takes as much of `data` as there is room for and returns how much that was. When it was not all,
     /// [`Event::Writable`] follows.
-    pub fn write(&mut self, now: Time, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+    pub fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         self.check_alive()?;
         let room = self.room_for(id);
         let Some(stream) = self.send.get_mut(&id) else { return Err(WriteError::Closed { stream: id }) };
@@ -85,7 +85,7 @@ impl Session {
         self.retained_bytes += take as u64;
         self.unsent_bytes += take as u64;
         self.enqueue(id);
-        self.wake_for_data(now);
+        self.wake_for_data();
         Ok(take)
     }
 
@@ -126,7 +126,7 @@ impl Session {
     }
 
     /// Ends the stream after what was written.
-    pub fn finish(&mut self, now: Time, id: StreamId) -> Result<(), WriteError> {
+    pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
         self.check_alive()?;
         let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
         if let Some(code) = stream.stopped {
@@ -137,7 +137,7 @@ impl Session {
         }
         stream.finish();
         self.enqueue(id);
-        self.wake_for_data(now);
+        self.wake_for_data();
         Ok(())
     }
 
@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// On which paths the stream may travel. Pinned to a path that is gone already, it may travel on any.
-    pub fn set_policy(&mut self, now: Time, id: StreamId, policy: PathPolicy) {
+    pub fn set_policy(&mut self, id: StreamId, policy: PathPolicy) {
         let is_gone = matches!(policy, PathPolicy::Pin(path) if !self.paths.contains_key(&path));
         if let Some(stream) = self.send.get_mut(&id) {
             stream.policy = if is_gone { PathPolicy::Any } else { policy };
@@ -190,7 +190,7 @@ impl Session {
             } else {
                 self.redundant.remove(&id);
             }
-            self.wake_for_data(now);
+            self.wake_for_data();
         }
     }
 
@@ -261,9 +261,9 @@ impl Session {
     }
 
     /// The application lets go of a sending half; an open one is finished, as if `finish` had been called.
-    pub fn release_send(&mut self, now: Time, id: StreamId) {
+    pub fn release_send(&mut self, id: StreamId) {
         // Finishing what is over already changes nothing, so there is nothing to report.
-        let _ = self.finish(now, id);
+        let _ = self.finish(id);
         if let Some(stream) = self.send.get_mut(&id) {
             stream.released = true;
         }
@@ -353,7 +353,7 @@ impl Session {
             let tag = DatagramTag { policy, sequence };
             self.datagrams_out.push(Datagram { data: data.clone(), deadline, tag });
         }
-        self.wake_all(now);
+        self.wake_all();
         Ok(())
     }
 

@@ -103,7 +103,7 @@ impl Session {
             }
             self.enqueue(id);
         }
-        self.wake_for_data(now);
+        self.wake_for_data();
     }
 
     /// A carrier datagram arrived. One without a sequence number is dropped.
@@ -162,7 +162,7 @@ impl Session {
             }
             LaneItem::Kind(LaneKind::Stream(stream)) => {
                 self.check_lane(path, lane, stream)?;
-                self.learn_stream(now, stream)?;
+                self.learn_stream(stream)?;
                 if dir == Dir::Bi && stream.dir() == Dir::Bi && !self.owns_lane(path, lane, stream) {
                     self.lane_of_peer(path, lane, stream);
                 }
@@ -194,16 +194,16 @@ impl Session {
     }
 
     /// The peer mentions a stream that it sends on: opens it if it is new.
-    fn learn_stream(&mut self, now: Time, id: StreamId) -> Result<(), Violation> {
+    fn learn_stream(&mut self, id: StreamId) -> Result<(), Violation> {
         let peer_sends = id.dir() == Dir::Bi || id.initiator() != self.side;
         if !peer_sends {
             let what = format!("the peer sends on stream {id}, which is not its to send on");
             return Err(Violation::new(TransportCode::StreamState, what));
         }
-        self.require_stream(now, id)
+        self.require_stream(id)
     }
 
-    fn require_stream(&mut self, now: Time, id: StreamId) -> Result<(), Violation> {
+    fn require_stream(&mut self, id: StreamId) -> Result<(), Violation> {
         match self.ids.lookup(id) {
             Known::Yes => Ok(()),
             Known::Never => {
@@ -219,7 +219,6 @@ impl Session {
                     self.insert_stream(opened);
                     self.events.push_back(Event::Incoming(opened.dir()));
                 }
-                let _ = now;
                 Ok(())
             }
         }
@@ -238,7 +237,7 @@ impl Session {
         if let Some(entry) = self.paths.get_mut(&path) {
             entry.on_received(now, bytes, self.config.max_ack_delay);
         }
-        self.learn_stream(now, id)?;
+        self.learn_stream(id)?;
         let Some(stream) = self.recv.get_mut(&id) else {
             // Forgotten here, so it is over: the peer's acknowledgement of that was lost.
             self.statements.ack(id, now);
@@ -290,7 +289,7 @@ impl Session {
                 Err(Violation::new(TransportCode::ProtocolViolation, "a second greeting on one path"))
             }
             Frame::PathStatus(status) => {
-                self.on_path_status(now, &status);
+                self.on_path_status(&status);
                 Ok(())
             }
             Frame::Ping { token } => entry.queue_pong(token),
@@ -347,18 +346,18 @@ impl Session {
             Frame::Ack(ack) => self.on_ack(now, ack),
             Frame::MaxData { max_bytes } => {
                 if self.credit.raise(max_bytes) {
-                    self.wake_for_data(now);
+                    self.wake_for_data();
                 }
                 Ok(())
             }
             Frame::MaxStreamData { stream, max_bytes } => {
                 self.check_own_half(stream)?;
-                self.require_stream(now, stream)?;
+                self.require_stream(stream)?;
                 if let Some(entry) = self.send.get_mut(&stream)
                     && entry.credit.raise(max_bytes)
                 {
                     self.enqueue(stream);
-                    self.wake_for_data(now);
+                    self.wake_for_data();
                 }
                 Ok(())
             }
@@ -390,7 +389,7 @@ impl Session {
 
     fn on_ack(&mut self, now: Time, ack: Ack) -> Result<(), Violation> {
         self.check_own_half(ack.stream)?;
-        self.require_stream(now, ack.stream)?;
+        self.require_stream(ack.stream)?;
         let id = ack.stream;
         let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
         if matches!(stream.state, SendState::Open | SendState::Finished) && !stream.is_ack_plausible(&ack) {
@@ -428,7 +427,7 @@ impl Session {
         code: u64,
         final_size: u64,
     ) -> Result<(), Violation> {
-        self.learn_stream(now, id)?;
+        self.learn_stream(id)?;
         self.statements.ack(id, now);
         let Some(stream) = self.recv.get_mut(&id) else { return Ok(()) };
         let (advance, freed) = stream.on_reset(AppCode(code), final_size)?;
@@ -445,7 +444,7 @@ impl Session {
 
     fn on_stop_sending(&mut self, now: Time, id: StreamId, code: u64) -> Result<(), Violation> {
         self.check_own_half(id)?;
-        self.require_stream(now, id)?;
+        self.require_stream(id)?;
         let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
         if matches!(stream.state, SendState::Open | SendState::Finished) {
             stream.stopped = Some(AppCode(code));

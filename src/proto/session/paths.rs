@@ -142,9 +142,8 @@ impl Session {
             self.notify(SessionEvent::Resumed);
             self.restate();
         }
-        self.statements.advice.extend(self.advice.keys());
         self.rescue_from_suspects();
-        self.wake_all(now);
+        self.wake_all();
     }
 
     /// Client: the server's word on a path.
@@ -264,22 +263,22 @@ impl Session {
     }
 
     /// Puts a path on standby, or back into use, for both directions.
-    pub fn set_standby(&mut self, now: Time, path: PathId, standby: bool) -> Result<(), PathError> {
+    pub fn set_standby(&mut self, path: PathId, standby: bool) -> Result<(), PathError> {
         let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
         entry.own.standby = standby;
         entry.own.sequence += 1;
         self.statements.path_statuses.insert(path);
-        self.wake_all(now);
+        self.wake_all();
         Ok(())
     }
 
     /// Says what a byte on this path costs, for both directions; only comparisons matter.
-    pub fn set_cost(&mut self, now: Time, path: PathId, cost: u64) -> Result<(), PathError> {
+    pub fn set_cost(&mut self, path: PathId, cost: u64) -> Result<(), PathError> {
         let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
         entry.own.cost = cost;
         entry.own.sequence += 1;
         self.statements.path_statuses.insert(path);
-        self.wake_all(now);
+        self.wake_all();
         Ok(())
     }
 
@@ -290,12 +289,11 @@ impl Session {
     }
 
     /// Measures a round trip on the path's control lane; [`Event::Pong`] with the token follows.
-    pub fn ping(&mut self, now: Time, path: PathId) -> Result<u64, PathError> {
+    pub fn ping(&mut self, path: PathId) -> Result<u64, PathError> {
         let entry = self.paths.get_mut(&path).filter(|path| path.is_attached());
         let entry = entry.ok_or(PathError::Unknown { path })?;
         let token = entry.next_ping();
         entry.pings.push(token);
-        let _ = now;
         self.actions.push_back(Action::Transmit { path });
         Ok(token)
     }
@@ -336,7 +334,7 @@ impl Session {
                 path.pings.push(token);
                 self.actions.push_back(Action::Transmit { path: id });
             }
-            Phase::Suspect { .. } if !path.is_too_silent(now, ack_delay) => self.trust_again(now, id),
+            Phase::Suspect { .. } if !path.is_too_silent(now, ack_delay) => self.trust_again(id),
             Phase::Suspect { since } => {
                 if now >= path.give_up_at(since, self.config.path_timeout) {
                     self.lose_path(now, id, PathLoss::TimedOut);
@@ -358,10 +356,10 @@ impl Session {
         self.requeue_from(id, false);
         self.restate();
         self.notify(SessionEvent::PathSuspect(id));
-        self.wake_all(now);
+        self.wake_all();
     }
 
-    fn trust_again(&mut self, now: Time, id: PathId) {
+    fn trust_again(&mut self, id: PathId) {
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.phase = Phase::Established;
         for stream in self.send.values_mut() {
@@ -369,7 +367,7 @@ impl Session {
         }
         self.rescue_from_suspects();
         self.notify(SessionEvent::PathBack(id));
-        self.wake_all(now);
+        self.wake_all();
     }
 
     /// A path is healthy that was not: what went out on suspect ones meanwhile, for want of a better one, is
@@ -427,14 +425,14 @@ impl Session {
     }
 
     /// PATH_STATUS.
-    pub(super) fn on_path_status(&mut self, now: Time, status: &PathStatus) {
+    pub(super) fn on_path_status(&mut self, status: &PathStatus) {
         if let Some(path) = self.paths.get_mut(&status.path)
             && status.sequence > path.peer.sequence
         {
             path.peer.sequence = status.sequence;
             path.peer.standby = status.standby;
             path.peer.cost = status.cost;
-            self.wake_all(now);
+            self.wake_all();
         }
     }
 
@@ -496,7 +494,7 @@ impl Session {
             self.notify(SessionEvent::Suspended);
             self.destinations.hurry(now);
         }
-        self.wake_all(now);
+        self.wake_all();
     }
 
     /// Closes a path in good order: it carries nothing new, says why, and goes.

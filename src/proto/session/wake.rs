@@ -16,7 +16,7 @@ impl Session {
         }
     }
 
-    pub(super) fn wake_all(&mut self, _now: Time) {
+    pub(super) fn wake_all(&mut self) {
         let ids: Vec<_> = self.paths.keys().copied().collect();
         for id in ids {
             if let Some(path) = self.paths.get_mut(&id) {
@@ -27,7 +27,7 @@ impl Session {
     }
 
     /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
-    pub(super) fn wake_for_data(&mut self, _now: Time) {
+    pub(super) fn wake_for_data(&mut self) {
         self.paths.values_mut().for_each(|path| path.passed_at = None);
         let waiting = self.paths.values().filter(|path| path.starved && self.is_usable(path.id));
         let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
@@ -76,7 +76,7 @@ impl Session {
             }
             self.enqueue(id);
         }
-        self.wake_for_data(now);
+        self.wake_for_data();
     }
 
     pub(super) fn stream_deadline(&self) -> Option<Time> {
@@ -97,7 +97,7 @@ impl Session {
             }
         }
         if late {
-            self.wake_all(now);
+            self.wake_all();
         }
     }
 }

@@ -203,7 +203,7 @@ fn a_standby_path_takes_over_when_the_others_are_gone() {
         let links = vec![Link::new(20.0, 10), Link::new(20.0, dice.within(5..30)), Link::new(10.0, 20)];
         let mut world = pair(seed, links);
         world.run_until_all_paths_are_there();
-        world.with(Side::Client, |session, now| session.set_standby(now, PathId(2), true)).unwrap().unwrap();
+        world.with(Side::Client, |session, _| session.set_standby(PathId(2), true)).unwrap().unwrap();
         let both = dice.coin();
         world.open(Side::Client, Plan::uni(dice.within(2_000_000..3_000_000)));
         world.at(dice.ms(150..300), |world| world.silence(0, true));

@@ -119,6 +119,25 @@ fn a_slow_reader_holds_its_peer_back_and_holds_no_more_than_the_window() {
 }
 
 #[test]
+fn lanes_that_the_peer_stops_at_any_moment_are_nothing_to_their_streams() {
+    every_seed("lanes_that_the_peer_stops", 0.5, |seed| {
+        let mut dice = Dice::new(!seed);
+        let model = dice.pick(&[Model::Quic, Model::Browser]);
+        let mut world = pair_with(seed, some_links(&mut dice, 3), SessionConfig::default(), model);
+        for _ in 0..dice.within(1..10) {
+            let (side, plan) = some_stream(&mut dice, 300_000);
+            world.open(side, plan);
+        }
+        for _ in 0..dice.within(1..10) {
+            let side = dice.pick(&SIDES);
+            world.at(dice.ms(50..1_000), move |world| world.stop_lanes(side));
+        }
+        one_path_may_die(&mut world, &mut dice);
+        world.finish();
+    });
+}
+
+#[test]
 fn any_policies_on_any_paths_deliver_everything() {
     every_seed("any_policies", 1.0, |seed| {
         let mut dice = Dice::new(!seed);
@@ -128,9 +147,8 @@ fn any_policies_on_any_paths_deliver_everything() {
             let (cost, standby) = (dice.within(0..3), dice.happens(200_000));
             world.at(dice.ms(100..600), move |world| {
                 // The path may be gone, or not be there yet.
-                let _ = world.with(Side::Client, |session, now| session.set_cost(now, PathId(path), cost));
-                let _ =
-                    world.with(Side::Client, |session, now| session.set_standby(now, PathId(path), standby));
+                let _ = world.with(Side::Client, |session, _| session.set_cost(PathId(path), cost));
+                let _ = world.with(Side::Client, |session, _| session.set_standby(PathId(path), standby));
             });
         }
         for _ in 0..dice.within(1..10) {

@@ -1,0 +1,3 @@
+/** The package's worker, in a world whose timers and network can be stopped. */
+import './stop.js';
+import '/worker.js';
