@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
+use wasm_bindgen_futures::spawn_local;
 
 use super::environment::{self, ReturnHint, Timer};
 use super::path::Path;
@@ -14,6 +16,12 @@ use crate::api::shared::{Backend, Shared};
 use crate::proto::event::PathAddress;
 use crate::proto::id::PathId;
 use crate::proto::time::Time;
+
+/// A timer that comes later than this says that the thread, or the whole machine, had no time for anything: it was busy,
+/// frozen, or asleep.
+const LATE: Duration = Duration::from_millis(50);
+/// Longer than any browser needs to hand on what has arrived.
+const MAX_GRACE: Duration = Duration::from_secs(1);
 
 /// The backend of one session.
 #[derive(Default)]
@@ -45,16 +53,27 @@ impl Browser {
     fn attach(&self, shared: &Arc<Shared>) {
         let (session, timer) = (Arc::downgrade(shared), Rc::downgrade(&self.timer));
         self.timer.on_timeout(move || {
-            if let Some(timer) = timer.upgrade() {
-                timer.disarm();
+            let Some(timer) = timer.upgrade() else { return };
+            let lateness = timer.lateness();
+            timer.disarm();
+            if lateness < LATE {
+                with(&session, Shared::on_timeout);
+            } else {
+                spawn_local(after_input(lateness, session.clone()));
             }
-            with(&session, Shared::on_timeout);
         });
         let session = Arc::downgrade(shared);
         let hint =
             ReturnHint::new(move || with(&session, |shared| shared.with(|session, now| session.hurry(now))));
         self.hint.replace(Some(hint));
     }
+}
+
+/// What has arrived is taken in before anyone is judged by the time: the answers of live paths may be among it. They
+/// get as long again as the timer was late, within bounds.
+async fn after_input(lateness: Duration, session: Weak<Shared>) {
+    environment::pause(lateness.min(MAX_GRACE)).await;
+    with(&session, Shared::on_timeout);
 }
 
 fn with(session: &Weak<Shared>, input: impl FnOnce(&Arc<Shared>)) {

@@ -22,7 +22,13 @@ pub(crate) fn random_seed() -> Option<[u8; 32]> {
 
 /// Lets the event loop do what else there is: a promise that is settled already would not.
 pub(crate) async fn next_turn() {
-    let turn = js_sys::Promise::new(&mut |resolve, _| drop(bindings::set_timeout(&resolve, 0.0)));
+    pause(Duration::ZERO).await;
+}
+
+/// Waits for so long at least, while the event loop does what else there is.
+pub(crate) async fn pause(wait: Duration) {
+    let wait_ms = wait.as_secs_f64() * 1e3;
+    let turn = js_sys::Promise::new(&mut |resolve, _| drop(bindings::set_timeout(&resolve, wait_ms)));
     // Nothing rejects it.
     let _ = wasm_bindgen_futures::JsFuture::from(turn).await;
 }
@@ -39,6 +45,11 @@ impl Timer {
     /// What to call when the time has come.
     pub(crate) fn on_timeout(&self, callback: impl FnMut() + 'static) {
         self.callback.replace(Some(Closure::new(callback)));
+    }
+
+    /// By how much the time that it was told has passed.
+    pub(crate) fn lateness(&self) -> Duration {
+        self.at.get().map_or(Duration::ZERO, |at| now() - at)
     }
 
     /// Calls back at `at`, or at an earlier time that was told before.

@@ -17,7 +17,6 @@ use js_sys::{Array, Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use super::backend::Browser;
-use super::bindings::object;
 use super::dial::{Config, start};
 use crate::api::shared::{Core, Hold};
 use crate::api::waiters::Topic;
@@ -80,28 +79,40 @@ impl JsSession {
         accepted.await
     }
 
-    /// The next bytes, at most `max_bytes`, as `{data?, done}`: nothing more follows once it is done.
-    pub async fn read(&self, stream: f64, max_bytes: u32) -> Result<Object, JsValue> {
-        let id = StreamId(u64_of(stream));
-        let read = self.hold.wait(Topic::Read(id), |core, now| {
-            let mut batch = Batch::default();
-            // A message to the page costs as much as some 100 KB: whatever is there goes along.
-            loop {
-                match core.session.read(now, id, max_bytes as usize - batch.len) {
-                    Ok(Read::Data(piece)) => batch.push(piece),
-                    Ok(Read::Blocked) if batch.len == 0 => return None,
-                    Ok(Read::Blocked) => return Some(Ok(batch)),
-                    Ok(Read::Finished) => return Some(Ok(Batch { done: true, ..batch })),
+    /// Moves what has arrived of a stream into `buffer`, as much as fits, and returns how many bytes that is. Fewer than
+    /// fit are all that there is at the moment.
+    pub fn take(&self, stream: f64, buffer: &Uint8Array) -> Result<u32, JsValue> {
+        let (id, room) = (StreamId(u64_of(stream)), buffer.length());
+        let taken = self.hold.with(|session, now| {
+            let mut taken = 0;
+            while taken < room {
+                match session.read(now, id, (room - taken) as usize) {
+                    Ok(Read::Data(piece)) => {
+                        let end = taken + piece.len() as u32;
+                        buffer.subarray(taken, end).copy_from(&piece);
+                        taken = end;
+                    }
+                    Ok(Read::Blocked | Read::Finished) => break,
                     // What arrived before is handed out first; the error stays where it is.
-                    Err(_) if batch.len > 0 => return Some(Ok(batch)),
-                    Err(error) => return Some(Err(error)),
-                }
-                if batch.len >= max_bytes as usize {
-                    return Some(Ok(batch));
+                    Err(_) if taken > 0 => break,
+                    Err(error) => return Err(error),
                 }
             }
+            Ok(taken)
         });
-        read.await.map(|read| read.into_object()).map_err(|error| describe::read_failure(&error))
+        taken.map_err(|error| describe::read_failure(&error))
+    }
+
+    /// Whether all of a stream has been taken.
+    #[wasm_bindgen(js_name = isFinished)]
+    pub fn is_finished(&self, stream: f64) -> bool {
+        self.hold.look(|core| core.session.is_read_to_end(StreamId(u64_of(stream))))
+    }
+
+    /// Resolves when a `take` does not come back with nothing: it finds bytes or the end, or fails.
+    pub async fn readable(&self, stream: f64) {
+        let id = StreamId(u64_of(stream));
+        self.hold.wait(Topic::Read(id), |core, _| core.session.is_readable(id).then_some(())).await;
     }
 
     /// Resolves when all of `data` was taken.
@@ -255,35 +266,6 @@ impl JsEvents {
     /// The next event; `undefined` when the session has ended. To be called by one at a time.
     pub async fn next(&mut self) -> Option<Object> {
         self.events.next().await.map(|event| describe::event(&event))
-    }
-}
-
-/// What was read at once.
-#[derive(Default)]
-struct Batch {
-    pieces: Vec<Bytes>,
-    len: usize,
-    done: bool,
-}
-
-impl Batch {
-    fn push(&mut self, piece: Bytes) {
-        self.len += piece.len();
-        self.pieces.push(piece);
-    }
-
-    /// In memory of its own, to be transferred.
-    fn into_object(self) -> Object {
-        let done = ("done", JsValue::from(self.done));
-        let Some(len) = u32::try_from(self.len).ok().filter(|len| *len > 0) else { return object(&[done]) };
-        let data = Uint8Array::new_with_length(len);
-        let mut at = 0;
-        for piece in &self.pieces {
-            let end = at + piece.len() as u32;
-            data.subarray(at, end).copy_from(piece);
-            at = end;
-        }
-        object(&[done, ("data", data.into())])
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Promises: bytes leave in order, in writes of at most 64 KiB; after a finish nothing follows; a reset does not
 //! wait for a write that the peer's flow control holds back. What a stream takes is copied once, since the browser
-//! keeps what it is given and the module's memory is not its to keep.
+//! has no access to the module's memory; the buffer for that is used again once the browser has taken what is in it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -37,6 +37,7 @@ pub(crate) struct SendLane {
     end: Cell<End>,
     /// There as soon as the browser has opened the stream.
     writer: RefCell<Option<Writer>>,
+    buffer: RefCell<Option<Uint8Array>>,
     work: Signal,
 }
 
@@ -125,7 +126,7 @@ impl SendLane {
         let mut queue = self.queue.borrow_mut();
         let queued: usize = queue.iter().map(Bytes::len).sum();
         let len = queued.min(MAX_WRITE_BYTES);
-        let chunk = Uint8Array::new_with_length(u32::try_from(len).ok().filter(|len| *len > 0)?);
+        let chunk = self.buffer(u32::try_from(len).ok().filter(|len| *len > 0)?);
         let mut at = 0;
         while at < len {
             let piece = queue.front_mut()?;
@@ -138,5 +139,14 @@ impl SendLane {
             }
         }
         Some(chunk)
+    }
+
+    /// So many bytes of the lane's buffer. The browser has copied what was in it once a write is done.
+    fn buffer(&self, len: u32) -> Uint8Array {
+        let mut buffer = self.buffer.borrow_mut();
+        let enough = buffer.take().filter(|buffer| buffer.length() >= len);
+        buffer
+            .insert(enough.unwrap_or_else(|| Uint8Array::new_with_length(len.next_power_of_two())))
+            .subarray(0, len)
     }
 }

@@ -163,9 +163,17 @@ impl Path {
         }
     }
 
-    fn input(&self, input: impl FnOnce(&mut Session, Time)) {
-        self.shared.with_on_path(self.id, input);
-        self.work.notify();
+    /// Applies an input, and lets the session answer at once: to come back for that would cost another turn, and a
+    /// timer for what is due now.
+    fn input(self: &Rc<Self>, input: impl FnOnce(&mut Session, Time)) {
+        let mut carrier = self.clone();
+        let ((), is_named) = self.shared.with_on_path(self.id, |session, now| {
+            input(session, now);
+            session.transmit(now, self.id, &mut carrier);
+        });
+        if is_named {
+            self.work.notify();
+        }
     }
 
     // ---- lanes ----
@@ -241,7 +249,7 @@ impl Path {
         }
     }
 
-    fn lane_lost(&self, id: LaneId, lane: &SendLane) {
+    fn lane_lost(self: &Rc<Self>, id: LaneId, lane: &SendLane) {
         lane.lose();
         if self.senders.borrow_mut().remove(&id).is_some() && !self.is_closed.get() {
             self.input(|session, now| session.on_lane_stopped(now, self.id, id));
@@ -281,7 +289,12 @@ impl Path {
         }
     }
 
-    async fn read_to_end(&self, id: LaneId, dir: Dir, stream: ReadableStream) -> Result<(), JsValue> {
+    async fn read_to_end(
+        self: &Rc<Self>,
+        id: LaneId,
+        dir: Dir,
+        stream: ReadableStream,
+    ) -> Result<(), JsValue> {
         let byob = object(&[("mode", "byob".into())]);
         let (reader, mut buffer) = match stream.get_reader_with(&byob) {
             Ok(reader) => (reader, Some(Uint8Array::new_with_length(READ_BYTES))),

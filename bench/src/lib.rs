@@ -5,6 +5,7 @@
 //! accounted for by [`process`]. KWIK is known only by the command line of `kwik` ([`kwik`]), the rival is
 //! a small pair over quinn ([`rival`]).
 
+pub mod browser;
 pub mod cpu;
 pub mod data;
 pub mod failover;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
-use kwik_bench::{cpu, failover, forward, rival};
+use kwik_bench::{browser, cpu, failover, forward, rival};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures KWIK: against plain quinn, on shaped links, and while paths die.
@@ -22,6 +22,7 @@ enum Command {
     Profiles(kwik_bench::profiles::Args),
     Failover(failover::Args),
     Forward(forward::Args),
+    BrowserServe(browser::ServeArgs),
     QuinnServe(rival::ServeArgs),
     QuinnGet(rival::GetArgs),
 }
@@ -58,6 +59,7 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Profiles(args) => kwik_bench::profiles::run(&args).await,
         Command::Failover(args) => failover::run(&args).await,
         Command::Forward(args) => forward::run(&args),
+        Command::BrowserServe(args) => browser::serve(&args).await,
         Command::QuinnServe(args) => rival::serve(&args).await,
         Command::QuinnGet(args) => rival::get(&args).await,
     }

@@ -29,6 +29,7 @@ use super::rtt::RttEstimator;
 use super::scheduler::PathView;
 use super::session::PathInfo;
 use super::session::transmit::LaneDuty;
+use super::statements::BULK_ACK_INTERVAL;
 use super::time::Time;
 
 /// No path is suspected before it was silent for this long: shorter silences are scheduling noise.
@@ -42,7 +43,7 @@ const IDLE_PROBE: Duration = Duration::from_secs(5);
 const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
 /// The same once something is measured: enough to see whether the path takes more.
 const MIN_WINDOW_BYTES: u64 = 32 * 1024;
-/// A report is due after so many bytes, at the latest.
+/// A report is due after so many bytes, if not before; see [`BULK_ACK_INTERVAL`].
 const REPORT_BYTES: u64 = 64 * 1024;
 /// Pings that may wait for their answers to be written.
 const MAX_PONGS: usize = 64;
@@ -172,8 +173,10 @@ pub(crate) struct Path {
     unreported_bytes: u64,
     received_at: Time,
     report_at: Option<Time>,
+    report_said_at: Option<Time>,
     /// Without the carrier's help: when something was sent that has not been answered in any way.
     unanswered_since: Option<Time>,
+    /// When anything last arrived.
     heard_at: Time,
     /// When all that was given to the path will have left, at the rate that it is thought to have.
     free_at: Time,
@@ -216,6 +219,7 @@ impl Path {
             unreported_bytes: 0,
             received_at: now,
             report_at: None,
+            report_said_at: None,
             unanswered_since: None,
             heard_at: now,
             free_at: now,
@@ -377,7 +381,8 @@ impl Path {
         }
         // 1.5 x what is under way in a round trip, and as much as waits to be reported.
         let product = (rate as f64 * self.rtt.min().unwrap_or(INITIAL_RTT).as_secs_f64() * 1.5) as u64;
-        let unreported = 2 * REPORT_BYTES.min(rate / 50);
+        let in_interval = (rate as f64 * BULK_ACK_INTERVAL.as_secs_f64()) as u64;
+        let unreported = 2 * REPORT_BYTES.max(in_interval).min(rate / 50);
         (rate, (product + unreported).max(MIN_WINDOW_BYTES))
     }
 
@@ -445,7 +450,11 @@ impl Path {
         self.counts.received_bytes += bytes;
         self.unreported_bytes += bytes;
         self.received_at = now;
-        let due = now + if self.unreported_bytes >= REPORT_BYTES { Duration::ZERO } else { max_delay };
+        let due = if self.unreported_bytes >= REPORT_BYTES {
+            self.report_said_at.map_or(now, |at| now.max(at + BULK_ACK_INTERVAL))
+        } else {
+            now + max_delay
+        };
         self.report_at = Some(self.report_at.map_or(due, |at| at.min(due)));
     }
 
@@ -453,6 +462,7 @@ impl Path {
     pub(crate) fn take_report(&mut self, now: Time) -> Option<(u64, Duration)> {
         self.report_at.take_if(|at| *at <= now)?;
         self.unreported_bytes = 0;
+        self.report_said_at = Some(now);
         Some((self.counts.received_bytes, now - self.received_at))
     }
 
@@ -480,15 +490,18 @@ impl Path {
                 let patience = self.patience(peer_ack_delay);
                 self.silent_since().map(|since| since + patience).or(self.probe_at(peer_ack_delay))
             }
-            Phase::Suspect { since } => Some(since + self.give_up_after(path_timeout)),
+            Phase::Suspect { since } => Some(self.give_up_at(since, path_timeout)),
             Phase::Closing { until } => Some(until),
             Phase::Dialling | Phase::Greeting { .. } | Phase::Accepting => None,
         }
     }
 
-    /// How long a suspect path gets before it is given up: long enough for a few probes on a slow path.
-    pub(crate) fn give_up_after(&self, path_timeout: Duration) -> Duration {
-        path_timeout.max(self.rtt() * 6)
+    /// When a path that is suspect since then is given up: after time for a few probes on a slow path. Where the
+    /// carrier cannot tell, one that still delivers stays: its answer may be held up by no more than a busy machine,
+    /// and a peer that hears nothing soon delivers nothing, either.
+    pub(crate) fn give_up_at(&self, since: Time, path_timeout: Duration) -> Time {
+        let silent_since = if self.figures.knows_acks { since } else { since.max(self.heard_at) };
+        silent_since + path_timeout.max(self.rtt() * 6)
     }
 
     /// Whether the path was silent for too long by now.

@@ -184,7 +184,7 @@ impl RecvStream {
             self.window.on_consumed(data.len() as u64);
             return Read::Data(data);
         }
-        if self.final_size == Some(self.assembler.read_offset()) {
+        if self.is_read_to_end() {
             self.state = RecvState::Done;
             return Read::Finished;
         }
@@ -196,7 +196,12 @@ impl RecvStream {
     pub(crate) fn is_readable(&self) -> bool {
         self.state != RecvState::Open
             || self.assembler.contiguous_end() > self.assembler.read_offset()
-            || self.final_size == Some(self.assembler.read_offset())
+            || self.is_read_to_end()
+    }
+
+    /// Whether the reader has had every byte up to the end.
+    pub(crate) fn is_read_to_end(&self) -> bool {
+        self.final_size == Some(self.assembler.read_offset())
     }
 
     /// The application wants no more. Returns how many bytes of credit that frees; `None` if it was over anyway.

@@ -5,9 +5,14 @@
 //! been lost with it is simply stated again (docs/PROTOCOL.md section 6.3).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::id::{PathId, StreamId};
 use super::time::Time;
+
+/// Acknowledgements of bulk data, and reports on it, are at least this far apart: on a path of 100 MB/s, each of them
+/// would otherwise go for 64 KiB, in a packet and a system call (or a browser's) of its own.
+pub(crate) const BULK_ACK_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Default)]
 pub(crate) struct Statements {
@@ -25,6 +30,8 @@ pub(crate) struct Statements {
     pub(crate) path_closes: BTreeMap<PathId, u64>,
     /// When acknowledgements have to go out.
     ack_at: Option<Time>,
+    /// When they last did.
+    acked_at: Option<Time>,
 }
 
 impl Statements {
@@ -32,6 +39,12 @@ impl Statements {
     pub(crate) fn ack(&mut self, stream: StreamId, at: Time) {
         self.acks.insert(stream);
         self.ack_at = Some(self.ack_at.map_or(at, |set| set.min(at)));
+    }
+
+    /// The same for bulk data: at once, but not oftener than every so often.
+    pub(crate) fn ack_bulk(&mut self, stream: StreamId, now: Time) {
+        let next = self.acked_at.map_or(now, |at| at + BULK_ACK_INTERVAL);
+        self.ack(stream, next.max(now));
     }
 
     pub(crate) fn ack_deadline(&self) -> Option<Time> {
@@ -44,6 +57,7 @@ impl Statements {
             return BTreeSet::new();
         }
         self.ack_at = None;
+        self.acked_at = Some(now);
         std::mem::take(&mut self.acks)
     }
 
@@ -69,8 +83,6 @@ impl Statements {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(ms: u64) -> Time {
@@ -89,6 +101,19 @@ mod tests {
         assert_eq!(statements.take_acks(at(20)), BTreeSet::from([StreamId(4), StreamId(8)]));
         assert_eq!(statements.ack_deadline(), None);
         assert!(!statements.is_due(at(100)));
+    }
+
+    #[test]
+    fn bulk_data_is_acknowledged_at_once_but_not_without_end() {
+        let mut statements = Statements::default();
+        statements.ack_bulk(StreamId(4), at(10));
+        assert_eq!(statements.take_acks(at(10)).len(), 1);
+        statements.ack_bulk(StreamId(4), at(11));
+        assert_eq!(statements.ack_deadline(), Some(at(15)));
+        statements.ack(StreamId(8), at(11));
+        assert_eq!(statements.take_acks(at(11)).len(), 2, "an end does not wait");
+        statements.ack_bulk(StreamId(4), at(20));
+        assert_eq!(statements.take_acks(at(20)).len(), 1);
     }
 
     #[test]

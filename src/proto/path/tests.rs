@@ -85,6 +85,17 @@ fn an_idle_path_is_asked_when_its_carrier_would_not_tell() {
 }
 
 #[test]
+fn a_path_that_owes_an_answer_and_still_delivers_is_not_given_up_where_nobody_can_tell() {
+    let mut path = path();
+    path.phase = Phase::Suspect { since: at(1_000) };
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(4_000)));
+    path.on_heard(at(3_900));
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(6_900)));
+    path.figures.knows_acks = true;
+    assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(4_000)), "this one's carrier knows");
+}
+
+#[test]
 fn several_pings_are_told_apart_and_the_newest_answers_for_all_before() {
     let mut path = path();
     (1..=3).for_each(|token| path.on_pinged(at(token), token));
@@ -102,6 +113,15 @@ fn a_report_is_due_within_the_delay_or_at_once_after_64_kib() {
     path.on_received(at(5), 64 * 1024, ACK_DELAY);
     assert_eq!(path.take_report(at(7)), Some((1_000 + 64 * 1024, Duration::from_millis(2))));
     assert_eq!((path.take_report(at(99)), path.report_deadline()), (None, None));
+}
+
+#[test]
+fn reports_on_a_fast_path_keep_their_distance() {
+    let mut path = path();
+    path.on_received(at(5), 64 * 1024, ACK_DELAY);
+    assert!(path.take_report(at(5)).is_some());
+    path.on_received(at(6), 64 * 1024, ACK_DELAY);
+    assert_eq!(path.report_deadline(), Some(at(5) + BULK_ACK_INTERVAL));
 }
 
 #[test]
@@ -145,6 +165,6 @@ fn lanes_that_overtake_accept_wait_up_to_a_limit() {
 
 #[test]
 fn a_suspect_path_gets_six_round_trips_at_least() {
-    assert_eq!(knowing(10, 1_000).give_up_after(PATH_TIMEOUT), PATH_TIMEOUT);
-    assert_eq!(knowing(1_000, 1_000).give_up_after(PATH_TIMEOUT), Duration::from_secs(6));
+    assert_eq!(knowing(10, 1_000).give_up_at(at(0), PATH_TIMEOUT), at(3_000));
+    assert_eq!(knowing(1_000, 1_000).give_up_at(at(0), PATH_TIMEOUT), at(6_000));
 }

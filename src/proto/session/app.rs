@@ -219,6 +219,16 @@ impl Session {
         Ok(read)
     }
 
+    /// Whether [`read`](Self::read) would return something, or fail.
+    pub fn is_readable(&self, id: StreamId) -> bool {
+        self.is_closed() || self.recv.get(&id).is_none_or(RecvStream::is_readable)
+    }
+
+    /// Whether all bytes of a stream have been read, and its end is known.
+    pub fn is_read_to_end(&self, id: StreamId) -> bool {
+        self.recv.get(&id).is_some_and(RecvStream::is_read_to_end)
+    }
+
     /// Credit for what was read or dropped, and the statements that follow from it.
     pub(super) fn consumed(&mut self, now: Time, id: Option<StreamId>, bytes: u64) {
         let rtt = self.longest_rtt();

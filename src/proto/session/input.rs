@@ -16,7 +16,7 @@ use crate::proto::send_stream::SendState;
 use crate::proto::stream_ids::Known;
 use crate::proto::time::Time;
 
-/// Acknowledgements of bulk data go out after so many bytes, at the latest.
+/// Acknowledgements go out after so many bytes, if not before: this is bulk data.
 const ACK_BYTES: u64 = 64 * 1024;
 
 impl Session {
@@ -247,9 +247,13 @@ impl Session {
         let advance = stream.on_chunk(offset, data, fin)?;
         let notify = !was_readable && stream.is_readable() && std::mem::take(&mut stream.reader_waits);
         let freed = stream.settle_stopped();
-        let due = stream.is_complete() || stream.unacked_bytes >= ACK_BYTES;
-        let at = if due { now } else { now + self.config.max_ack_delay };
-        self.statements.ack(id, at);
+        if stream.is_complete() {
+            self.statements.ack(id, now);
+        } else if stream.unacked_bytes >= ACK_BYTES {
+            self.statements.ack_bulk(id, now);
+        } else {
+            self.statements.ack(id, now + self.config.max_ack_delay);
+        }
         self.count_received(advance)?;
         if freed > 0 {
             self.consumed(now, None, freed);

@@ -336,7 +336,7 @@ impl Session {
             }
             Phase::Suspect { .. } if !path.is_too_silent(now, ack_delay) => self.trust_again(id),
             Phase::Suspect { since } => {
-                if now >= since + path.give_up_after(self.config.path_timeout) {
+                if now >= path.give_up_at(since, self.config.path_timeout) {
                     self.lose_path(now, id, PathLoss::TimedOut);
                 }
             }

@@ -1,7 +1,8 @@
+import { Buffers } from './buffers.js';
 import { KwikDatagrams } from './datagrams.js';
 import { codeOf, errorOf, KwikError } from './errors.js';
 import { type Lease, WorkerPool, type WorkerLike, type WorkerPoolStats } from './pool.js';
-import { Deferred, type PortLike, Questions } from './port.js';
+import { Deferred, Questions } from './port.js';
 import type { Address, Failure, KwikPath, SessionEvent, ToPage } from './protocol.js';
 import { ReceiveHalf } from './receive.js';
 import { SendHalf } from './send.js';
@@ -126,7 +127,6 @@ export class Kwik extends EventTarget {
   readonly incomingBidirectionalStreams: ReadableStream<KwikBidirectionalStream>;
   readonly incomingUnidirectionalStreams: ReadableStream<ReadableStream<Uint8Array>>;
 
-  #port: PortLike;
   #questions: Questions;
   #lease: Lease;
   #ready = new Deferred<void>();
@@ -140,8 +140,9 @@ export class Kwik extends EventTarget {
   #receiving = new Map<number, ReceiveHalf>();
   #sending = new Map<number, SendHalf>();
   #hashes: Uint8Array[];
+  #buffers = new Buffers();
   #onVisible = () => {
-    if (document.visibilityState === 'visible') this.#port.postMessage({ type: 'hurry' });
+    if (document.visibilityState === 'visible') this.#lease.postMessage({ type: 'hurry' });
   };
 
   /**
@@ -154,19 +155,17 @@ export class Kwik extends EventTarget {
     this.#hashes = hashesOf(options);
     const [address, ...others] = (Array.isArray(urls) ? urls : [urls]).map((url) => this.#address(url));
     if (!address) throw new DOMException('a session needs at least one URL', 'SyntaxError');
-    const channel = new MessageChannel();
-    this.#port = channel.port1 as PortLike;
-    this.#port.onmessage = ({ data }) => this.#on(data);
-    this.#questions = new Questions(this.#port);
+    const { workers, serverCertificateHashes: _, ...rest } = options;
+    const onMessage = (message: ToPage) => this.#on(message);
+    this.#lease = pool.open({ onMessage, onCrash: (why) => this.#crashed(why) }, workers);
+    this.#lease.postMessage({ type: 'begin', address, others, options: rest });
+    this.#questions = new Questions(this.#lease);
     this.ready = this.#ready.promise;
     this.closed = this.#closed.promise;
     this.draining = this.#draining.promise;
-    this.datagrams = new KwikDatagrams(this.#port);
+    this.datagrams = new KwikDatagrams(this.#lease);
     this.incomingBidirectionalStreams = this.#incoming(true, (stream) => this.#bothHalves(stream));
     this.incomingUnidirectionalStreams = this.#incoming(false, (stream) => this.#receive(stream).readable);
-    const { workers, serverCertificateHashes: _, ...rest } = options;
-    const session = { port: channel.port2, address, others, options: rest };
-    this.#lease = pool.open(session, workers, (why) => this.#crashed(why));
     globalThis.document?.addEventListener('visibilitychange', this.#onVisible);
   }
 
@@ -209,7 +208,7 @@ export class Kwik extends EventTarget {
   close(info: KwikCloseInfo = {}): void {
     if (this.#isOver) return;
     this.#closeReason = info;
-    this.#port.postMessage({ type: 'close', code: info.closeCode ?? 0, reason: info.reason ?? '' });
+    this.#lease.postMessage({ type: 'close', code: info.closeCode ?? 0, reason: info.reason ?? '' });
   }
 
   override addEventListener<K extends keyof KwikEventMap>(
@@ -244,6 +243,7 @@ export class Kwik extends EventTarget {
         this.#receiving.get(message.stream)?.failed(message.failure);
         break;
       case 'written':
+        this.#buffers.give(message.buffer);
         this.#sending.get(message.stream)?.written(message.bytes);
         break;
       case 'writeFailed':
@@ -314,7 +314,6 @@ export class Kwik extends EventTarget {
 
   #release(): void {
     clearTimeout(this.#grace);
-    this.#port.close();
     this.#lease.release();
     for (const half of [...this.#receiving.values()]) half.fail(this.#error());
   }
@@ -326,7 +325,7 @@ export class Kwik extends EventTarget {
   }
 
   #receive(stream: number): ReceiveHalf {
-    const half = new ReceiveHalf(this.#port, stream, () => {
+    const half = new ReceiveHalf(this.#lease, stream, () => {
       this.#receiving.delete(stream);
       this.#releaseIfRead();
     });
@@ -335,7 +334,8 @@ export class Kwik extends EventTarget {
   }
 
   #send(stream: number): SendHalf {
-    const half = new SendHalf(this.#port, this.#questions, stream, () => void this.#sending.delete(stream));
+    const onEnd = () => void this.#sending.delete(stream);
+    const half = new SendHalf(this.#lease, this.#questions, stream, this.#buffers, onEnd);
     this.#sending.set(stream, half);
     return half;
   }

@@ -1,12 +1,14 @@
-import type { OpenSession } from './protocol.js';
+import type { PortLike } from './port.js';
+import type { Envelope, ToPage, ToWorker } from './protocol.js';
 
 /** More than the browser's one network process can feed; see docs/ARCHITECTURE.md. */
 const MAX_DEFAULT_WORKERS = 4;
 
 /** The part of a `Worker` that is used here; tests have one of their own. */
 export interface WorkerLike {
-  postMessage(message: OpenSession, transfer: Transferable[]): void;
+  postMessage(message: Envelope<ToWorker>, transfer: Transferable[]): void;
   terminate(): void;
+  onmessage: ((event: MessageEvent<Envelope<ToPage>>) => void) | null;
   onerror: ((event: ErrorEvent) => void) | null;
   onmessageerror: ((event: MessageEvent) => void) | null;
 }
@@ -25,15 +27,24 @@ export interface WorkerPoolStats {
   crashed: number;
 }
 
+/** A session, as the pool knows it. */
+export interface Tenant {
+  onMessage(message: ToPage): void;
+  /** Its worker is gone, and nothing more comes. */
+  onCrash(why: string): void;
+}
+
 /** A session's place in a worker. */
-export interface Lease {
+export interface Lease extends PortLike {
   /** To be called once the session needs its worker no more. */
   release(): void;
 }
 
 class Slot {
-  readonly sessions = new Set<(why: string) => void>();
-  constructor(readonly worker: WorkerLike) {}
+  readonly sessions = new Map<number, Tenant>();
+  constructor(readonly worker: WorkerLike) {
+    worker.onmessage = ({ data: { session, message } }) => this.sessions.get(session)?.onMessage(message);
+  }
 }
 
 /**
@@ -46,21 +57,23 @@ export class WorkerPool {
   #size = 0;
   #started = 0;
   #crashed = 0;
+  #lastSession = 0;
 
   constructor(private readonly startWorker: () => WorkerLike) {}
 
-  /**
-   * Gives a session to a worker. `size` counts only while the pool is empty; `onCrash` is called instead of anything
-   * else that the session might hear.
-   */
-  open(session: OpenSession, size: number | undefined, onCrash: (why: string) => void): Lease {
+  /** Gives a session to a worker. `size` counts only while the pool is empty. */
+  open(tenant: Tenant, size: number | undefined): Lease {
     if (this.#slots.length === 0) this.#size = sizeFrom(size);
     const slot = this.#slotForNext();
-    slot.sessions.add(onCrash);
-    slot.worker.postMessage(session, [session.port]);
+    const session = ++this.#lastSession;
+    slot.sessions.set(session, tenant);
+    const postMessage = (message: ToWorker, transfer: Transferable[] = []) =>
+      slot.worker.postMessage({ session, message }, transfer);
     return {
+      postMessage,
       release: () => {
-        slot.sessions.delete(onCrash);
+        if (!slot.sessions.delete(session)) return;
+        postMessage({ type: 'end' });
         this.#closeIfUnused();
       },
     };
@@ -98,9 +111,9 @@ export class WorkerPool {
     this.#slots = this.#slots.filter((other) => other !== slot);
     this.#crashed += 1;
     slot.worker.terminate();
-    const sessions = [...slot.sessions];
+    const tenants = [...slot.sessions.values()];
     slot.sessions.clear();
-    for (const onCrash of sessions) onCrash(why);
+    for (const tenant of tenants) tenant.onCrash(why);
   }
 
   #closeIfUnused(): void {

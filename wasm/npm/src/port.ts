@@ -1,11 +1,9 @@
 import { errorOf } from './errors.js';
-import type { Failure, Question, ToPage, ToWorker } from './protocol.js';
+import type { Failure, Question, ToWorker } from './protocol.js';
 
-/** The part of a message port that is used here; tests have one of their own. */
+/** Where a session says what it wants of its worker. */
 export interface PortLike {
   postMessage(message: ToWorker, transfer?: Transferable[]): void;
-  onmessage: ((event: MessageEvent<ToPage>) => void) | null;
-  close(): void;
 }
 
 /** A promise and what settles it. */

@@ -1,3 +1,4 @@
+import { isReusable } from './buffers.js';
 import { codeOf, errorOf } from './errors.js';
 import { Deferred, type PortLike } from './port.js';
 import { type Failure, READ_CREDIT } from './protocol.js';
@@ -11,7 +12,9 @@ type Controller = ReadableByteStreamController;
  */
 export class ReceiveHalf {
   readonly readable: ReadableStream<Uint8Array>;
-  #inbox: Uint8Array[] = [];
+  #inbox: Uint8Array<ArrayBuffer>[] = [];
+  /** How much of the first message a reader with a buffer of its own has had. */
+  #had = 0;
   #controller!: Controller;
   #isDone = false;
   #arrival: Deferred<void> | undefined;
@@ -33,7 +36,7 @@ export class ReceiveHalf {
   }
 
   /** The worker has read something. */
-  data(data: Uint8Array | undefined, done: boolean): void {
+  data(data: Uint8Array<ArrayBuffer> | undefined, done: boolean): void {
     if (data) this.#inbox.push(data);
     if (done) this.#isDone = true;
     this.#arrival?.resolve();
@@ -65,21 +68,25 @@ export class ReceiveHalf {
     }
     const request = controller.byobRequest;
     const view = request?.view;
-    if (request && view && view.byteLength < chunk.byteLength) {
-      new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(chunk.subarray(0, view.byteLength));
-      this.#inbox[0] = chunk.subarray(view.byteLength);
-      this.#grant(view.byteLength);
-      request.respond(view.byteLength);
-      return;
-    }
-    this.#inbox.shift();
-    this.#grant(chunk.byteLength);
     if (request && view) {
-      new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(chunk);
-      request.respond(chunk.byteLength);
+      const part = chunk.subarray(this.#had, this.#had + view.byteLength);
+      const bytes = part.byteLength;
+      new Uint8Array(view.buffer, view.byteOffset, bytes).set(part);
+      this.#had += bytes;
+      if (this.#had === chunk.byteLength) this.#took(chunk, isReusable(chunk.buffer) ? chunk.buffer : undefined);
+      request.respond(bytes);
     } else {
-      controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+      const rest = chunk.subarray(this.#had);
+      this.#took(chunk, undefined);
+      controller.enqueue(rest);
     }
+  }
+
+  /** The reader has all of the first message. */
+  #took(chunk: Uint8Array, buffer: ArrayBuffer | undefined): void {
+    this.#inbox.shift();
+    this.#had = 0;
+    this.#grant(chunk.byteLength, buffer);
   }
 
   #close(controller: Controller): void {
@@ -103,7 +110,8 @@ export class ReceiveHalf {
     this.onEnd();
   }
 
-  #grant(bytes: number): void {
-    if (!this.#isDone) this.port.postMessage({ type: 'read', stream: this.stream, bytes });
+  #grant(bytes: number, buffer?: ArrayBuffer): void {
+    if (this.#isDone) return;
+    this.port.postMessage({ type: 'read', stream: this.stream, bytes, buffer }, buffer ? [buffer] : []);
   }
 }

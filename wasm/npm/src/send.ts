@@ -1,18 +1,22 @@
+import { Buffers } from './buffers.js';
 import { codeOf, errorOf } from './errors.js';
+import { Pace } from './pace.js';
 import { Deferred, type PortLike, type Questions } from './port.js';
-import { type Failure, WRITE_CREDIT } from './protocol.js';
-
-/** One message to the worker carries at most this much, so that a large write does not go beyond the credit. */
-const MAX_MESSAGE_BYTES = WRITE_CREDIT / 2;
+import { type Failure, MESSAGE_BYTES, WRITE_CREDIT } from './protocol.js';
 
 /**
  * The sending half of a stream on the page. A write is done when the worker has room for the next one: that is the
- * back-pressure which `ready` and `desiredSize` show.
+ * back-pressure which `ready` and `desiredSize` show. Bulk data is gathered (see `Pace`), and so is what is written
+ * while the worker has something to do: it goes when there is a message full of it, or when the worker has taken
+ * everything before it.
  */
 export class SendHalf {
   readonly writable: WritableStream<BufferSource>;
   #controller!: WritableStreamDefaultController;
   #underWay = 0;
+  #buffer: Uint8Array<ArrayBuffer> | undefined;
+  #filled = 0;
+  #pace = new Pace(() => this.#flushIfWanted());
   #room: Deferred<void> | undefined;
   #error: Error | undefined;
 
@@ -20,6 +24,7 @@ export class SendHalf {
     private readonly port: PortLike,
     private readonly questions: Questions,
     private readonly stream: number,
+    private readonly buffers: Buffers,
     private readonly onEnd: () => void,
   ) {
     this.writable = new WritableStream({
@@ -36,6 +41,7 @@ export class SendHalf {
   /** The session has taken this much. */
   written(bytes: number): void {
     this.#underWay -= bytes;
+    this.#flushIfWanted();
     this.#room?.resolve();
   }
 
@@ -53,18 +59,46 @@ export class SendHalf {
 
   async #write(chunk: BufferSource): Promise<void> {
     const bytes = bytesOf(chunk);
-    for (let at = 0; at < bytes.byteLength; at += MAX_MESSAGE_BYTES) {
-      await this.#hasRoom();
-      // Copied, since the caller may use its buffer again, and then transferred.
-      const data = bytes.slice(at, at + MAX_MESSAGE_BYTES);
-      this.#underWay += data.byteLength;
-      this.port.postMessage({ type: 'write', stream: this.stream, data }, [data.buffer as ArrayBuffer]);
+    for (let at = 0; at < bytes.byteLength; ) {
+      if (!this.#hasRoom()) await this.#waitForRoom();
+      at += this.#gather(bytes.subarray(at));
     }
-    await this.#hasRoom();
+    if (!this.#hasRoom()) await this.#waitForRoom();
   }
 
-  async #hasRoom(): Promise<void> {
-    while (this.#underWay > WRITE_CREDIT - MAX_MESSAGE_BYTES && !this.#error) {
+  /** Takes as many bytes as a message has room for. They are copied, since the caller may use its buffer again. */
+  #gather(bytes: Uint8Array): number {
+    const buffer = (this.#buffer ??= this.buffers.take());
+    const part = bytes.subarray(0, buffer.byteLength - this.#filled);
+    buffer.set(part, this.#filled);
+    this.#filled += part.byteLength;
+    this.#flushIfWanted();
+    return part.byteLength;
+  }
+
+  /** Sends what there is, unless it is better gathered. */
+  #flushIfWanted(): void {
+    const isFull = this.#filled === this.#buffer?.byteLength;
+    if (isFull || (this.#filled > 0 && this.#underWay === 0 && !this.#pace.holds())) this.#flush();
+  }
+
+  #flush(): void {
+    if (!this.#buffer || this.#error) return;
+    const data = this.buffers.seal(this.#buffer, this.#filled);
+    this.#buffer = undefined;
+    this.#filled = 0;
+    if (!data) return;
+    this.#underWay += data.byteLength;
+    this.#pace.sent(data.byteLength);
+    this.port.postMessage({ type: 'write', stream: this.stream, data }, [data.buffer]);
+  }
+
+  #hasRoom(): boolean {
+    return this.#underWay + this.#filled <= WRITE_CREDIT - MESSAGE_BYTES && !this.#error;
+  }
+
+  async #waitForRoom(): Promise<void> {
+    while (!this.#error && !this.#hasRoom()) {
       this.#room = new Deferred();
       await this.#room.promise;
     }
@@ -72,6 +106,7 @@ export class SendHalf {
   }
 
   async #close(): Promise<void> {
+    this.#flush();
     await this.questions.ask({ ask: 'finish', stream: this.stream });
     this.#error ??= new DOMException('the stream is closed', 'InvalidStateError');
     this.onEnd();

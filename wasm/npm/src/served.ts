@@ -1,4 +1,7 @@
+import { Buffers, isReusable } from './buffers.js';
+import { crash, failureOf } from './failure.js';
 import type { Address, Failure, Question, SessionEvent, ToPage, ToWorker } from './protocol.js';
+import { Reading } from './reading.js';
 
 /** What the Rust side offers: the class `Session` of the module; tests have one of their own. */
 export interface CoreSession {
@@ -6,7 +9,12 @@ export interface CoreSession {
   closed(): Promise<unknown>;
   open(bidirectional: boolean): Promise<number>;
   accept(bidirectional: boolean): Promise<number | undefined>;
-  read(stream: number, maxBytes: number): Promise<unknown>;
+  /** Moves what has arrived into `buffer`, as much as fits; returns how many bytes that is. */
+  take(stream: number, buffer: Uint8Array): number;
+  /** Whether all of a stream has been taken. */
+  isFinished(stream: number): boolean;
+  /** Resolves when a `take` does not come back with nothing; it may fail or find the end. */
+  readable(stream: number): Promise<void>;
   write(stream: number, data: Uint8Array): Promise<void>;
   finish(stream: number): void;
   delivered(stream: number): Promise<void>;
@@ -28,15 +36,6 @@ export interface CoreSession {
 
 export interface WorkerPort {
   postMessage(message: ToPage, transfer?: Transferable[]): void;
-  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
-}
-
-/** One message to the page carries at most this much: enough for messages to cost little, and a fifth of a credit. */
-const MAX_READ_BYTES = 128 * 1024;
-
-interface Reading {
-  credit: number;
-  isRunning: boolean;
 }
 
 interface Writing {
@@ -52,6 +51,7 @@ interface Writing {
 export class ServedSession {
   #reading = new Map<number, Reading>();
   #writing = new Map<number, Writing>();
+  #buffers = new Buffers();
   #ready: Promise<CoreSession>;
   #session: CoreSession | undefined;
   #isClosed = false;
@@ -65,7 +65,6 @@ export class ServedSession {
   ) {
     this.#ready = this.#open(addresses, start);
     this.#ready.catch(() => {});
-    port.onmessage = ({ data }) => this.#on(data);
   }
 
   async #open(addresses: Address[], start: (address: Address) => CoreSession): Promise<CoreSession> {
@@ -121,7 +120,8 @@ export class ServedSession {
     }
   }
 
-  #on(message: ToWorker): void {
+  /** The page says something. */
+  on(message: ToWorker): void {
     const session = this.#session;
     switch (message.type) {
       case 'question':
@@ -144,10 +144,11 @@ export class ServedSession {
         if (session) this.#reset(session, message.stream, message.code);
         break;
       case 'read':
-        if (session) this.#read(session, message.stream, message.bytes);
+        this.#buffers.give(message.buffer);
+        this.#reading.get(message.stream)?.grant(message.bytes);
         break;
       case 'stop':
-        if (session) this.#stop(session, message.stream, message.code);
+        this.#reading.get(message.stream)?.stop(message.code);
         break;
     }
   }
@@ -192,7 +193,7 @@ export class ServedSession {
     hasSending: boolean,
   ): number | undefined {
     if (stream === undefined) return undefined;
-    if (hasReceiving) this.#reading.set(stream, { credit: 0, isRunning: false });
+    if (hasReceiving) this.#reading.set(stream, this.#readingOf(session, stream));
     if (hasSending) {
       const delivered = session.delivered(stream);
       this.#writing.set(stream, { last: Promise.resolve(), isOver: false, delivered });
@@ -204,52 +205,16 @@ export class ServedSession {
     return stream;
   }
 
-  // ---- the receiving half of a stream ----
-
-  #read(session: CoreSession, stream: number, bytes: number): void {
-    const reading = this.#reading.get(stream);
-    if (!reading) return;
-    reading.credit += bytes;
-    if (!reading.isRunning) void this.#readOn(session, stream, reading);
-  }
-
-  async #readOn(session: CoreSession, stream: number, reading: Reading): Promise<void> {
-    reading.isRunning = true;
-    try {
-      while (reading.credit > 0) {
-        const max = Math.min(reading.credit, MAX_READ_BYTES);
-        const { data, done } = (await session.read(stream, max)) as { data?: Uint8Array; done: boolean };
-        reading.credit -= data?.byteLength ?? 0;
-        this.port.postMessage(
-          { type: 'data', stream, data, done },
-          data ? [data.buffer as ArrayBuffer] : [],
-        );
-        if (done) return this.#readEnded(session, stream);
-      }
-    } catch (error) {
-      this.port.postMessage({ type: 'readFailed', stream, failure: failureOf(error) });
-      this.#readEnded(session, stream);
-    } finally {
-      reading.isRunning = false;
-    }
-  }
-
-  #stop(session: CoreSession, stream: number, code: number): void {
-    const reading = this.#reading.get(stream);
-    if (!reading) return;
-    session.stop(stream, code);
-    // One that waits for more is told, and comes to its own end.
-    if (!reading.isRunning) this.#readEnded(session, stream);
-  }
-
-  #readEnded(session: CoreSession, stream: number): void {
-    this.#reading.delete(stream);
-    session.releaseRecv(stream);
+  #readingOf(session: CoreSession, stream: number): Reading {
+    return new Reading(session, stream, this.port, this.#buffers, () => {
+      this.#reading.delete(stream);
+      session.releaseRecv(stream);
+    });
   }
 
   // ---- the sending half of a stream ----
 
-  #write(session: CoreSession, stream: number, data: Uint8Array): void {
+  #write(session: CoreSession, stream: number, data: Uint8Array<ArrayBuffer>): void {
     const writing = this.#writing.get(stream);
     if (!writing) return;
     const bytes = data.byteLength;
@@ -257,7 +222,8 @@ export class ServedSession {
       if (writing.isOver) return;
       try {
         await session.write(stream, data);
-        this.port.postMessage({ type: 'written', stream, bytes });
+        const buffer = isReusable(data.buffer) ? data.buffer : undefined;
+        this.port.postMessage({ type: 'written', stream, bytes, buffer }, buffer ? [buffer] : []);
       } catch (error) {
         this.#stopWriting(stream, failureOf(error));
       }
@@ -300,21 +266,4 @@ export class ServedSession {
 
 function snapshot(session: CoreSession): { paths: never[]; maxDatagramSize: number } {
   return { paths: session.paths() as never[], maxDatagramSize: session.maxDatagramSize() };
-}
-
-/**
- * What the Rust side throws are plain objects. Anything else is a fault of the module itself, after which nothing in
- * it can be trusted.
- */
-function failureOf(error: unknown): Failure {
-  if (!(error instanceof Error)) return error as Failure;
-  crash(error);
-  return { kind: 'crash', message: error.message };
-}
-
-/** Ends the worker: an error that nobody catches is what the pool learns of. */
-export function crash(error: unknown): void {
-  setTimeout(() => {
-    throw error;
-  });
 }

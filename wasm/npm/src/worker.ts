@@ -1,22 +1,14 @@
 /** The script of each worker of the pool: loads the module once, and serves the sessions that it is given. */
 import init, { Session } from './core.js';
-import type { Failure, OpenSession } from './protocol.js';
-import { crash, type CoreSession, ServedSession } from './served.js';
+import { Host, type WorkerScope } from './host.js';
+import type { Envelope, ToWorker } from './protocol.js';
 
 const loaded = init({ module_or_path: new URL('./core_bg.wasm', import.meta.url) });
+// TypeScript takes it for a window's.
+const scope = self as unknown as WorkerScope;
+const host = new Host(
+  scope,
+  loaded.then(() => ({ url, pins }, options) => new Session(url, pins, options)),
+);
 
-self.onmessage = ({ data }: MessageEvent<OpenSession>) => {
-  serve(data).catch(crash);
-};
-
-async function serve({ port, address, others, options }: OpenSession): Promise<void> {
-  try {
-    await loaded;
-  } catch (error) {
-    const failure: Failure = { kind: 'crash', message: `the module could not be loaded: ${String(error)}` };
-    port.postMessage({ type: 'failed', failure });
-    return;
-  }
-  const start = ({ url, pins }: { url: string; pins: Uint8Array[] }) => new Session(url, pins, options) as CoreSession;
-  new ServedSession(port, [address, ...others], start);
-}
+self.onmessage = ({ data }: MessageEvent<Envelope<ToWorker>>) => host.on(data);

@@ -1,6 +1,6 @@
 /** A session without a network, and workers that are none: what is written to a stream can be seen and answered. */
 import { MessageChannel } from 'node:worker_threads';
-import { ServedSession } from '../dist/served.js';
+import { Host } from '../dist/host.js';
 
 /** A queue that is waited for; `undefined` when it has ended. */
 class Queue {
@@ -19,6 +19,21 @@ class Queue {
     for (const waiting of this.#waiting.splice(0)) waiting(undefined);
   }
 
+  /** What there is; `undefined` if there is nothing. */
+  now() {
+    return this.#items.shift();
+  }
+
+  hasEnded() {
+    return this.#ended && this.#items.length === 0;
+  }
+
+  /** Resolves when `now` has something, or never will. */
+  async any() {
+    if (this.#items.length > 0 || this.#ended) return;
+    this.#items.unshift(...[await new Promise((resolve) => this.#waiting.push(resolve))].filter((item) => item !== undefined));
+  }
+
   next() {
     if (this.#items.length > 0) return Promise.resolve(this.#items.shift());
     if (this.#ended) return Promise.resolve(undefined);
@@ -29,6 +44,8 @@ class Queue {
 /** One stream of a `FakeCore`: `incoming` is what the page reads, `written` what it has written. */
 class FakeStream {
   incoming = new Queue();
+  /** The rest of what was taken only in part. */
+  arrived = undefined;
   written = [];
   /** Bytes that the session has handed to the page. */
   handedOut = 0;
@@ -91,15 +108,27 @@ export class FakeCore {
     return path.id;
   }
 
-  async read(id, max) {
+  take(id, buffer) {
     const stream = this.stream(id);
-    const next = await stream.incoming.next();
-    if (next === undefined) return { done: true };
-    if (!(next instanceof Uint8Array)) throw next;
-    if (next.byteLength > max) throw new Error(`a piece of ${next.byteLength} bytes for a read of ${max}`);
-    stream.handedOut += next.byteLength;
-    return { data: next, done: false };
+    let taken = 0;
+    while (taken < buffer.byteLength) {
+      stream.arrived ??= stream.incoming.now();
+      if (stream.arrived === undefined) break;
+      if (!(stream.arrived instanceof Uint8Array)) {
+        if (taken === 0) throw stream.arrived;
+        break;
+      }
+      const part = stream.arrived.subarray(0, buffer.byteLength - taken);
+      buffer.set(part, taken);
+      taken += part.byteLength;
+      stream.arrived = part.byteLength < stream.arrived.byteLength ? stream.arrived.subarray(part.byteLength) : undefined;
+    }
+    stream.handedOut += taken;
+    return taken;
   }
+
+  isFinished = (id) => this.stream(id).incoming.hasEnded() && this.stream(id).arrived === undefined;
+  readable = (id) => this.stream(id).incoming.any();
 
   async write(id, data) {
     const stream = this.stream(id);
@@ -156,33 +185,42 @@ export class FakeWorker {
   static all = [];
   terminated = false;
   cores = [];
-  ports = [];
+  /** All messages that went to the page or came from it. */
+  messages = [];
+  #ends = new MessageChannel();
 
   constructor(makeCore = (address) => new FakeCore(address)) {
-    this.makeCore = makeCore;
+    const { port1: page, port2: worker } = this.#ends;
+    const start = (address) => {
+      const core = makeCore(address);
+      this.cores.push(core);
+      return core;
+    };
+    const scope = { postMessage: (envelope, transfer) => this.#send(worker, envelope, transfer) };
+    const host = new Host(scope, Promise.resolve(start));
+    worker.onmessage = ({ data }) => host.on(data);
+    page.onmessage = ({ data }) => this.onmessage({ data });
     FakeWorker.all.push(this);
   }
 
-  postMessage({ port, address, others }) {
-    this.ports.push(port);
-    new ServedSession(port, [address, ...others], (address) => {
-      const core = this.makeCore(address);
-      this.cores.push(core);
-      return core;
-    });
+  postMessage(envelope, transfer) {
+    this.#send(this.#ends.port1, envelope, transfer);
+  }
+
+  #send(port, envelope, transfer) {
+    this.messages.push(envelope.message.type);
+    port.postMessage(envelope, transfer);
   }
 
   terminate() {
     this.terminated = true;
-    for (const port of this.ports) port.close();
+    this.#ends.port1.close();
   }
 
   crash(message) {
     this.onerror({ message, preventDefault() {} });
   }
 }
-
-globalThis.MessageChannel ??= MessageChannel;
 
 /** Lets everything that is under way arrive: a message port takes a turn of the event loop. */
 export async function settle() {

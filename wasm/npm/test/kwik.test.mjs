@@ -3,7 +3,8 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { FakeCore, FakeWorker, settle } from './fake.mjs';
 import { Kwik, useWorkers } from '../dist/kwik.js';
 import { KwikError } from '../dist/errors.js';
-import { DATAGRAM_CREDIT, READ_CREDIT, WRITE_CREDIT } from '../dist/protocol.js';
+import { GATHER_MS } from '../dist/pace.js';
+import { DATAGRAM_CREDIT, MESSAGE_BYTES, READ_CREDIT, WRITE_CREDIT } from '../dist/protocol.js';
 
 let sessions;
 let makeCore;
@@ -110,6 +111,79 @@ test('a page that does not read holds the session back, and goes on when it does
   let read = 0;
   for await (const chunk of readable) read += chunk.byteLength;
   assert.equal(read, 32 * piece);
+});
+
+/** How many messages of a type have passed between pages and workers. */
+const messages = (type) => FakeWorker.all.flatMap((worker) => worker.messages).filter((each) => each === type).length;
+
+const PIECE = MESSAGE_BYTES / 8;
+const piece = (number) => new Uint8Array(PIECE).fill(number);
+
+test('bulk data goes to the page in few messages, all that comes within a moment in one', async (t) => {
+  const { session, core } = await open();
+  const { readable } = await session.createBidirectionalStream();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  for (let number = 0; number < 5; number += 1) {
+    core.stream(0).incoming.push(piece(number));
+    await settle();
+  }
+  assert.equal(messages('data'), 1, 'the first piece does not wait, the others do');
+  t.mock.timers.tick(GATHER_MS);
+  core.stream(0).incoming.end();
+  const read = [];
+  for await (const chunk of readable) for (let at = 0; at < chunk.byteLength; at += PIECE) read.push(chunk[at]);
+  assert.deepEqual(read, [0, 1, 2, 3, 4]);
+  assert.equal(messages('data'), 2);
+});
+
+test('a reader with buffers of its own gets every byte, in order, and the buffers of messages are used again', async () => {
+  const { session, core } = await open();
+  const { readable } = await session.createBidirectionalStream();
+  const reader = readable.getReader({ mode: 'byob' });
+  for (let number = 0; number < 64; number += 1) core.stream(0).incoming.push(piece(number));
+  core.stream(0).incoming.end();
+  let read = 0;
+  for (let buffer = new Uint8Array(100_000); ; ) {
+    const { done, value } = await reader.read(buffer);
+    if (done) break;
+    assert.equal(value[0], Math.floor(read / PIECE));
+    assert.equal(value.at(-1), Math.floor((read + value.byteLength - 1) / PIECE));
+    read += value.byteLength;
+    buffer = new Uint8Array(value.buffer);
+  }
+  assert.equal(read, 64 * PIECE);
+});
+
+test('bulk data that is written in pieces goes to the worker in few messages, in order', async (t) => {
+  const { session, core } = await open();
+  const writer = (await session.createUnidirectionalStream()).getWriter();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  for (let number = 0; number < 5; number += 1) {
+    await writer.write(piece(number));
+    await settle();
+  }
+  assert.equal(messages('write'), 1, 'the first piece does not wait, the others do');
+  t.mock.timers.tick(GATHER_MS);
+  await settle();
+  assert.equal(messages('write'), 2);
+  await writer.write(piece(5));
+  await writer.close();
+  const { written } = core.stream(0);
+  assert.equal(written.length, 6 * PIECE);
+  assert.ok(written.every((byte, at) => byte === Math.floor(at / PIECE)));
+});
+
+test('short messages do not wait for one another', async () => {
+  const { session, core } = await open();
+  const { readable, writable } = await session.createBidirectionalStream();
+  const [reader, writer] = [readable.getReader(), writable.getWriter()];
+  for (let turn = 0; turn < 3; turn += 1) {
+    await writer.write(new Uint8Array([turn]));
+    await settle();
+    assert.deepEqual(core.stream(0).written.at(-1), turn);
+    core.stream(0).incoming.push(new Uint8Array([turn + 10]));
+    assert.deepEqual([...(await reader.read()).value], [turn + 10]);
+  }
 });
 
 test('an abort resets the stream with its code, even while a write is held back', async () => {

@@ -5,19 +5,23 @@ import { WorkerPool } from '../dist/pool.js';
 function makePool() {
   const workers = [];
   const pool = new WorkerPool(() => {
-    const worker = { sessions: 0, isTerminated: false, postMessage: () => (worker.sessions += 1) };
+    const worker = { told: [], isTerminated: false, postMessage: (envelope) => worker.told.push(envelope.message) };
     worker.terminate = () => (worker.isTerminated = true);
     workers.push(worker);
     return worker;
   });
-  const open = (size, onCrash = () => {}) => pool.open({}, size, onCrash);
+  const open = (size, onCrash = () => {}, onMessage = () => {}) => {
+    const lease = pool.open({ onMessage, onCrash }, size);
+    lease.postMessage('begin');
+    return lease;
+  };
   return { pool, workers, open };
 }
 
 test('a worker starts with its first session, and sessions go where the fewest are', () => {
   const { pool, workers, open } = makePool();
   for (let session = 0; session < 5; session += 1) open(2);
-  assert.deepEqual(workers.map(({ sessions }) => sessions), [3, 2]);
+  assert.deepEqual(workers.map(({ told }) => told.length), [3, 2]);
   assert.deepEqual(pool.stats(), { size: 2, workers: 2, sessions: [3, 2], started: 2, crashed: 0 });
 });
 
@@ -28,6 +32,18 @@ test('a worker without a session is used before another one is started', () => {
   second.release();
   open(4);
   assert.equal(pool.stats().started, 2);
+});
+
+test('what a worker says goes to the session that it is said to, until that is over', () => {
+  const { workers, open } = makePool();
+  const heard = [];
+  const first = open(1, undefined, (message) => heard.push(['first', message]));
+  open(1, undefined, (message) => heard.push(['second', message]));
+  for (const session of [2, 1]) workers[0].onmessage({ data: { session, message: 'hello' } });
+  first.release();
+  workers[0].onmessage({ data: { session: 1, message: 'too late' } });
+  assert.deepEqual(heard, [['second', 'hello'], ['first', 'hello']]);
+  assert.deepEqual(workers[0].told, ['begin', 'begin', { type: 'end' }]);
 });
 
 test('with the last session all workers end, and the next session begins anew', () => {

@@ -1,0 +1,100 @@
+/**
+ * KWIK in a page beside raw WebTransport in a worker: the same page, the same server process, run by run in turn.
+ *
+ *   cargo xtask npm && cargo build --release -p kwik-bench && npm ci --prefix tests/browser
+ *   node bench/browser/run.mjs [--rounds 5] [--mb 200] [--server target/release/kwik-bench]
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { DIST, launch } from '../../tests/browser/browser.mjs';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../target/release/kwik-bench', import.meta.url));
+const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm' };
+const WARM_UP_BYTES = 20e6;
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    mb: { type: 'string', default: '200' },
+    server: { type: 'string', default: PROGRAM },
+  },
+});
+
+/** The package below /dist/, the scripts of this directory, and an empty page for everything else. */
+async function serve() {
+  const site = createServer(async ({ url }, response) => {
+    const path = normalize(new URL(url, 'http://site').pathname);
+    const file = path.startsWith('/dist/') ? join(DIST, path.slice('/dist/'.length)) : join(HERE, path);
+    const body = await readFile(file).catch(() => undefined);
+    const type = (body && TYPES[extname(path)]) ?? 'text/html';
+    response.writeHead(200, { 'content-type': type }).end(body ?? '<!doctype html><title>KWIK</title>');
+  });
+  await once(site.listen(0, '127.0.0.1'), 'listening');
+  return `http://127.0.0.1:${site.address().port}/`;
+}
+
+/** Starts the server; it prints where it is, as JSON. */
+async function startServer() {
+  const server = spawn(options.server, ['browser-serve'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  process.on('exit', () => server.kill());
+  const failed = once(server, 'error').then(([error]) => Promise.reject(error));
+  const [line] = await Promise.race([once(createInterface(server.stdout), 'line'), failed]);
+  return JSON.parse(line);
+}
+
+/** One transfer: MB/s, and the page's longest task in milliseconds (0 if none took 50). */
+async function run(page, name, direction, bytes) {
+  const measure = async ([name, direction, bytes]) => {
+    const { longTasks, transfers } = await import('/page.js');
+    longTasks.length = 0;
+    const rate = await transfers[name](direction, bytes);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return { rate, longest: Math.max(0, ...longTasks) };
+  };
+  return page.evaluate(measure, [name, direction, bytes]);
+}
+
+function median(figures) {
+  const sorted = figures.toSorted((a, b) => a - b);
+  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+}
+
+function report(direction, runs) {
+  const rate = (name) => median(runs[name].map(({ rate }) => rate));
+  const longest = Math.max(...runs.kwik.map(({ longest }) => longest));
+  const all = (name) => runs[name].map(({ rate }) => rate.toFixed(0)).join(' ');
+  const tasks = longest ? `${longest.toFixed(0)} ms` : 'below 50 ms';
+  const ratio = (rate('kwik') / rate('raw')).toFixed(2);
+  console.log(`| ${direction} | ${rate('raw').toFixed(0)} | ${rate('kwik').toFixed(0)} | **${ratio}** | ${tasks} |`);
+  return `${direction}: raw ${all('raw')}; KWIK ${all('kwik')}`;
+}
+
+const [origin, addresses, browser] = await Promise.all([serve(), startServer(), launch()]);
+const page = await browser.newPage();
+page.on('console', (message) => console.error(`[page] ${message.text()}`));
+await page.goto(origin);
+await page.evaluate(async (addresses) => (await import('/page.js')).open(addresses), addresses);
+
+const runs = { down: { raw: [], kwik: [] }, up: { raw: [], kwik: [] } };
+for (let round = -1; round < Number(options.rounds); round += 1) {
+  for (const direction of ['down', 'up']) {
+    for (const name of ['raw', 'kwik']) {
+      const isWarmUp = round < 0;
+      const result = await run(page, name, direction, isWarmUp ? WARM_UP_BYTES : Number(options.mb) * 1e6);
+      if (!isWarmUp) runs[direction][name].push(result);
+    }
+  }
+}
+console.log(`${options.rounds} transfers of ${options.mb} MB each way, in turn; medians, MB/s\n`);
+console.log('| | raw | KWIK | KWIK / raw | longest task of the page |\n|---|---|---|---|---|');
+const lines = ['down', 'up'].map((direction) => report(direction, runs[direction]));
+console.log(`\n${lines.join('\n')}`);
+await browser.close();
+process.exit(0);

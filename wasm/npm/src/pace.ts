@@ -1,0 +1,31 @@
+/** How long bulk data may wait for more to go along. */
+export const GATHER_MS = 4;
+/** After so many bytes, more of them are likely to come. */
+export const BULK_BYTES = 16 * 1024;
+
+/**
+ * When a message goes that is not full: at once after a short one, so that nobody who asks and answers waits; a moment
+ * later after a long one, since more of the same is on its way and each message costs both threads.
+ */
+export class Pace {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `flush` is called when what was held back should go. */
+  constructor(private readonly flush: () => void) {}
+
+  /** A message has gone. */
+  sent(bytes: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = bytes >= BULK_BYTES ? setTimeout(() => this.#expired(), GATHER_MS) : undefined;
+  }
+
+  /** Whether what there is should wait. */
+  holds(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  #expired(): void {
+    this.#timer = undefined;
+    this.flush();
+  }
+}
