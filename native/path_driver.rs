@@ -231,7 +231,7 @@ impl PathDriver {
     /// A browser closes it by itself when the session has said the same to it, and should: Chromium 156 crashes, the
     /// page with it, when a server closes while streams have ended and their last bytes are not acknowledged.
     fn leave(&mut self, now: Instant, code: u64, reason: Bytes) {
-        if self.carrier.serves_browsers() {
+        if self.carrier.take_leave() {
             self.stage = Stage::Leaving { code, reason, until: now + FAREWELL };
         } else {
             self.end(now, code, reason);

@@ -137,6 +137,8 @@ pub(crate) struct H3 {
     /// The stream of the CONNECT; its id is the session's.
     session: Option<LaneId>,
     is_open: bool,
+    /// The session's first bidirectional stream that the client opened: the control lane.
+    first_lane: Option<LaneId>,
     readings: BTreeMap<LaneId, Reading>,
     own_control: Option<LaneId>,
     has_peer_control: bool,
@@ -159,6 +161,7 @@ impl H3 {
             role,
             session: None,
             is_open: false,
+            first_lane: None,
             readings: BTreeMap::new(),
             own_control: None,
             has_peer_control: false,
@@ -245,6 +248,11 @@ impl H3 {
 
     fn datagram_id(&self) -> VarInt {
         varint(self.session.map_or(0, |session| session.0 / 4))
+    }
+
+    /// Server: ends the control lane, which tells the client that the path is done with.
+    pub(crate) fn take_leave(&mut self) {
+        self.effects.extend(self.first_lane.map(Effect::Finish));
     }
 
     /// Closes the session: nothing is to follow on it. The peer closes the connection when it has heard.
@@ -373,6 +381,9 @@ impl H3 {
             let Ok(session) = VarInt::decode(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
             if !self.is_open || self.session != Some(LaneId(session.into_inner())) {
                 return Err(violation(H3Code::IdError, "a stream of a session that is not there"));
+            }
+            if dir == Dir::Bi {
+                self.first_lane.get_or_insert(lane);
             }
             if !rest.is_empty() {
                 take(Arrival::Data { lane, dir, data: rest });

@@ -200,10 +200,17 @@ impl PathCarrier {
         self.quic.poll_transmit(now, max_datagrams, buffer)
     }
 
-    /// Whether this is the server's end of a WebTransport session.
-    pub(crate) fn serves_browsers(&self) -> bool {
-        let is_open = matches!(&self.layer, Layer::Http(h3) if h3.is_open());
-        is_open && self.connection().side().is_server()
+    /// Server, over HTTP/3: ends what this end says, so that the client closes the path. Returns false when this is
+    /// not how the path is closed.
+    pub(crate) fn take_leave(&mut self) -> bool {
+        let is_server = self.connection().side().is_server();
+        let Layer::Http(h3) = &mut self.layer else { return false };
+        let leaves = is_server && h3.is_open();
+        if leaves {
+            h3.take_leave();
+            carry_out(h3, &mut self.quic);
+        }
+        leaves
     }
 
     /// Ends the path. Returns whether that is all; if not, the connection has to stay until the peer has heard, to

@@ -191,6 +191,18 @@ fn a_closed_session_says_its_code_to_the_other_end() {
     assert_eq!(gone, Err(Ended::Closed { code: 0 }), "without a word it is closed in good order");
 }
 
+/// A server that closed first would crash a browser whose streams have just ended.
+#[test]
+fn a_server_that_is_done_with_a_path_ends_its_half_of_the_control_lane() {
+    let (_, mut server) = pair();
+    for lane in [8, 4] {
+        server.data(lane, &lane_of_client(0x41, 0, b"lane")).unwrap();
+    }
+    server.h3.take_effects();
+    server.h3.take_leave();
+    assert_eq!(server.h3.take_effects(), [Effect::Finish(LaneId(8))]);
+}
+
 #[test]
 fn what_is_asked_elsewhere_or_by_a_foreign_page_is_refused() {
     let here = "https://localhost:4433/.well-known/kwik/1";
