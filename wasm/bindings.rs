@@ -84,6 +84,15 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn cancel(this: &Reader, reason: &JsValue) -> Promise;
 
+    /// The promise of a read, for those who give it functions of their own.
+    pub(crate) type ReadPromise;
+    #[wasm_bindgen(method)]
+    pub(crate) fn then(
+        this: &ReadPromise,
+        on_read: &Closure<dyn FnMut(ReadResult)>,
+        on_error: &Closure<dyn FnMut(JsValue)>,
+    ) -> JsValue;
+
     pub(crate) type ReadResult;
     #[wasm_bindgen(method, getter)]
     pub(crate) fn done(this: &ReadResult) -> bool;

@@ -5,7 +5,7 @@
 //!                          |
 //!                        Path: one WebTransport; a task fills it when it has room
 //!                          |
-//!                        Lane: one stream each way; a task writes, a task reads
+//!                        Lane: one stream each way; a task writes, two functions read
 //! ```
 //!
 //! A browser tells nothing of its connections: no rtt, no window, no acknowledgement. So the core measures by itself.
@@ -20,6 +20,7 @@ mod environment;
 mod exports;
 mod lane;
 mod path;
+mod read_lane;
 mod signal;
 
 pub use dial::{Config, DialError, dial};

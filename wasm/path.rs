@@ -12,12 +12,13 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::address;
 use super::bindings::{
-    BidirectionalStream, Datagrams, ReadResult, ReadableStream, Reader, WebTransport, WritableStream, Writer,
-    ignore, message, object,
+    BidirectionalStream, Datagrams, ReadResult, ReadableStream, WebTransport, WritableStream, Writer, ignore,
+    message, object,
 };
 use super::carrier::{MAX_HELD_BYTES, MAX_WAITING_DATAGRAMS};
 use super::environment;
 use super::lane::SendLane;
+use super::read_lane::{LaneEnd, ReadLane};
 use super::signal::Signal;
 use crate::api::shared::Shared;
 use crate::proto::carrier::Carrier;
@@ -27,9 +28,6 @@ use crate::proto::event::{PathAddress, PathLoss};
 use crate::proto::id::{Dir, LaneId, PathId};
 use crate::proto::session::Session;
 use crate::proto::time::Time;
-
-/// No browser delivers more in one read (Chromium 156).
-const READ_BYTES: u32 = 64 * 1024;
 
 /// How often a path is filled before the event loop has its turn.
 const ROUNDS_PER_TURN: usize = 8;
@@ -46,7 +44,8 @@ pub(super) struct Path {
     /// There once it is being dialled; gone once it is closed.
     transport: RefCell<Option<WebTransport>>,
     pub(super) senders: RefCell<BTreeMap<LaneId, Rc<SendLane>>>,
-    pub(super) readers: RefCell<BTreeMap<LaneId, Reader>>,
+    /// They end with the connection, since then their reads fail.
+    pub(super) readers: RefCell<BTreeMap<LaneId, Rc<ReadLane>>>,
     pub(super) datagrams: RefCell<Option<DatagramEnds>>,
     waiting_datagrams: Cell<usize>,
     /// Tells the backend each time that one of them has left.
@@ -99,7 +98,6 @@ impl Path {
             let _ = transport.close(&object(&info));
         }
         self.senders.take().into_values().for_each(|lane| lane.lose());
-        self.readers.take();
         self.datagrams.take();
         self.work.notify();
     }
@@ -219,7 +217,7 @@ impl Path {
         let writable: WritableStream = match dir {
             Dir::Bi => {
                 let stream: BidirectionalStream = stream.unchecked_into();
-                spawn_local(self.clone().read_lane(id, dir, stream.readable()));
+                ReadLane::serve(self, id, dir, &stream.readable());
                 stream.writable()
             }
             Dir::Uni => stream.unchecked_into(),
@@ -265,12 +263,12 @@ impl Path {
             }
             let id = self.new_lane();
             match dir {
-                Dir::Uni => spawn_local(self.clone().read_lane(id, dir, result.value().unchecked_into())),
+                Dir::Uni => ReadLane::serve(&self, id, dir, &result.value().unchecked_into()),
                 Dir::Bi => {
                     let stream: BidirectionalStream = result.value().unchecked_into();
                     let lane = Rc::new(SendLane::default());
                     self.senders.borrow_mut().insert(id, lane.clone());
-                    spawn_local(self.clone().read_lane(id, dir, stream.readable()));
+                    ReadLane::serve(&self, id, dir, &stream.readable());
                     let path = self.clone();
                     spawn_local(async move { path.write_lane(id, lane, &stream.writable()).await });
                 }
@@ -278,46 +276,20 @@ impl Path {
         }
     }
 
-    async fn read_lane(self: Rc<Self>, id: LaneId, dir: Dir, stream: ReadableStream) {
-        let outcome = self.read_to_end(id, dir, stream).await;
-        self.readers.borrow_mut().remove(&id);
-        if !self.is_closed.get() {
-            self.input(|session, now| match outcome {
-                Ok(()) => session.on_lane_finished(now, self.id, id),
-                Err(_) => session.on_lane_reset(now, self.id, id),
-            });
-        }
+    /// The peer has sent the next bytes of a lane.
+    pub(super) fn on_lane_data(self: &Rc<Self>, id: LaneId, dir: Dir, data: Bytes) {
+        self.input(|session, now| session.on_lane_data(now, self.id, id, dir, data));
     }
 
-    async fn read_to_end(
-        self: &Rc<Self>,
-        id: LaneId,
-        dir: Dir,
-        stream: ReadableStream,
-    ) -> Result<(), JsValue> {
-        let byob = object(&[("mode", "byob".into())]);
-        let (reader, mut buffer) = match stream.get_reader_with(&byob) {
-            Ok(reader) => (reader, Some(Uint8Array::new_with_length(READ_BYTES))),
-            // Not a byte stream in this browser.
-            Err(_) => (stream.get_reader()?, None),
-        };
-        self.readers.borrow_mut().insert(id, reader.clone());
-        while !self.is_closed.get() {
-            let read = match &buffer {
-                Some(buffer) => reader.read_into(buffer),
-                None => reader.read(),
-            };
-            let result: ReadResult = JsFuture::from(read).await?.unchecked_into();
-            if result.done() {
-                return Ok(());
-            }
-            let chunk: Uint8Array = result.value().unchecked_into();
-            let data = Bytes::from(chunk.to_vec());
-            // The buffer's memory comes back with what was read: it is used again and again.
-            buffer = buffer.map(|_| Uint8Array::new(&chunk.buffer()));
-            self.input(|session, now| session.on_lane_data(now, self.id, id, dir, data));
+    /// The peer has ended a lane, or given it up.
+    pub(super) fn on_lane_end(self: &Rc<Self>, id: LaneId, end: LaneEnd) {
+        self.readers.borrow_mut().remove(&id);
+        if !self.is_closed.get() {
+            self.input(|session, now| match end {
+                LaneEnd::Finished => session.on_lane_finished(now, self.id, id),
+                LaneEnd::Reset => session.on_lane_reset(now, self.id, id),
+            });
         }
-        Ok(())
     }
 
     // ---- datagrams ----
