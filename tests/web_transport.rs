@@ -2,7 +2,11 @@
 
 mod support;
 
-use kwik::{AppCode, Config, DialError, SessionError, SessionEvent, TransportCode};
+use bytes::BytesMut;
+use kwik::proto::frame::{Close, Frame, Hello, Intent, Parameters};
+use kwik::proto::lane::put_control_header;
+use kwik::proto::limits::VERSION;
+use kwik::{AppCode, Config, DialError, PathId, SessionError, SessionEvent, TransportCode};
 use kwik_netem::{Forwarder, ForwarderConfig};
 use support::*;
 
@@ -163,6 +167,39 @@ async fn a_client_that_breaks_the_rules_loses_its_connection_and_nobody_else_not
         send.finish().unwrap();
         let mut recv = session.accept_uni().await.unwrap();
         assert_eq!(recv.read_to_end(100).await.unwrap(), b"still here");
+    })
+    .await;
+}
+
+/// The stream of the farewell comes before the lane's in every order there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_words_on_a_lane_count_although_the_farewell_comes_with_them() {
+    within_patience(async {
+        let (listener, quic) = server_and_plain_quic(b"h3").await;
+        let server = listener.local_addrs()[0];
+        let connection = quic.connect(server, "localhost").unwrap().await.unwrap();
+        let (mut request, mut answer) = connection.open_bi().await.unwrap();
+        request.write_all(include_bytes!("../fuzz/seeds/h3/connect")).await.unwrap();
+        answer.read_chunk(usize::MAX, true).await.unwrap().unwrap();
+
+        let mut hello = BytesMut::from(&b"\x40\x41\x00"[..]);
+        put_control_header(&mut hello);
+        let parameters = Parameters { max_paths: 8, resume_timeout_ms: 30_000, ..Parameters::default() };
+        let intent = Intent::New;
+        Frame::Hello(Hello { versions: vec![VERSION], path: PathId::PRIMARY, intent, parameters })
+            .encode(&mut hello);
+        let (mut control, mut word) = connection.open_bi().await.unwrap();
+        control.write_all(&hello).await.unwrap();
+        let session = listener.accept().await.unwrap();
+        word.read_chunk(usize::MAX, true).await.unwrap().unwrap();
+
+        let mut close = BytesMut::new();
+        Frame::Close(Close { application: true, code: 5, reason: "bye".into() }).encode(&mut close);
+        let farewell = b"\x00\x07\x68\x43\x04\x00\x00\x00\x00";
+        let (said, left) = tokio::join!(control.write_all(&close), request.write_all(farewell));
+        (said.unwrap(), left.unwrap());
+        let end = session.closed().await;
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(5), reason: "bye".into() });
     })
     .await;
 }

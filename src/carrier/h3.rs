@@ -276,7 +276,8 @@ impl H3 {
     ///
     /// # Errors
     ///
-    /// When there is no session any more. Nothing is to be taken in after that.
+    /// When there is no session any more. After [`Ended::Closed`], what has arrived on lanes may still be taken in;
+    /// otherwise nothing is.
     pub(crate) fn on_arrival(
         &mut self,
         arrival: Arrival,

@@ -149,8 +149,11 @@ impl PathCarrier {
         };
         let mut outcome = Ok(());
         self.quic.receive(|arrival| {
-            if outcome.is_ok() {
-                outcome = h3.on_arrival(arrival, &mut take);
+            // What has arrived on lanes together with the farewell is the session's still.
+            if !matches!(outcome, Err(Ended::Violation { .. }))
+                && let Err(ended) = h3.on_arrival(arrival, &mut take)
+            {
+                outcome = Err(ended);
             }
         });
         carry_out(h3, &mut self.quic);
