@@ -197,7 +197,8 @@ async fn the_last_words_on_a_lane_count_although_the_farewell_comes_with_them() 
         Frame::Close(Close { application: true, code: 5, reason: "bye".into() }).encode(&mut close);
         let farewell = b"\x00\x07\x68\x43\x04\x00\x00\x00\x00";
         let (said, left) = tokio::join!(control.write_all(&close), request.write_all(farewell));
-        (said.unwrap(), left.unwrap());
+        said.unwrap();
+        left.unwrap();
         let end = session.closed().await;
         assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(5), reason: "bye".into() });
     })
