@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use kwik::proto::carrier::{Carrier, Figures, LaneClosed, Lanes};
 use kwik::proto::config::{PathPolicy, SessionConfig, Window};
 use kwik::proto::error::AppCode;
-use kwik::proto::event::{Action, PathAddress, PathLoss};
+use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
 use kwik::proto::frame::{Accept, Credentials, Frame, Hello, Intent, Parameters};
 use kwik::proto::greeter::Greeter;
 use kwik::proto::id::{Dir, LaneId, PathId, SessionId, StreamId};
@@ -116,7 +116,7 @@ fn control(frame: Frame) -> Bytes {
 }
 
 fn address() -> PathAddress {
-    PathAddress { authority: "a:1".into(), pins: Vec::new(), local: None }
+    PathAddress { scheme: Scheme::Kwik, authority: "a:1".into(), pins: Vec::new(), local: None }
 }
 
 fn greeted(path: PathId, intent: Intent) -> kwik::proto::greeter::Greeted {
