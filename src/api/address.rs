@@ -11,13 +11,11 @@ use sha2::{Digest, Sha256};
 
 use crate::proto::error::{AddressError, PathError};
 use crate::proto::event::{PathAddress, Scheme};
+use crate::proto::limits::WELL_KNOWN;
 
 /// The port of an address that names none.
 const DEFAULT_PORT: u16 = 4433;
 const DEFAULT_HTTPS_PORT: u16 = 443;
-
-/// Where a server answers CONNECT over HTTP/3 (docs/PROTOCOL.md), without the slash that it begins with.
-const WELL_KNOWN: &str = ".well-known/kwik/1";
 
 /// The longest name DNS knows (RFC 1035 §2.3.4).
 const MAX_HOST_BYTES: usize = 253;
@@ -93,7 +91,9 @@ impl FromStr for Address {
         };
         let (default_port, name) = match scheme {
             Scheme::Kwik => (DEFAULT_PORT, name.map(parse_name).transpose()?),
-            Scheme::Https if name.is_none_or(|name| name == WELL_KNOWN) => (DEFAULT_HTTPS_PORT, None),
+            Scheme::Https if name.is_none_or(|name| WELL_KNOWN.strip_prefix('/') == Some(name)) => {
+                (DEFAULT_HTTPS_PORT, None)
+            }
             Scheme::Https => return Err(AddressError::HttpsPath(text.to_owned())),
         };
         let (host, port) = parse_authority(authority, default_port)?;

@@ -40,9 +40,6 @@ use crate::proto::id::{Dir, LaneId};
 /// The protocol's name in TLS (RFC 9114 section 3.1).
 pub(crate) const ALPN_H3: &[u8] = b"h3";
 
-/// Where sessions are to be had (docs/PROTOCOL.md).
-pub(crate) const WELL_KNOWN: &str = "/.well-known/kwik/1";
-
 /// What a lane begins with, at most: two varints.
 const MAX_LANE_HEAD_BYTES: usize = 16;
 

@@ -9,6 +9,9 @@ pub const VERSION: u64 = 1;
 /// The ALPN token of a path over plain QUIC.
 pub const ALPN: &[u8] = b"kwik/1";
 
+/// Where a server answers the CONNECT of a path over WebTransport (docs/PROTOCOL.md section 2.4).
+pub const WELL_KNOWN: &str = "/.well-known/kwik/1";
+
 /// Longest body of a frame, in bytes; type and length come on top.
 ///
 /// A receiver holds one unfinished frame per control lane, so this is what a peer can make it hold. 64 KiB is

@@ -3,7 +3,7 @@
 use url::{Host, Origin, Url};
 use web_transport_proto::{ConnectRequest, http::StatusCode};
 
-use super::WELL_KNOWN;
+use crate::proto::limits::WELL_KNOWN;
 
 /// An origin that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

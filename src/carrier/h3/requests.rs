@@ -5,7 +5,8 @@ use web_transport_proto::http::{Method, StatusCode};
 use web_transport_proto::{ConnectError, ConnectRequest, ConnectResponse, Frame};
 
 use super::gate::Gate;
-use super::{Ended, H3Code, WELL_KNOWN, violation};
+use super::{Ended, H3Code, violation};
+use crate::proto::limits::WELL_KNOWN;
 
 /// The name of WebTransport in `:protocol` as later drafts have it. The crate knows the older one.
 const LATER_PROTOCOL: &str = "webtransport-h3";
