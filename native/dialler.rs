@@ -11,12 +11,13 @@ use super::dial_error::DialError;
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease, WeakLease};
 use super::socket::{BindError, PortSharing, UdpSocket};
-use super::tls::{ALPN_KWIK, TlsError, Trust, client_config};
+use super::tls::{TlsError, Trust, client_config};
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
 use crate::carrier::h3::ALPN_H3;
 use crate::carrier::{Clock, Observations, ObservedFactory};
 use crate::proto::event::Scheme;
+use crate::proto::limits::ALPN;
 
 /// Sockets that dial, of all sessions: which runtime they belong to, their local address, and which of a session's
 /// sockets to the same place they are.
@@ -53,7 +54,7 @@ impl Dialler {
     /// Whom to trust at an address, and which protocol to speak there. May read from disk.
     pub(crate) fn tls(&self, pins: &[[u8; 32]], scheme: Scheme) -> Result<Arc<QuicClientConfig>, TlsError> {
         let alpn = match scheme {
-            Scheme::Kwik => ALPN_KWIK,
+            Scheme::Kwik => ALPN,
             Scheme::Https => ALPN_H3,
         };
         if !pins.is_empty() {

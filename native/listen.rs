@@ -11,13 +11,14 @@ use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
 use super::registry::{Registry, Terms};
 use super::socket::{BindError, PortSharing, UdpSocket};
-use super::tls::{ALPN_KWIK, TlsError, server_config};
+use super::tls::{TlsError, server_config};
 use super::transport::{Congestion, TransportSettings};
 use super::worker_pool::WorkerPoolError;
 use crate::api::CertificatePin;
 use crate::api::Session;
 use crate::carrier::h3::{ALPN_H3, Gate, OriginError};
 use crate::proto::config::SessionConfig;
+use crate::proto::limits::ALPN;
 
 /// What a server may choose. Only the identity has no default.
 #[derive(Debug, Clone)]
@@ -131,7 +132,7 @@ pub async fn listen(
     }
     let engine = Engine::shared(config.workers)?;
     let gate = Arc::new(Gate::new(&config.allowed_origins)?);
-    let tls = server_config(&config.identity, &[ALPN_KWIK, ALPN_H3])?;
+    let tls = server_config(&config.identity, &[ALPN, ALPN_H3])?;
     let base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
     let pin = config.identity.pin();
     let terms = Terms {

@@ -20,9 +20,6 @@ use super::certificate::Identity;
 use super::validity::Validity;
 use crate::api::CertificatePin;
 
-/// The name of KWIK's protocol in TLS (PROTOCOL §ALPN).
-pub(crate) const ALPN_KWIK: &[u8] = b"kwik/1";
-
 /// TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -214,6 +211,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::proto::limits::ALPN;
 
     fn identity_valid(from: (i32, u8, u8), until: (i32, u8, u8)) -> Identity {
         let key = rcgen::KeyPair::generate().unwrap();
@@ -320,10 +318,7 @@ mod tests {
     }
 
     fn dial(trust: &Trust, identity: &Identity) -> Result<Vec<u8>, ConnectionError> {
-        handshake(
-            client_config(trust, &[ALPN_KWIK]).unwrap(),
-            server_config(identity, &[ALPN_KWIK, b"h3"]).unwrap(),
-        )
+        handshake(client_config(trust, &[ALPN]).unwrap(), server_config(identity, &[ALPN, b"h3"]).unwrap())
     }
 
     /// The alert a handshake ended with (RFC 8446 §6), and what was said about it.
@@ -341,7 +336,7 @@ mod tests {
     fn a_pinned_server_is_trusted_whoever_signed_its_certificate() {
         let identity = identity();
         let pins = vec![CertificatePin([0; 32]), identity.pin()];
-        assert_eq!(dial(&Trust::Pins(pins), &identity).unwrap(), ALPN_KWIK);
+        assert_eq!(dial(&Trust::Pins(pins), &identity).unwrap(), ALPN);
     }
 
     #[test]
@@ -375,8 +370,8 @@ mod tests {
             .unwrap()
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = vec![ALPN_KWIK.to_vec()];
-        let client = client_config(&Trust::Pins(vec![victim.pin()]), &[ALPN_KWIK]).unwrap();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        let client = client_config(&Trust::Pins(vec![victim.pin()]), &[ALPN]).unwrap();
         let decrypt_error = 51;
         assert_eq!(alert(handshake(client, config.try_into().unwrap())).0, decrypt_error);
     }
@@ -394,7 +389,7 @@ mod tests {
         let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &authority).unwrap();
         let vouched = Identity::from_der(vec![certificate.der().to_vec()], key.serialize_der()).unwrap();
-        assert_eq!(dial(&trust, &vouched).unwrap(), ALPN_KWIK);
+        assert_eq!(dial(&trust, &vouched).unwrap(), ALPN);
         let unknown_ca = 48;
         assert_eq!(alert(dial(&trust, &identity())).0, unknown_ca);
     }
@@ -403,7 +398,7 @@ mod tests {
     fn ends_that_speak_no_common_protocol_do_not_connect() {
         let identity = identity();
         let client = client_config(&Trust::Pins(vec![identity.pin()]), &[b"other/1"]).unwrap();
-        let result = handshake(client, server_config(&identity, &[ALPN_KWIK]).unwrap());
+        let result = handshake(client, server_config(&identity, &[ALPN]).unwrap());
         assert!(result.is_err(), "{result:?}");
     }
 
