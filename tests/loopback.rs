@@ -50,16 +50,7 @@ async fn two_paths_carry_one_stream_and_every_byte_arrives_once() {
     within_patience(async {
         let (listener, client, server) = pair(2).await;
         let second = client.add_path(&listener.urls()[1]).await.unwrap();
-        let sent = data(64 * MIB, 1);
-        let expected = (sent.len(), sha256(&sent));
-        let receiving = tokio::spawn(async move {
-            let mut recv = server.accept_uni().await.unwrap();
-            (receive_all(&mut recv, |_| ()).await, server)
-        });
-        let mut send = client.open_uni().await.unwrap();
-        send_all(&mut send, &sent).await;
-        let (received, _server) = receiving.await.unwrap();
-        assert_eq!(received, expected);
+        let _server = deliver(&client, server, &data(64 * MIB, 1)).await;
         assert!(second.info().unwrap().sent_bytes > 0, "{:?}", client.paths());
     })
     .await;

@@ -75,3 +75,16 @@ pub(crate) async fn receive_all(recv: &mut RecvStream, mut progress: impl FnMut(
     }
     (len, hash.finalize().into())
 }
+
+/// Sends `data` on a stream from one end to the other, which has to receive just that. Gives the other end back.
+pub(crate) async fn deliver(from: &Session, to: Session, data: &Bytes) -> Session {
+    let receiving = tokio::spawn(async move {
+        let mut recv = to.accept_uni().await.unwrap();
+        (receive_all(&mut recv, |_| ()).await, to)
+    });
+    let mut send = from.open_uni().await.unwrap();
+    send_all(&mut send, data).await;
+    let (received, to) = receiving.await.unwrap();
+    assert_eq!(received, (data.len(), sha256(data)));
+    to
+}
