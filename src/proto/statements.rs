@@ -12,7 +12,7 @@ use super::time::Time;
 
 /// Acknowledgements of bulk data, and reports on it, are at least this far apart: on a path of 100 MB/s, each of them
 /// would otherwise go for 64 KiB, in a packet and a system call (or a browser's) of its own.
-pub(crate) const BULK_ACK_INTERVAL: Duration = Duration::from_millis(5);
+pub(crate) const BULK_ACK_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Statements {
