@@ -10,6 +10,7 @@ use bytes::Bytes;
 use wasm_bindgen_futures::spawn_local;
 
 use super::environment::{self, ReturnHint, Timer};
+use super::gather::Gather;
 use super::path::Path;
 use super::signal::Signal;
 use crate::api::shared::{Backend, Shared};
@@ -24,16 +25,26 @@ const LATE: Duration = Duration::from_millis(50);
 const MAX_GRACE: Duration = Duration::from_secs(1);
 
 /// The backend of one session.
-#[derive(Default)]
 pub(crate) struct Browser {
     paths: RefCell<BTreeMap<PathId, Rc<Path>>>,
     timer: Rc<Timer>,
     hint: RefCell<Option<ReturnHint>>,
     /// A path has taken a datagram, or is gone.
     datagram_left: Rc<Signal>,
+    gather: Rc<Gather>,
 }
 
 impl Browser {
+    pub(super) fn new() -> Self {
+        Self {
+            paths: RefCell::default(),
+            timer: Rc::default(),
+            hint: RefCell::default(),
+            datagram_left: Rc::default(),
+            gather: Gather::new(),
+        }
+    }
+
     /// Waits until a datagram would not be dropped for want of room. A session without a path keeps some itself.
     /// There must be only one task that waits.
     #[cfg(feature = "npm")]
@@ -97,7 +108,8 @@ impl Backend for Browser {
         if self.hint.borrow().is_none() {
             self.attach(shared);
         }
-        let opened = Path::open(shared.clone(), self.datagram_left.clone(), path, address);
+        let opened =
+            Path::open(shared.clone(), self.datagram_left.clone(), self.gather.clone(), path, address);
         self.paths.borrow_mut().insert(path, opened);
     }
 
@@ -115,6 +127,7 @@ impl Backend for Browser {
 
     fn over(&self) {
         self.timer.disarm();
+        self.gather.stop();
         self.hint.take();
         self.paths.take();
         self.datagram_left.notify();

@@ -80,6 +80,6 @@ pub(crate) fn start(address: PathAddress, config: Config) -> Result<(Arc<Hold>, 
     let session = proto::session::Session::client(environment::now(), config.session, seed, address);
     // Not `Send`, and on this target nobody asks for that; the handles are made for an `Arc`.
     #[expect(clippy::arc_with_non_send_sync)]
-    let backend = Arc::new(Browser::default());
+    let backend = Arc::new(Browser::new());
     Ok((Hold::new(Shared::new(session, Arc::clone(&backend) as _)), backend))
 }

@@ -18,6 +18,7 @@ mod dial;
 mod environment;
 #[cfg(feature = "npm")]
 mod exports;
+mod gather;
 mod lane;
 mod path;
 mod read_lane;

@@ -17,6 +17,7 @@ use super::bindings::{
 };
 use super::carrier::{MAX_HELD_BYTES, MAX_WAITING_DATAGRAMS};
 use super::environment;
+use super::gather::Gather;
 use super::lane::SendLane;
 use super::read_lane::{LaneEnd, ReadLane};
 use super::signal::Signal;
@@ -50,6 +51,8 @@ pub(super) struct Path {
     waiting_datagrams: Cell<usize>,
     /// Tells the backend each time that one of them has left.
     datagram_left: Rc<Signal>,
+    /// Says when lanes that are held deliver.
+    gather: Rc<Gather>,
     /// Lanes that the browser has not opened yet.
     pub(super) opening: Cell<usize>,
     next_lane: Cell<u64>,
@@ -62,6 +65,7 @@ impl Path {
     pub(super) fn open(
         shared: Arc<Shared>,
         datagram_left: Rc<Signal>,
+        gather: Rc<Gather>,
         id: PathId,
         address: PathAddress,
     ) -> Rc<Self> {
@@ -74,6 +78,7 @@ impl Path {
             datagrams: RefCell::default(),
             waiting_datagrams: Cell::default(),
             datagram_left,
+            gather,
             opening: Cell::default(),
             next_lane: Cell::default(),
             work: Signal::default(),
@@ -157,6 +162,7 @@ impl Path {
         };
         // One that never was there is `connect`'s to report; a session does not mind being told twice.
         if self.datagrams.borrow().is_some() && !self.is_closed.get() {
+            self.deliver_held();
             self.shared.with(|session, now| session.path_closed(now, self.id, loss));
         }
     }
@@ -276,20 +282,42 @@ impl Path {
         }
     }
 
-    /// The peer has sent the next bytes of a lane.
-    pub(super) fn on_lane_data(self: &Rc<Self>, id: LaneId, dir: Dir, data: Bytes) {
-        self.input(|session, now| session.on_lane_data(now, self.id, id, dir, data));
+    /// Hands on what these lanes have read.
+    pub(super) fn deliver(self: &Rc<Self>, lanes: &[Rc<ReadLane>]) {
+        self.input(|session, now| {
+            for lane in lanes {
+                for data in lane.take_gathered() {
+                    session.on_lane_data(now, self.id, lane.id, lane.dir, data);
+                }
+            }
+        });
+        if lanes.iter().any(|lane| lane.is_held()) {
+            self.gather.hold(self);
+        }
+    }
+
+    /// Hands on what all lanes that are held have read.
+    pub(super) fn deliver_held(self: &Rc<Self>) {
+        let held = |lane: &&Rc<ReadLane>| lane.is_held();
+        let lanes: Vec<_> = self.readers.borrow().values().filter(held).cloned().collect();
+        self.deliver(&lanes);
     }
 
     /// The peer has ended a lane, or given it up.
-    pub(super) fn on_lane_end(self: &Rc<Self>, id: LaneId, end: LaneEnd) {
-        self.readers.borrow_mut().remove(&id);
-        if !self.is_closed.get() {
-            self.input(|session, now| match end {
+    pub(super) fn on_lane_end(self: &Rc<Self>, id: LaneId, dir: Dir, end: LaneEnd) {
+        let lane = self.readers.borrow_mut().remove(&id);
+        if self.is_closed.get() {
+            return;
+        }
+        self.input(|session, now| {
+            for data in lane.iter().flat_map(|lane| lane.take_gathered()) {
+                session.on_lane_data(now, self.id, id, dir, data);
+            }
+            match end {
                 LaneEnd::Finished => session.on_lane_finished(now, self.id, id),
                 LaneEnd::Reset => session.on_lane_reset(now, self.id, id),
-            });
-        }
+            }
+        });
     }
 
     // ---- datagrams ----

@@ -1,9 +1,11 @@
 //! The receiving half of a lane: one read after another, for as long as there is something to read.
 //!
-//! A transfer makes thousands of reads a second. So two functions serve all reads of a lane; a future for each of them
-//! would make two functions and a task every time.
+//! A browser delivers some 30 KB at once, so a transfer makes thousands of reads a second. Therefore two functions serve
+//! all reads of a lane; a future for each of them would make two functions and a task every time. And the core is not
+//! called for each: what follows upon much is gathered for a moment (see [`Gather`](super::gather::Gather)). What comes
+//! after a pause, and what ends a lane, goes to the core at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -16,6 +18,10 @@ use crate::proto::id::{Dir, LaneId};
 
 /// No browser delivers more in one read (Chromium 156).
 const READ_BYTES: u32 = 64 * 1024;
+/// After so many bytes at once, more of them are likely to come.
+const BULK_BYTES: usize = 16 * 1024;
+/// What is gathered goes when it is so much, if not before: timers can be late.
+const MAX_GATHERED_BYTES: usize = 1024 * 1024;
 
 /// How the receiving half ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,9 +31,15 @@ pub(super) enum LaneEnd {
 }
 
 pub(super) struct ReadLane {
+    pub(super) id: LaneId,
+    pub(super) dir: Dir,
     reader: Reader,
     /// What the next read fills; none where the stream is no byte stream.
     buffer: RefCell<Option<Uint8Array>>,
+    gathered: RefCell<Vec<Bytes>>,
+    gathered_bytes: Cell<usize>,
+    /// What it reads waits for the next beat.
+    is_held: Cell<bool>,
     on_read: Closure<dyn FnMut(ReadResult)>,
     on_error: Closure<dyn FnMut(JsValue)>,
 }
@@ -40,14 +52,19 @@ impl ReadLane {
         let buffer = byte_reader.is_some().then(|| Uint8Array::new_with_length(READ_BYTES));
         // Not a byte stream in every browser.
         let Some(reader) = byte_reader.or_else(|| stream.get_reader().ok()) else {
-            return path.on_lane_end(id, LaneEnd::Reset);
+            return path.on_lane_end(id, dir, LaneEnd::Reset);
         };
         let (reading, failing) = (path.clone(), path.clone());
         let lane = Rc::new(Self {
+            id,
+            dir,
             reader,
             buffer: RefCell::new(buffer),
+            gathered: RefCell::default(),
+            gathered_bytes: Cell::default(),
+            is_held: Cell::default(),
             on_read: Closure::new(move |result| on_read(&reading, id, dir, &result)),
-            on_error: Closure::new(move |_| failing.on_lane_end(id, LaneEnd::Reset)),
+            on_error: Closure::new(move |_| failing.on_lane_end(id, dir, LaneEnd::Reset)),
         });
         path.readers.borrow_mut().insert(id, lane.clone());
         lane.read();
@@ -61,21 +78,40 @@ impl ReadLane {
         .unchecked_into();
         promise.then(&self.on_read, &self.on_error);
     }
+
+    /// Keeps what was read; returns whether it should go to the core now.
+    fn gather(&self, data: Bytes) -> bool {
+        let bytes = self.gathered_bytes.get() + data.len();
+        self.gathered_bytes.set(bytes);
+        self.gathered.borrow_mut().push(data);
+        !self.is_held.get() || bytes >= MAX_GATHERED_BYTES
+    }
+
+    /// What goes to the core now. If it is much, the lane is held from now on.
+    pub(super) fn take_gathered(&self) -> Vec<Bytes> {
+        self.is_held.set(self.gathered_bytes.take() >= BULK_BYTES);
+        self.gathered.take()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.get()
+    }
 }
 
 fn on_read(path: &Rc<Path>, id: LaneId, dir: Dir, result: &ReadResult) {
     if result.done() {
-        return path.on_lane_end(id, LaneEnd::Finished);
+        return path.on_lane_end(id, dir, LaneEnd::Finished);
     }
     let chunk: Uint8Array = result.value().unchecked_into();
     let data = Bytes::from(chunk.to_vec());
     let lane = path.readers.borrow().get(&id).cloned();
-    if let Some(lane) = lane {
-        // The buffer's memory came back with what was read: it is used again and again.
-        if chunk.buffer().byte_length() == READ_BYTES {
-            lane.buffer.replace(Some(Uint8Array::new(&chunk.buffer())));
-        }
-        lane.read();
+    let Some(lane) = lane else { return };
+    // The buffer's memory came back with what was read: it is used again and again.
+    if chunk.buffer().byte_length() == READ_BYTES {
+        lane.buffer.replace(Some(Uint8Array::new(&chunk.buffer())));
     }
-    path.on_lane_data(id, dir, data);
+    lane.read();
+    if lane.gather(data) {
+        path.deliver(&[lane]);
+    }
 }

@@ -1,7 +1,7 @@
 import { MESSAGE_BYTES } from './protocol.js';
 
 /** Enough for a fast stream, whose messages are under way for less than the time between them. */
-const MAX_SPARE = 2;
+const MAX_SPARE = 4;
 /** What is shorter is copied once more, instead of a whole buffer being given away for it. */
 const SMALL_BYTES = 16 * 1024;
 

@@ -4,7 +4,7 @@
  *
  * Each stream has a credit in each direction: bytes that may be on their way to a side that has not taken them yet.
  * So neither side's memory grows when the other does not keep up. Payloads are transferred, not copied; who has copied
- * one gives its buffer back with the credit (`buffer`), if it is of the size that all have.
+ * one gives its buffer back with the credit (`buffer`, `buffers`), if it is of the size that all have.
  */
 
 /** The longest message: on a fast link, as much as comes in the moment that data is gathered for. */
@@ -68,7 +68,7 @@ export type ToWorker =
   | { type: 'question'; id: number; question: Question }
   | { type: 'write'; stream: number; data: Uint8Array<ArrayBuffer> }
   | { type: 'reset'; stream: number; code: number }
-  | { type: 'read'; stream: number; bytes: number; buffer: ArrayBuffer | undefined }
+  | { type: 'read'; stream: number; bytes: number; buffers: ArrayBuffer[] }
   | { type: 'stop'; stream: number; code: number }
   | { type: 'datagram'; data: Uint8Array }
   | { type: 'hurry' }
@@ -77,7 +77,7 @@ export type ToWorker =
 export type ToPage =
   | { type: 'ready'; paths: KwikPath[]; maxDatagramSize: number }
   | { type: 'answer'; id: number; value?: unknown; failure?: Failure }
-  | { type: 'data'; stream: number; data: Uint8Array<ArrayBuffer> | undefined; done: boolean }
+  | { type: 'data'; stream: number; data: Uint8Array<ArrayBuffer>[]; done: boolean }
   | { type: 'readFailed'; stream: number; failure: Failure }
   | { type: 'written'; stream: number; bytes: number; buffer: ArrayBuffer | undefined }
   | { type: 'writeFailed'; stream: number; failure: Failure }

@@ -1,13 +1,11 @@
 import type { Buffers } from './buffers.js';
 import { failureOf } from './failure.js';
-import { BULK_BYTES, GATHER_MS } from './pace.js';
 import type { CoreSession, WorkerPort } from './served.js';
 
 /**
  * The receiving half of a stream in the worker: hands what arrives on to the page, as far as the page's credit goes.
- *
- * A message costs the two threads as much as copying some hundred KB, and a browser delivers some 30 KB at once. So when
- * there was much, the session gathers what comes next for a moment, without anybody being woken for each piece.
+ * A message costs the two threads as much as copying some hundred KB. Bulk data comes gathered already (the module's
+ * read lanes do that), so that there is one message for many of the browser's reads.
  */
 export class Reading {
   #credit = 0;
@@ -35,21 +33,10 @@ export class Reading {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    let isBulk = false;
     try {
       while (this.#credit > 0) {
-        const buffer = this.buffers.take();
-        const room = Math.min(buffer.byteLength, this.#credit);
-        const taken = this.session.take(this.stream, buffer.subarray(0, room));
-        const isOver = taken < room && this.session.isFinished(this.stream);
-        this.#pass(buffer, taken, isOver);
-        if (isOver) return this.onEnd();
-        isBulk ||= taken >= BULK_BYTES;
-        // There may be more than fitted: that has waited already.
-        if (taken === room) continue;
-        if (isBulk) await gather();
-        else await this.session.readable(this.stream);
-        isBulk = false;
+        if (this.#passAll()) return this.onEnd();
+        if (this.#credit > 0) await this.session.readable(this.stream);
       }
     } catch (error) {
       this.port.postMessage({ type: 'readFailed', stream: this.stream, failure: failureOf(error) });
@@ -59,15 +46,25 @@ export class Reading {
     }
   }
 
-  #pass(buffer: Uint8Array<ArrayBuffer>, bytes: number, done: boolean): void {
-    this.#credit -= bytes;
-    const data = this.buffers.seal(buffer, bytes);
-    if (data || done) {
-      this.port.postMessage({ type: 'data', stream: this.stream, data, done }, data ? [data.buffer] : []);
+  /** Passes on what there is, in one message. Returns whether that was the last of it. */
+  #passAll(): boolean {
+    const data: Uint8Array<ArrayBuffer>[] = [];
+    let isFull = true;
+    let isOver = false;
+    while (isFull && this.#credit > 0) {
+      const buffer = this.buffers.take();
+      const room = Math.min(buffer.byteLength, this.#credit);
+      const taken = this.session.take(this.stream, buffer.subarray(0, room));
+      const part = this.buffers.seal(buffer, taken);
+      if (part) data.push(part);
+      this.#credit -= taken;
+      isFull = taken === room;
+      isOver = !isFull && this.session.isFinished(this.stream);
     }
+    if (data.length > 0 || isOver) {
+      const buffers = data.map(({ buffer }) => buffer);
+      this.port.postMessage({ type: 'data', stream: this.stream, data, done: isOver }, buffers);
+    }
+    return isOver;
   }
-}
-
-function gather(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, GATHER_MS));
 }

@@ -13,11 +13,14 @@ type Controller = ReadableByteStreamController;
 export class ReceiveHalf {
   readonly readable: ReadableStream<Uint8Array>;
   #inbox: Uint8Array<ArrayBuffer>[] = [];
-  /** How much of the first message a reader with a buffer of its own has had. */
+  /** How much of the first piece a reader with a buffer of its own has had. */
   #had = 0;
   #controller!: Controller;
   #isDone = false;
   #arrival: Deferred<void> | undefined;
+  /** What the reader has had and the worker has not been told of. */
+  #freed = 0;
+  #spare: ArrayBuffer[] = [];
 
   constructor(
     private readonly port: PortLike,
@@ -32,12 +35,13 @@ export class ReceiveHalf {
       pull: (controller) => this.#pull(controller),
       cancel: (reason) => this.#cancel(reason),
     });
-    this.#grant(READ_CREDIT);
+    this.#freed = READ_CREDIT;
+    this.#grant();
   }
 
   /** The worker has read something. */
-  data(data: Uint8Array<ArrayBuffer> | undefined, done: boolean): void {
-    if (data) this.#inbox.push(data);
+  data(data: Uint8Array<ArrayBuffer>[], done: boolean): void {
+    this.#inbox.push(...data);
     if (done) this.#isDone = true;
     this.#arrival?.resolve();
   }
@@ -82,11 +86,13 @@ export class ReceiveHalf {
     }
   }
 
-  /** The reader has all of the first message. */
+  /** The reader has all of the first piece. The worker is told when it has all of a message, or of much. */
   #took(chunk: Uint8Array, buffer: ArrayBuffer | undefined): void {
     this.#inbox.shift();
     this.#had = 0;
-    this.#grant(chunk.byteLength, buffer);
+    this.#freed += chunk.byteLength;
+    if (buffer) this.#spare.push(buffer);
+    if (this.#inbox.length === 0 || this.#freed >= READ_CREDIT / 2) this.#grant();
   }
 
   #close(controller: Controller): void {
@@ -110,8 +116,11 @@ export class ReceiveHalf {
     this.onEnd();
   }
 
-  #grant(bytes: number, buffer?: ArrayBuffer): void {
+  #grant(): void {
     if (this.#isDone) return;
-    this.port.postMessage({ type: 'read', stream: this.stream, bytes, buffer }, buffer ? [buffer] : []);
+    const [bytes, buffers] = [this.#freed, this.#spare];
+    this.#freed = 0;
+    this.#spare = [];
+    this.port.postMessage({ type: 'read', stream: this.stream, bytes, buffers }, buffers);
   }
 }

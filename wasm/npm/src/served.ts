@@ -144,7 +144,7 @@ export class ServedSession {
         if (session) this.#reset(session, message.stream, message.code);
         break;
       case 'read':
-        this.#buffers.give(message.buffer);
+        for (const buffer of message.buffers) this.#buffers.give(buffer);
         this.#reading.get(message.stream)?.grant(message.bytes);
         break;
       case 'stop':
