@@ -1,5 +1,6 @@
 /**
- * KWIK in a page beside raw WebTransport in a worker: the same page, the same server process, run by run in turn.
+ * KWIK beside raw WebTransport in one page, with the same server process, run by run in turn: raw and KWIK each in a worker
+ * of the page (`kwik-transport/here`), and KWIK used from the page's own thread.
  *
  *   cargo xtask npm && cargo build --release -p kwik-bench && npm ci --prefix tests/browser
  *   node bench/browser/run.mjs [--rounds 5] [--mb 200] [--server target/release/kwik-bench]
@@ -66,14 +67,12 @@ function median(figures) {
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
-function report(direction, runs) {
-  const rate = (name) => median(runs[name].map(({ rate }) => rate));
-  const longest = Math.max(...runs.kwik.map(({ longest }) => longest));
-  const all = (name) => runs[name].map(({ rate }) => rate.toFixed(0)).join(' ');
+function report(direction, name) {
+  const rates = (name) => runs[direction][name].map(({ rate }) => rate);
+  const longest = Math.max(...runs[direction][name].map(({ longest }) => longest));
+  const [raw, kwik] = [median(rates('raw')), median(rates(name))];
   const tasks = longest ? `${longest.toFixed(0)} ms` : 'below 50 ms';
-  const ratio = (rate('kwik') / rate('raw')).toFixed(2);
-  console.log(`| ${direction} | ${rate('raw').toFixed(0)} | ${rate('kwik').toFixed(0)} | **${ratio}** | ${tasks} |`);
-  return `${direction}: raw ${all('raw')}; KWIK ${all('kwik')}`;
+  console.log(`| ${direction}, ${name} | ${raw.toFixed(0)} | ${kwik.toFixed(0)} | **${(kwik / raw).toFixed(2)}** | ${tasks} |`);
 }
 
 const [origin, addresses, browser] = await Promise.all([serve(), startServer(), launch()]);
@@ -82,10 +81,12 @@ page.on('console', (message) => console.error(`[page] ${message.text()}`));
 await page.goto(origin);
 await page.evaluate(async (addresses) => (await import('/page.js')).open(addresses), addresses);
 
-const runs = { down: { raw: [], kwik: [] }, up: { raw: [], kwik: [] } };
+const DIRECTIONS = ['down', 'up'];
+const NAMES = ['raw', 'worker', 'page'];
+const runs = Object.fromEntries(DIRECTIONS.map((key) => [key, Object.fromEntries(NAMES.map((name) => [name, []]))]));
 for (let round = -1; round < Number(options.rounds); round += 1) {
-  for (const direction of ['down', 'up']) {
-    for (const name of ['raw', 'kwik']) {
+  for (const direction of DIRECTIONS) {
+    for (const name of NAMES) {
       const isWarmUp = round < 0;
       const result = await run(page, name, direction, isWarmUp ? WARM_UP_BYTES : Number(options.mb) * 1e6);
       if (!isWarmUp) runs[direction][name].push(result);
@@ -93,8 +94,11 @@ for (let round = -1; round < Number(options.rounds); round += 1) {
   }
 }
 console.log(`${options.rounds} transfers of ${options.mb} MB each way, in turn; medians, MB/s\n`);
-console.log('| | raw | KWIK | KWIK / raw | longest task of the page |\n|---|---|---|---|---|');
-const lines = ['down', 'up'].map((direction) => report(direction, runs[direction]));
-console.log(`\n${lines.join('\n')}`);
+console.log('| | raw in a worker | KWIK | KWIK / raw | longest task of the page |\n|---|---|---|---|---|');
+for (const direction of DIRECTIONS) for (const name of ['worker', 'page']) report(direction, name);
+for (const direction of DIRECTIONS) {
+  const all = NAMES.map((name) => `${name} ${runs[direction][name].map(({ rate }) => rate.toFixed(0)).join(' ')}`);
+  console.log(`\n${direction}: ${all.join('; ')}`);
+}
 await browser.close();
 process.exit(0);

@@ -8,7 +8,8 @@ const rig = useRig();
 /** Runs in the page: the application with one constructor or the other. */
 const runApplication = async ({ constructor, url, hash }) => {
   const { application } = await import('/page/application.js');
-  const Transport = constructor === 'Kwik' ? globalThis.tests.Kwik : globalThis.WebTransport;
+  const { Kwik } = constructor === 'Kwik here' ? await import('/here.js') : globalThis.tests;
+  const Transport = constructor === 'WebTransport' ? globalThis.WebTransport : Kwik;
   const value = Uint8Array.from(hash);
   return application(Transport, url, { serverCertificateHashes: [{ algorithm: 'sha-256', value }] });
 };
@@ -19,7 +20,8 @@ test('an application for WebTransport does the same with Kwik', async () => {
   const hash = [...Buffer.from(kwik.pin, 'base64url')];
   const url = kwik.urls[0].replace(/\?.*/, '').replace('kwik:', 'https:');
   const withWebTransport = await rig.run(runApplication, { constructor: 'WebTransport', ...raw });
-  const withKwik = await rig.run(runApplication, { constructor: 'Kwik', url, hash });
   assert.equal(withWebTransport.greeting, 'hello');
-  assert.deepEqual(withKwik, withWebTransport);
+  for (const constructor of ['Kwik', 'Kwik here']) {
+    assert.deepEqual(await rig.run(runApplication, { constructor, url, hash }), withWebTransport, constructor);
+  }
 });

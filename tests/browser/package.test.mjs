@@ -11,6 +11,20 @@ import { launch, serve } from './browser.mjs';
 
 const PACKAGE = fileURLToPath(new URL('../../wasm/npm/', import.meta.url));
 const PAGE = '<!doctype html><script type="module" src="./main.js"></script>';
+/** Sessions in the pool's workers, and one in the application's own. */
+const MAIN = `
+import { Kwik } from 'kwik-transport';
+window.failures = {
+  pool: async (url) => new Kwik(url).ready.catch((error) => error.message),
+  own: (url) => new Promise((resolve) => {
+    const worker = new Worker(new URL('./own_worker.js', import.meta.url), { type: 'module' });
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.postMessage(url);
+  }),
+};`;
+const OWN_WORKER = `
+import { Kwik } from 'kwik-transport/here';
+onmessage = async ({ data: url }) => postMessage(await new Kwik(url).ready.catch((error) => error.message));`;
 const run = promisify(execFile);
 
 let project;
@@ -22,7 +36,8 @@ before(async () => {
   assert.ok(tarball, 'there is no tarball: cargo xtask npm');
   await writeFile(join(project, 'package.json'), '{"private":true,"type":"module"}');
   await writeFile(join(project, 'index.html'), PAGE);
-  await writeFile(join(project, 'main.js'), "import { Kwik } from 'kwik-transport';\nwindow.Kwik = Kwik;\n");
+  await writeFile(join(project, 'main.js'), MAIN);
+  await writeFile(join(project, 'own_worker.js'), OWN_WORKER);
   const packages = ['vite@8', 'webpack@5', 'webpack-cli@6', join(PACKAGE, tarball)];
   await run('npm', ['install', '--no-audit', '--no-fund', ...packages], { cwd: project });
   browser = await launch();
@@ -33,41 +48,42 @@ after(async () => {
   await rm(project, { recursive: true, force: true });
 });
 
-/** How dialling a server that is not there fails in a page that has `window.Kwik`: it needs worker and module. */
-async function failureAt(url) {
+/** How dialling a server that is not there fails in a page that has `window.failures`: it needs script and module. */
+async function failuresOn(directory, path) {
+  const site = await serve(directory);
   const page = await browser.newPage();
-  await page.goto(url);
-  await page.waitForFunction(() => globalThis.Kwik);
-  const message = await page.evaluate(async () => {
-    const session = new globalThis.Kwik('kwik://127.0.0.1:9999', { handshakeTimeout: 5000 });
-    return session.ready.catch((error) => error.message);
-  });
+  await page.goto(`${site.url}/${path}`);
+  await page.waitForFunction(() => globalThis.failures);
+  const failures = await page.evaluate(async (url) => {
+    const { pool, own } = globalThis.failures;
+    return [await pool(url), await own(url)];
+  }, 'kwik://127.0.0.1:9999');
   await page.close();
-  return message;
+  await site.close();
+  return failures;
 }
 
-async function failureOn(directory, path) {
-  const site = await serve(directory);
-  const message = await failureAt(`${site.url}/${path}`);
-  await site.close();
-  return message;
+function assertUnreachable(failures) {
+  for (const failure of failures) assert.match(failure, isUnreachable);
 }
 
 const isUnreachable = /the server could not be reached/;
 
 test('Vite builds a page that finds its worker and its module', async () => {
   await run('npx', ['vite', 'build'], { cwd: project });
-  assert.match(await failureOn(join(project, 'dist'), 'index.html'), isUnreachable);
+  assertUnreachable(await failuresOn(join(project, 'dist'), 'index.html'));
 });
 
 test('webpack builds a page that finds its worker and its module', async () => {
   await run('npx', ['webpack', '--mode', 'production', '--entry', './main.js', '-o', 'packed'], { cwd: project });
   await writeFile(join(project, 'packed', 'index.html'), '<!doctype html><script src="./main.js"></script>');
-  assert.match(await failureOn(join(project, 'packed'), 'index.html'), isUnreachable);
+  assertUnreachable(await failuresOn(join(project, 'packed'), 'index.html'));
 });
 
 test('a plain module script needs nothing else', async () => {
-  const script = "import { Kwik } from './node_modules/kwik-transport/dist/index.js'; window.Kwik = Kwik;";
-  await writeFile(join(project, 'plain.html'), `<!doctype html><script type="module">${script}</script>`);
-  assert.match(await failureOn(project, 'plain.html'), isUnreachable);
+  const dist = './node_modules/kwik-transport/dist';
+  const plain = (script) => script.replace("'kwik-transport'", `'${dist}/index.js'`).replace('./own_', './plain_own_');
+  await writeFile(join(project, 'plain.html'), `<!doctype html><script type="module">${plain(MAIN)}</script>`);
+  await writeFile(join(project, 'plain_own_worker.js'), OWN_WORKER.replace('kwik-transport/here', `${dist}/here.js`));
+  assertUnreachable(await failuresOn(project, 'plain.html'));
 });

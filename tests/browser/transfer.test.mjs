@@ -33,6 +33,31 @@ test('50 MB each way at the same time arrive as they were', async () => {
   assert.deepEqual(outcome, Array(2).fill({ bytes: 50e6, isIntact: true }));
 });
 
+test('bulk data comes to the page in few messages: one each 4 ms, or half of what may wait there', async () => {
+  const { urls } = await rig.listen();
+  const bytes = 50e6;
+  const { messages, durationMs } = await rig.run(
+    async ({ urls, bytes }) => {
+      const { download, open } = globalThis.tests;
+      let messages = 0;
+      globalThis.Worker = class extends Worker {
+        constructor(...args) {
+          super(...args);
+          this.addEventListener('message', ({ data }) => (messages += data.message.type === 'data' ? 1 : 0));
+        }
+      };
+      const session = await open(urls);
+      const started = performance.now();
+      await download(session, { bytes, name: 'down' });
+      return { messages, durationMs: performance.now() - started };
+    },
+    { urls, bytes },
+  );
+  // One for each of the browser's reads would be some 1,500 in 300 ms.
+  const most = durationMs / 4 + (2 * bytes) / 2 ** 20 + 10;
+  assert.ok(messages <= most, `${messages} messages in ${durationMs} ms`);
+});
+
 /** Runs in the page: the longest task of its thread during 200 MB each way; the browser tells of those above 50 ms. */
 const longestTasks = async (urls) => {
   const { ask, noise, open } = globalThis.tests;

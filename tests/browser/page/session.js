@@ -1,8 +1,8 @@
 import { Kwik } from '/index.js';
 
-/** An open session. With several URLs, all of their paths are there. */
-export async function open(urls, options) {
-  const session = new Kwik(urls, options);
+/** An open session, of this class. With several URLs, all of their paths are there. */
+export async function open(urls, options, Session = Kwik) {
+  const session = new Session(urls, options);
   const events = watch(session);
   await session.ready;
   const wanted = Array.isArray(urls) ? urls.length : 1;

@@ -10,9 +10,17 @@ export function failureOf(error: unknown): Failure {
   return { kind: 'crash', message: error.message };
 }
 
+const crashes = new WeakSet<Error>();
+
 /** Ends the worker: an error that nobody catches is what the pool learns of. */
 export function crash(error: unknown): void {
+  if (error instanceof Error) crashes.add(error);
   setTimeout(() => {
     throw error;
   });
+}
+
+/** Whether an error that nobody caught is one of those. */
+export function isCrash(error: unknown): boolean {
+  return error instanceof Error && crashes.has(error);
 }

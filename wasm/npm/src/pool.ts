@@ -1,4 +1,4 @@
-import type { PortLike } from './port.js';
+import type { Lease, Place, Tenant } from './place.js';
 import type { Envelope, ToPage, ToWorker } from './protocol.js';
 
 /** More than the browser's one network process can feed; see docs/ARCHITECTURE.md. */
@@ -27,19 +27,6 @@ export interface WorkerPoolStats {
   crashed: number;
 }
 
-/** A session, as the pool knows it. */
-export interface Tenant {
-  onMessage(message: ToPage): void;
-  /** Its worker is gone, and nothing more comes. */
-  onCrash(why: string): void;
-}
-
-/** A session's place in a worker. */
-export interface Lease extends PortLike {
-  /** To be called once the session needs its worker no more. */
-  release(): void;
-}
-
 class Slot {
   readonly sessions = new Map<number, Tenant>();
   constructor(readonly worker: WorkerLike) {
@@ -52,7 +39,7 @@ class Slot {
  * goes to the worker with the fewest. With the last session of the page all of them end. One that crashes takes its
  * sessions along, which are told, and leaves its place to a new one.
  */
-export class WorkerPool {
+export class WorkerPool implements Place {
   #slots: Slot[] = [];
   #size = 0;
   #started = 0;
@@ -113,7 +100,7 @@ export class WorkerPool {
     slot.worker.terminate();
     const tenants = [...slot.sessions.values()];
     slot.sessions.clear();
-    for (const tenant of tenants) tenant.onCrash(why);
+    for (const tenant of tenants) tenant.onCrash(`the worker of this session crashed: ${why}`);
   }
 
   #closeIfUnused(): void {

@@ -67,7 +67,7 @@ test('a worker that crashes takes its own sessions along, is told of once, and i
   const event = { message: 'out of memory', preventDefault() {} };
   workers[0].onerror(event);
   workers[0].onerror(event);
-  assert.deepEqual(crashed, [['first', 'out of memory']]);
+  assert.deepEqual(crashed, [['first', 'the worker of this session crashed: out of memory']]);
   assert.deepEqual(pool.stats(), { size: 2, workers: 1, sessions: [1], started: 2, crashed: 1 });
   open(2);
   assert.deepEqual(pool.stats().sessions, [1, 1]);
