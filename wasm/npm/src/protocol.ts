@@ -4,7 +4,7 @@
  *
  * Each stream has a credit in each direction: bytes that may be on their way to a side that has not taken them yet.
  * So neither side's memory grows when the other does not keep up. Payloads are transferred, not copied; who has copied
- * one gives its buffer back with the credit (`buffer`, `buffers`), if it is of the size that all have.
+ * one gives its buffer back with the credit (`buffers`), if it is of the size that all have.
  */
 
 /** The longest message: on a fast link, as much as comes in the moment that data is gathered for. */
@@ -79,7 +79,7 @@ export type ToPage =
   | { type: 'answer'; id: number; value?: unknown; failure?: Failure }
   | { type: 'data'; stream: number; data: Uint8Array<ArrayBuffer>[]; done: boolean }
   | { type: 'readFailed'; stream: number; failure: Failure }
-  | { type: 'written'; stream: number; bytes: number; buffer: ArrayBuffer | undefined }
+  | { type: 'written'; stream: number; bytes: number; buffers: ArrayBuffer[] }
   | { type: 'writeFailed'; stream: number; failure: Failure }
   | { type: 'datagram'; data: Uint8Array }
   | { type: 'datagramTaken' }

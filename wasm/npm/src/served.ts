@@ -1,6 +1,14 @@
 import { Buffers, isReusable } from './buffers.js';
 import { crash, failureOf } from './failure.js';
-import type { Address, Failure, Question, SessionEvent, ToPage, ToWorker } from './protocol.js';
+import {
+  type Address,
+  type Failure,
+  type Question,
+  type SessionEvent,
+  type ToPage,
+  type ToWorker,
+  WRITE_CREDIT,
+} from './protocol.js';
 import { Reading } from './reading.js';
 
 /** What the Rust side offers: the class `Session` of the module; tests have one of their own. */
@@ -45,6 +53,11 @@ interface Writing {
   isOver: boolean;
   /** Settles when the server has all of the stream, or never will. */
   delivered: Promise<void>;
+  /** How many there are to be done. */
+  pending: number;
+  /** What the session has taken and the page has not been told of. */
+  taken: number;
+  spare: ArrayBuffer[];
 }
 
 /** A session in its worker: does what the page says, and tells what happens. */
@@ -196,7 +209,8 @@ export class ServedSession {
     if (hasReceiving) this.#reading.set(stream, this.#readingOf(session, stream));
     if (hasSending) {
       const delivered = session.delivered(stream);
-      this.#writing.set(stream, { last: Promise.resolve(), isOver: false, delivered });
+      const last = Promise.resolve();
+      this.#writing.set(stream, { last, isOver: false, delivered, pending: 0, taken: 0, spare: [] });
       delivered.then(
         () => this.#writeEnded(session, stream),
         (error: unknown) => this.#writeFailed(session, stream, failureOf(error)),
@@ -217,17 +231,28 @@ export class ServedSession {
   #write(session: CoreSession, stream: number, data: Uint8Array<ArrayBuffer>): void {
     const writing = this.#writing.get(stream);
     if (!writing) return;
-    const bytes = data.byteLength;
+    writing.pending += 1;
     writing.last = writing.last.then(async () => {
       if (writing.isOver) return;
       try {
         await session.write(stream, data);
-        const buffer = isReusable(data.buffer) ? data.buffer : undefined;
-        this.port.postMessage({ type: 'written', stream, bytes, buffer }, buffer ? [buffer] : []);
+        this.#written(stream, writing, data);
       } catch (error) {
         this.#stopWriting(stream, failureOf(error));
       }
     });
+  }
+
+  /** Tells the page when nothing is left to be done, or when half of its credit has come together. */
+  #written(stream: number, writing: Writing, { buffer, byteLength }: Uint8Array<ArrayBuffer>): void {
+    writing.pending -= 1;
+    writing.taken += byteLength;
+    if (isReusable(buffer)) writing.spare.push(buffer);
+    if (writing.pending > 0 && writing.taken < WRITE_CREDIT / 2) return;
+    const { taken: bytes, spare: buffers } = writing;
+    writing.taken = 0;
+    writing.spare = [];
+    this.port.postMessage({ type: 'written', stream, bytes, buffers }, buffers);
   }
 
   async #finish(session: CoreSession, stream: number): Promise<void> {

@@ -231,7 +231,7 @@ export class KwikSession extends EventTarget {
         this.#receiving.get(message.stream)?.failed(message.failure);
         break;
       case 'written':
-        this.#buffers.give(message.buffer);
+        for (const buffer of message.buffers) this.#buffers.give(buffer);
         this.#sending.get(message.stream)?.written(message.bytes);
         break;
       case 'writeFailed':
