@@ -13,7 +13,7 @@ export class ThisThread implements Place {
   #last = 0;
   #crashed: string | undefined;
 
-  /** `load` is called for the first session. */
+  /** `load` is called for the first session; if it fails, for the next one again. */
   constructor(private readonly load: () => Promise<Start>) {}
 
   open(tenant: Tenant): Lease {
@@ -31,15 +31,23 @@ export class ThisThread implements Place {
   }
 
   #begin(): Host {
-    // What a worker's crash is to the pool. The module is one for the thread: it does not come back.
-    globalThis.addEventListener?.('error', (event) => {
+    const postMessage = ({ session, message }: Envelope<ToPage>) =>
+      queueMicrotask(() => this.#tenants.get(session)?.onMessage(message));
+    const loaded = this.load();
+    loaded.then(
+      () => this.#watch(),
+      () => (this.#host = undefined),
+    );
+    return new Host({ postMessage }, loaded);
+  }
+
+  /** Learns of what is a worker's crash to the pool. The module is one for the thread: it does not come back. */
+  #watch(): void {
+    globalThis.addEventListener('error', (event) => {
       if (!isCrash(event.error)) return;
       event.preventDefault();
       this.#crash(event.message);
     });
-    const postMessage = ({ session, message }: Envelope<ToPage>) =>
-      queueMicrotask(() => this.#tenants.get(session)?.onMessage(message));
-    return new Host({ postMessage }, this.load());
   }
 
   #crash(why: string): void {
