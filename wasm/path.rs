@@ -285,11 +285,7 @@ impl Path {
     /// Hands on what these lanes have read.
     pub(super) fn deliver(self: &Rc<Self>, lanes: &[Rc<ReadLane>]) {
         self.input(|session, now| {
-            for lane in lanes {
-                for data in lane.take_gathered() {
-                    session.on_lane_data(now, self.id, lane.id, lane.dir, data);
-                }
-            }
+            lanes.iter().for_each(|lane| lane.hand_on(session, now, self.id));
         });
         if lanes.iter().any(|lane| lane.is_held()) {
             self.gather.hold(self);
@@ -304,14 +300,14 @@ impl Path {
     }
 
     /// The peer has ended a lane, or given it up.
-    pub(super) fn on_lane_end(self: &Rc<Self>, id: LaneId, dir: Dir, end: LaneEnd) {
+    pub(super) fn on_lane_end(self: &Rc<Self>, id: LaneId, end: LaneEnd) {
         let lane = self.readers.borrow_mut().remove(&id);
         if self.is_closed.get() {
             return;
         }
         self.input(|session, now| {
-            for data in lane.iter().flat_map(|lane| lane.take_gathered()) {
-                session.on_lane_data(now, self.id, id, dir, data);
+            if let Some(lane) = lane {
+                lane.hand_on(session, now, self.id);
             }
             match end {
                 LaneEnd::Finished => session.on_lane_finished(now, self.id, id),

@@ -14,7 +14,9 @@ use wasm_bindgen::prelude::*;
 
 use super::bindings::{ReadPromise, ReadResult, ReadableStream, Reader, object};
 use super::path::Path;
-use crate::proto::id::{Dir, LaneId};
+use crate::proto::id::{Dir, LaneId, PathId};
+use crate::proto::session::Session;
+use crate::proto::time::Time;
 
 /// No browser delivers more in one read (Chromium 156).
 const READ_BYTES: u32 = 64 * 1024;
@@ -31,13 +33,12 @@ pub(super) enum LaneEnd {
 }
 
 pub(super) struct ReadLane {
-    pub(super) id: LaneId,
-    pub(super) dir: Dir,
+    id: LaneId,
+    dir: Dir,
     reader: Reader,
     /// What the next read fills; none where the stream is no byte stream.
     buffer: RefCell<Option<Uint8Array>>,
     gathered: RefCell<Vec<Bytes>>,
-    gathered_bytes: Cell<usize>,
     /// What it reads waits for the next beat.
     is_held: Cell<bool>,
     on_read: Closure<dyn FnMut(ReadResult)>,
@@ -52,7 +53,7 @@ impl ReadLane {
         let buffer = byte_reader.is_some().then(|| Uint8Array::new_with_length(READ_BYTES));
         // Not a byte stream in every browser.
         let Some(reader) = byte_reader.or_else(|| stream.get_reader().ok()) else {
-            return path.on_lane_end(id, dir, LaneEnd::Reset);
+            return path.on_lane_end(id, LaneEnd::Reset);
         };
         let (reading, failing) = (path.clone(), path.clone());
         let lane = Rc::new(Self {
@@ -61,10 +62,9 @@ impl ReadLane {
             reader,
             buffer: RefCell::new(buffer),
             gathered: RefCell::default(),
-            gathered_bytes: Cell::default(),
             is_held: Cell::default(),
-            on_read: Closure::new(move |result| on_read(&reading, id, dir, &result)),
-            on_error: Closure::new(move |_| failing.on_lane_end(id, dir, LaneEnd::Reset)),
+            on_read: Closure::new(move |result| on_read(&reading, id, &result)),
+            on_error: Closure::new(move |_| failing.on_lane_end(id, LaneEnd::Reset)),
         });
         path.readers.borrow_mut().insert(id, lane.clone());
         lane.read();
@@ -81,16 +81,18 @@ impl ReadLane {
 
     /// Keeps what was read; returns whether it should go to the core now.
     fn gather(&self, data: Bytes) -> bool {
-        let bytes = self.gathered_bytes.get() + data.len();
-        self.gathered_bytes.set(bytes);
-        self.gathered.borrow_mut().push(data);
-        !self.is_held.get() || bytes >= MAX_GATHERED_BYTES
+        let mut gathered = self.gathered.borrow_mut();
+        gathered.push(data);
+        !self.is_held.get() || bytes_in(&gathered) >= MAX_GATHERED_BYTES
     }
 
-    /// What goes to the core now. If it is much, the lane is held from now on.
-    pub(super) fn take_gathered(&self) -> Vec<Bytes> {
-        self.is_held.set(self.gathered_bytes.take() >= BULK_BYTES);
-        self.gathered.take()
+    /// Hands on to the core what was read. If it is much, the lane is held from now on.
+    pub(super) fn hand_on(&self, session: &mut Session, now: Time, path: PathId) {
+        let gathered = self.gathered.take();
+        self.is_held.set(bytes_in(&gathered) >= BULK_BYTES);
+        for data in gathered {
+            session.on_lane_data(now, path, self.id, self.dir, data);
+        }
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -98,9 +100,13 @@ impl ReadLane {
     }
 }
 
-fn on_read(path: &Rc<Path>, id: LaneId, dir: Dir, result: &ReadResult) {
+fn bytes_in(gathered: &[Bytes]) -> usize {
+    gathered.iter().map(Bytes::len).sum()
+}
+
+fn on_read(path: &Rc<Path>, id: LaneId, result: &ReadResult) {
     if result.done() {
-        return path.on_lane_end(id, dir, LaneEnd::Finished);
+        return path.on_lane_end(id, LaneEnd::Finished);
     }
     let chunk: Uint8Array = result.value().unchecked_into();
     let data = Bytes::from(chunk.to_vec());

@@ -109,7 +109,7 @@ mod tests {
         statements.ack_bulk(StreamId(4), at(10));
         assert_eq!(statements.take_acks(at(10)).len(), 1);
         statements.ack_bulk(StreamId(4), at(11));
-        assert_eq!(statements.ack_deadline(), Some(at(10) + BULK_ACK_INTERVAL));
+        assert_eq!(statements.ack_deadline(), Some(at(20)));
         statements.ack(StreamId(8), at(11));
         assert_eq!(statements.take_acks(at(11)).len(), 2, "an end does not wait");
         statements.ack_bulk(StreamId(4), at(30));

@@ -17,9 +17,9 @@ export class Buffers {
     return spare ? new Uint8Array(spare) : new Uint8Array(MESSAGE_BYTES);
   }
 
-  /** Takes one back; what did not come from here is left to the garbage collection. */
-  give(buffer: ArrayBuffer | undefined): void {
-    if (buffer && isReusable(buffer) && this.#spare.length < MAX_SPARE) this.#spare.push(buffer);
+  /** Takes some back; what did not come from here is left to the garbage collection. */
+  give(...buffers: ArrayBuffer[]): void {
+    this.#spare.push(...buffers.filter(isReusable).slice(0, MAX_SPARE - this.#spare.length));
   }
 
   /** The first `bytes` of `buffer` as a message, if there are any; the buffer is not the caller's any more. */

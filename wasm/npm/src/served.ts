@@ -157,7 +157,7 @@ export class ServedSession {
         if (session) this.#reset(session, message.stream, message.code);
         break;
       case 'read':
-        for (const buffer of message.buffers) this.#buffers.give(buffer);
+        this.#buffers.give(...message.buffers);
         this.#reading.get(message.stream)?.grant(message.bytes);
         break;
       case 'stop':

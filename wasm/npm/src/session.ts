@@ -231,7 +231,7 @@ export class KwikSession extends EventTarget {
         this.#receiving.get(message.stream)?.failed(message.failure);
         break;
       case 'written':
-        for (const buffer of message.buffers) this.#buffers.give(buffer);
+        this.#buffers.give(...message.buffers);
         this.#sending.get(message.stream)?.written(message.bytes);
         break;
       case 'writeFailed':

@@ -20,7 +20,8 @@ export class ThisThread implements Place {
     const session = ++this.#last;
     const host = (this.#host ??= this.#begin());
     this.#tenants.set(session, tenant);
-    if (this.#crashed !== undefined) queueMicrotask(() => this.#crash(this.#crashed ?? ''));
+    const why = this.#crashed;
+    if (why !== undefined) queueMicrotask(() => this.#crash(why));
     const postMessage = (message: ToWorker) => queueMicrotask(() => host.on({ session, message }));
     return {
       postMessage,
