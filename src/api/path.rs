@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::shared::{Core, Hold, Shared};
 use super::waiters::Topic;
 use crate::proto::error::PathError;
-use crate::proto::event::{PathAddress, PathLoss};
+use crate::proto::event::PathAddress;
 use crate::proto::id::PathId;
 use crate::proto::session::PathInfo;
 
@@ -45,7 +45,7 @@ impl PathHandle {
         let _asked = Forget { shared: &hold, forget: |core: &mut Core| core.openings.forget(id, ()) };
         let opened = hold.wait(Topic::Path(id), |core, _| match core.openings.take(id, ()) {
             Some(Ok(())) => Some(Ok(())),
-            Some(Err(loss)) => Some(Err(PathError::Failed { path: id, reason: reason(loss) })),
+            Some(Err(loss)) => Some(Err(PathError::Failed { path: id, reason: loss.to_string() })),
             None => core.end().map(|error| Err(error.into())),
         });
         opened.await?;
@@ -103,15 +103,6 @@ impl PathHandle {
             None => core.end().map(|error| Err(error.into())),
         });
         answer.await
-    }
-}
-
-fn reason(loss: PathLoss) -> String {
-    match loss {
-        PathLoss::TimedOut => "it did not answer".to_owned(),
-        PathLoss::Removed => "it was removed".to_owned(),
-        PathLoss::ClosedByPeer(code) => format!("the peer closed it with code {code}"),
-        PathLoss::Failed(reason) => reason,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::code::TransportCode;
 use super::error::AppCode;
 use super::id::{Dir, PathId, StreamId};
 
@@ -109,8 +110,35 @@ pub enum PathLoss {
     TimedOut,
     /// It was removed by this end.
     Removed,
-    /// The peer closed it.
+    /// The peer closed it, with a [`TransportCode`] unless it is of another protocol version.
     ClosedByPeer(AppCode),
     /// It could not be opened, or broke.
     Failed(String),
+}
+
+impl std::fmt::Display for PathLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("it did not answer"),
+            Self::Removed => f.write_str("it was removed"),
+            Self::ClosedByPeer(AppCode(code)) => match TransportCode::from_u64(*code) {
+                Some(known) => write!(f, "the peer closed it: {known} (code {code})"),
+                None => write!(f, "the peer closed it with code {code}"),
+            },
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_the_peer_closed_says_why_in_words_if_there_are_any() {
+        let abandoned = PathLoss::ClosedByPeer(AppCode(TransportCode::PathAbandoned.as_u64()));
+        assert_eq!(abandoned.to_string(), "the peer closed it: path abandoned (code 15)");
+        let unheard_of = PathLoss::ClosedByPeer(AppCode(1 << 40));
+        assert_eq!(unheard_of.to_string(), "the peer closed it with code 1099511627776");
+    }
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::proto::config::SessionConfig;
 use crate::proto::error::{AppCode, ReadError, SessionError, WriteError};
-use crate::proto::event::{PathAddress, PathLoss, SessionEvent};
+use crate::proto::event::{PathAddress, SessionEvent};
 use crate::proto::path::PathState;
 use crate::proto::session::{PathInfo, SessionStats};
 use crate::wasm::bindings::object;
@@ -61,7 +61,7 @@ pub(super) fn event(event: &SessionEvent) -> Object {
         SessionEvent::PathAdded(path) => ("pathadded", Some(path), None),
         SessionEvent::PathSuspect(path) => ("pathsuspect", Some(path), None),
         SessionEvent::PathBack(path) => ("pathback", Some(path), None),
-        SessionEvent::PathLost(path, loss) => ("pathlost", Some(path), Some(why(loss))),
+        SessionEvent::PathLost(path, loss) => ("pathlost", Some(path), Some(loss.to_string())),
         SessionEvent::Suspended => ("suspended", None, None),
         SessionEvent::Resumed => ("resumed", None, None),
         SessionEvent::Advised(address) => ("pathadvised", None, Some(url(address))),
@@ -71,15 +71,6 @@ pub(super) fn event(event: &SessionEvent) -> Object {
     members.extend(path.map(|path| ("path", (path.0 as f64).into())));
     members.extend(message.map(|message| ("message", message.into())));
     object(&members)
-}
-
-fn why(loss: &PathLoss) -> String {
-    match loss {
-        PathLoss::TimedOut => "it did not answer".to_owned(),
-        PathLoss::Removed => "it was removed".to_owned(),
-        PathLoss::ClosedByPeer(code) => format!("the server closed it with code {code}"),
-        PathLoss::Failed(reason) => reason.clone(),
-    }
 }
 
 fn url(address: &PathAddress) -> String {

@@ -21,7 +21,8 @@ onmessage = async ({ data: { server, urls, bytes } }) => {
   };
   const [down] = await Promise.all([
     download(session, { bytes, name: 'down', onProgress }),
-    events.next('pathsuspect'),
+    // Not always suspect before: the server may notice first, and say so on the other path.
+    events.next('pathlost'),
   ]);
   await cut;
   const up = await upload(session, { bytes, name: 'up' });
