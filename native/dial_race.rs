@@ -176,7 +176,7 @@ impl Race<'_> {
         let engine = self.backend.engine();
         let tls = self.dialler.tls(&address.pins, address.scheme)?;
         let lease = dialler::socket(engine, address.local, self.ordinal)?;
-        let (config, observations) = self.dialler.connection_config(engine.clock, tls);
+        let (config, observations) = self.dialler.connection_config(engine.clock, tls, remote.ip());
         let attempt = Attempt {
             backend: Arc::clone(self.backend),
             shared: Arc::clone(self.shared),

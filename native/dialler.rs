@@ -71,14 +71,15 @@ impl Dialler {
         Ok(config)
     }
 
-    /// The configuration of one connection, and what its congestion controller tells.
+    /// The configuration of one connection to `remote`, and what its congestion controller tells.
     pub(crate) fn connection_config(
         &self,
         clock: Clock,
         tls: Arc<QuicClientConfig>,
+        remote: IpAddr,
     ) -> (ClientConfig, Arc<Observations>) {
         let observations = Observations::new(clock);
-        let mut transport = self.settings.to_config();
+        let mut transport = self.settings.to_config(remote);
         let factory = ObservedFactory::new(self.settings.congestion.factory(), Arc::clone(&observations));
         transport.congestion_controller_factory(factory);
         let mut config = ClientConfig::new(tls);

@@ -284,27 +284,53 @@ impl PathDriver {
 
     // ---- in and out ----
 
+    /// Fills the connection, sends a burst, and so on. As long as the session has more, the connection is never emptied:
+    /// each emptying would end with a packet that is not full.
     fn exchange(&mut self, turn: &Turn<'_>) {
         self.wants_turn = false;
         self.packets_sent_last_turn = 0;
         let mut now = turn.now;
-        let mut bursts_left = BURSTS_PER_TURN;
-        loop {
-            let has_more = self.exchange_lanes(turn, now);
-            let was_blocked = !self.send(turn, now, &mut bursts_left);
-            if was_blocked || !has_more {
-                return;
-            }
-            if bursts_left == 0 {
-                self.wants_turn = true;
-                return;
-            }
-            if self.carrier.capacity() == 0 {
-                // The congestion window is full: the next acknowledgement goes on with it.
-                return;
-            }
-            now = Instant::now();
+        let mut has_more = self.exchange_lanes(turn, now);
+        if !self.send_unsent(turn) {
+            return;
         }
+        let mut slab = turn.buffers.send_slab();
+        for _ in 0..BURSTS_PER_TURN {
+            slab.clear();
+            match self.carrier.poll_transmit(now, self.max_segments(turn, has_more), &mut slab) {
+                Some(transmit) => {
+                    self.packets_sent_last_turn +=
+                        transmit.segment_size.map_or(1, |size| transmit.size.div_ceil(size));
+                    if send(turn.socket, &transmit, &slab) == SendOutcome::Blocked {
+                        self.unsent = Some((transmit, slab));
+                        return;
+                    }
+                }
+                // All is sent, or the congestion window is full: the next acknowledgement goes on with it.
+                None if !has_more || self.carrier.capacity() == 0 => return,
+                None => {}
+            }
+            if has_more {
+                now = Instant::now();
+                has_more = self.exchange_lanes(turn, now);
+            }
+        }
+        self.wants_turn = true;
+    }
+
+    fn max_segments(&self, turn: &Turn<'_>, has_more: bool) -> usize {
+        let most = turn.socket.max_gso_segments(self.carrier.connection().current_mtu());
+        if has_more { self.carrier.whole_packets().clamp(1, most) } else { most }
+    }
+
+    /// Sends the burst that the kernel had no room for before, if there is one. Returns whether it has room now.
+    fn send_unsent(&mut self, turn: &Turn<'_>) -> bool {
+        let Some((transmit, slab)) = self.unsent.take() else { return true };
+        let has_room = send(turn.socket, &transmit, &slab) != SendOutcome::Blocked;
+        if !has_room {
+            self.unsent = Some((transmit, slab));
+        }
+        has_room
     }
 
     /// Lanes in, lanes out. Returns whether there is more to send than the carrier wanted.
@@ -415,43 +441,6 @@ impl PathDriver {
         let _ = self.carrier.write(control, reject(code, &code.to_string()));
         self.carrier.finish(control);
         self.stage = Stage::Refused { code, until: now + FAREWELL };
-    }
-
-    /// Sends what there is. Returns whether the kernel took everything.
-    fn send(&mut self, turn: &Turn<'_>, now: Instant, bursts_left: &mut usize) -> bool {
-        if let Some((transmit, slab)) = self.unsent.take()
-            && !self.send_burst(turn, transmit, slab)
-        {
-            return false;
-        }
-        let mut slab = None;
-        while *bursts_left > 0 {
-            let mut memory = slab.take().unwrap_or_else(|| turn.buffers.send_slab());
-            memory.clear();
-            let segments = turn.socket.max_gso_segments(self.carrier.connection().current_mtu());
-            let Some(transmit) = self.carrier.poll_transmit(now, segments, &mut memory) else { return true };
-            *bursts_left -= 1;
-            self.packets_sent_last_turn +=
-                transmit.segment_size.map_or(1, |size| transmit.size.div_ceil(size));
-            match send(turn.socket, &transmit, &memory) {
-                SendOutcome::Blocked => {
-                    self.unsent = Some((transmit, memory));
-                    return false;
-                }
-                SendOutcome::Sent | SendOutcome::Lost => slab = Some(memory),
-            }
-        }
-        self.wants_turn = true;
-        true
-    }
-
-    /// Sends a burst that the kernel had no room for before.
-    fn send_burst(&mut self, turn: &Turn<'_>, transmit: Transmit, slab: SendSlab) -> bool {
-        if send(turn.socket, &transmit, &slab) == SendOutcome::Blocked {
-            self.unsent = Some((transmit, slab));
-            return false;
-        }
-        true
     }
 }
 

@@ -354,7 +354,7 @@ impl Reactor {
     }
 
     fn accept(&mut self, now: Instant, incoming: Incoming, registry: Arc<Registry>) {
-        let (config, observations) = registry.connection_config();
+        let (config, observations) = registry.connection_config(incoming.remote_address().ip());
         match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
             Ok((handle, connection)) => {
                 let carrier = PathCarrier::accepted(connection, observations, registry.gate());

@@ -1,7 +1,7 @@
 //! The sessions of one listener: where a path that has said what it wants finds its session.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -79,10 +79,13 @@ impl Registry {
         Arc::clone(&self.terms.gate)
     }
 
-    /// The configuration of one connection, and what its congestion controller tells.
-    pub(crate) fn connection_config(&self) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
+    /// The configuration of one connection from `remote`, and what its congestion controller tells.
+    pub(crate) fn connection_config(
+        &self,
+        remote: IpAddr,
+    ) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
         let observations = Observations::new(self.engine.clock);
-        let mut transport = self.terms.settings.to_config();
+        let mut transport = self.terms.settings.to_config(remote);
         let factory = self.terms.settings.congestion.factory();
         transport.congestion_controller_factory(ObservedFactory::new(factory, Arc::clone(&observations)));
         let mut config = quinn_proto::ServerConfig::clone(&self.base);

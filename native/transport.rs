@@ -4,6 +4,7 @@
 //! what dies with a path, so the carrier's own windows are wide: it must never be the one that stops a
 //! transfer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ const DATAGRAM_BUFFER_BYTES: usize = 1024 * 1024;
 /// A third of what RFC 9002 §6.2.2 says, which is meant for any network whatsoever. A first packet
 /// that is lost costs three times this, and a path is only one of several.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// How long packets stay short after quinn-proto took losses for a path that carries long ones no more. It does so when
+/// several bursts are lost to an overflowing buffer, too, and short packets cost a fifth more of everything; a probe
+/// that is lost costs next to nothing. quinn-proto's own default is a minute.
+const BLACK_HOLE_COOLDOWN: Duration = Duration::from_secs(5);
 
 /// How fast a path may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -73,8 +79,10 @@ impl Default for TransportSettings {
 }
 
 impl TransportSettings {
-    /// The configuration of quinn-proto for a path.
-    pub(crate) fn to_config(self) -> TransportConfig {
+    /// The configuration of quinn-proto for a path to `remote`.
+    pub(crate) fn to_config(self, remote: IpAddr) -> TransportConfig {
+        let mut mtu_discovery = MtuDiscoveryConfig::default();
+        mtu_discovery.upper_bound(max_mtu(remote)).black_hole_cooldown(BLACK_HOLE_COOLDOWN);
         let mut config = TransportConfig::default();
         config
             .max_concurrent_bidi_streams(INITIAL_STREAMS.into())
@@ -87,9 +95,17 @@ impl TransportSettings {
             .keep_alive_interval(self.keep_alive)
             .max_idle_timeout(self.idle_timeout.map(idle_timeout))
             .initial_rtt(INITIAL_RTT)
-            .mtu_discovery_config(Some(MtuDiscoveryConfig::default()))
+            .mtu_discovery_config(Some(mtu_discovery))
             .congestion_controller_factory(self.congestion.factory());
         config
+    }
+}
+
+/// The longest UDP payload that fits into Ethernet's 1,500 bytes, beside the headers of IP and UDP.
+fn max_mtu(remote: IpAddr) -> u16 {
+    match remote.to_canonical() {
+        IpAddr::V4(_) => 1_500 - 20 - 8,
+        IpAddr::V6(_) => 1_500 - 40 - 8,
     }
 }
 
@@ -105,6 +121,12 @@ fn idle_timeout(duration: Duration) -> IdleTimeout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packets_grow_to_what_ethernet_carries_of_either_kind_of_ip() {
+        let [v4, mapped, v6] = ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+        assert_eq!([max_mtu(v4), max_mtu(mapped), max_mtu(v6)], [1_472, 1_472, 1_452]);
+    }
 
     #[test]
     fn an_idle_timeout_too_long_for_quic_becomes_the_longest_there_is() {

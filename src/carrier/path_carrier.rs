@@ -203,6 +203,11 @@ impl PathCarrier {
         self.quic.poll_transmit(now, max_datagrams, buffer)
     }
 
+    /// As [`QuicCarrier::whole_packets`].
+    pub(crate) fn whole_packets(&self) -> usize {
+        self.quic.whole_packets()
+    }
+
     /// Server, over HTTP/3: ends what this end says, so that the client closes the path. Returns false when this is
     /// not how the path is closed.
     pub(crate) fn take_leave(&mut self) -> bool {

@@ -290,6 +290,13 @@ impl QuicCarrier {
         Some(transmit)
     }
 
+    /// How many packets can be filled with what was written and not sent yet, by the account.
+    pub(crate) fn whole_packets(&self) -> usize {
+        let overhead = PACKET_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES;
+        let payload = u64::from(self.connection.current_mtu()).saturating_sub(overhead);
+        usize::try_from(self.unsent_bytes / payload.max(1)).unwrap_or(usize::MAX)
+    }
+
     /// Asks the peer to send no more on a lane.
     pub(crate) fn stop(&mut self, lane: LaneId) {
         let Some(id) = stream_of(lane) else { return };
