@@ -340,6 +340,73 @@ fn a_cut_shows_by_the_time_since_the_last_answer_whatever_is_sent_meanwhile() {
     assert_eq!(pair.server.received[&lane.0].len(), 5_500);
 }
 
+/// Has the client write and send this much at once.
+fn packets_with(pair: &mut Pair, lane: LaneId, bytes: usize) -> Vec<Vec<u8>> {
+    pair.client.carrier().write(lane, Bytes::from(vec![5; bytes])).unwrap();
+    pair.client.work(pair.now)
+}
+
+#[test]
+fn acknowledgements_of_bulk_data_go_out_for_ten_packets_at_once_or_after_a_millisecond() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    // The congestion window grows.
+    pair.client.carrier().write(lane, Bytes::from(vec![5; 82_000])).unwrap();
+    pair.run(Duration::from_secs(1));
+    let (start, rest) = (pair.now, pair.now + ms(1));
+    let packets = packets_with(&mut pair, lane, 15_000);
+    let (first, others) = packets.split_at(4);
+    first.iter().for_each(|packet| pair.server.on_packet(start, address(2), packet));
+    assert!(pair.server.work(start).is_empty());
+    others.iter().for_each(|packet| pair.server.on_packet(start, address(2), packet));
+    assert_eq!(pair.server.work(start).len(), 1, "for {} packets", packets.len());
+
+    let few = packets_with(&mut pair, lane, 3_000);
+    assert!(few.len() > 1);
+    few.iter().for_each(|packet| pair.server.on_packet(start, address(2), packet));
+    assert!(pair.server.work(start).is_empty());
+    assert_eq!(pair.server.carrier().poll_timeout(), Some(rest));
+    assert_eq!(pair.server.work(rest).len(), 1);
+    assert_eq!(pair.server.received[&lane.0].len(), 100_000);
+}
+
+#[test]
+fn an_acknowledgement_goes_along_with_what_is_sent_anyway() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Bi).unwrap();
+    let now = pair.now;
+    let packets = packets_with(&mut pair, lane, 3_000);
+    packets.iter().for_each(|packet| pair.server.on_packet(now, address(2), packet));
+    assert!(pair.server.work(now).is_empty());
+    pair.server.carrier().write(lane, Bytes::from_static(b"answer")).unwrap();
+    let answers = pair.server.work(now);
+    assert_eq!(answers.len(), 1);
+    pair.client.on_packet(now, address(1), &answers[0]);
+    pair.client.work(now);
+    assert_eq!(pair.client.received[&lane.0], b"answer");
+    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+}
+
+#[test]
+fn as_long_as_there_is_more_only_whole_packets_leave() {
+    let mut pair = Pair::new();
+    pair.run(Duration::from_secs(1));
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    let now = pair.now;
+    let mut buffer = Vec::new();
+    for piece in [4_000, 3_000, 5_000] {
+        let carrier = pair.client.carrier();
+        carrier.write(lane, Bytes::from(vec![1; piece])).unwrap();
+        let segments = carrier.whole_packets();
+        assert!(segments > 0);
+        buffer.clear();
+        let transmit = carrier.poll_transmit(now, segments, &mut buffer).unwrap();
+        let size = transmit.segment_size.unwrap_or(transmit.size);
+        assert_eq!(transmit.size, segments * size, "a packet is not full");
+        assert_eq!(size, usize::from(carrier.connection().current_mtu()));
+    }
+}
+
 #[test]
 fn probes_for_a_larger_mtu_that_do_not_fit_make_nobody_wait() {
     let mut pair = Pair::with_mtu(1_300);

@@ -3,6 +3,7 @@
 //! They know [`proto`](crate::proto) and the protocol that they adapt; no socket, no thread, no clock.
 #![forbid(unsafe_code)]
 
+pub(crate) mod ack_hold;
 mod clock;
 pub(crate) mod h3;
 mod observed;

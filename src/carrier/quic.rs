@@ -22,6 +22,7 @@ use quinn_proto::{
     StreamId, Transmit, VarInt, WriteError,
 };
 
+use super::ack_hold::AckHold;
 use super::observed::Observations;
 use crate::proto::carrier::{Carrier, Figures, LaneClosed};
 use crate::proto::config::SessionConfig;
@@ -86,6 +87,7 @@ pub(crate) struct QuicCarrier {
     unsent_bytes: u64,
     /// Written since quinn-proto was last asked to send.
     fresh_bytes: u64,
+    ack_hold: AckHold,
     lost_bytes_seen: u64,
     lost_probes_seen: u64,
     send_window_bytes: u64,
@@ -105,6 +107,7 @@ impl QuicCarrier {
             datagrams_wait: false,
             unsent_bytes: 0,
             fresh_bytes: 0,
+            ack_hold: AckHold::default(),
             lost_bytes_seen: 0,
             lost_probes_seen: 0,
             send_window_bytes: 0,
@@ -144,17 +147,21 @@ impl QuicCarrier {
 
     /// A packet, or news from the endpoint.
     pub(crate) fn handle_event(&mut self, event: ConnectionEvent) {
+        self.ack_hold.on_received();
         self.connection.handle_event(event);
     }
 
     /// A time that [`poll_timeout`](Self::poll_timeout) named has come.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+            self.ack_hold.release();
+        }
         self.connection.handle_timeout(now);
     }
 
     /// When something is to be done even if nothing happens.
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
-        self.connection.poll_timeout()
+        [self.connection.poll_timeout(), self.ack_hold.deadline()].into_iter().flatten().min()
     }
 
     /// What the endpoint has to be told.
@@ -261,6 +268,9 @@ impl QuicCarrier {
         buffer: &mut Vec<u8>,
     ) -> Option<Transmit> {
         self.settle_account();
+        if self.may_hold_acks() && self.ack_hold.holds(now) {
+            return None;
+        }
         let before = self.connection.stats();
         let transmit = self.connection.poll_transmit(now, max_datagrams, buffer);
         let after = self.connection.stats();
@@ -270,11 +280,13 @@ impl QuicCarrier {
         }
         self.fresh_bytes = 0;
         let Some(transmit) = transmit else {
+            self.ack_hold.on_nothing_to_send();
             if self.observations.in_flight_bytes() == 0 {
                 self.unsent_bytes = 0;
             }
             return None;
         };
+        self.ack_hold.on_sent();
         let size = transmit.size as u64;
         if after.path.sent_plpmtud_probes > before.path.sent_plpmtud_probes {
             self.observations.on_probe_sent(size);
@@ -303,6 +315,7 @@ impl QuicCarrier {
         if id.dir() == quinn_proto::Dir::Bi || id.initiator() != self.connection.side() {
             // Stopped or read to its end already: there is nothing more to stop.
             let _ = self.connection.recv_stream(id).stop(self.lane_code);
+            self.ack_hold.release();
         }
     }
 
@@ -310,7 +323,18 @@ impl QuicCarrier {
     pub(crate) fn close(&mut self, now: Instant, code: u64, reason: Bytes) {
         let code = VarInt::from_u64(code).unwrap_or(VarInt::MAX);
         self.connection.close(now, code, reason);
+        self.ack_hold.release();
         self.held_back.clear();
+    }
+
+    /// Whether quinn-proto has nothing but acknowledgements, as far as is known from outside.
+    fn may_hold_acks(&self) -> bool {
+        let packet = u64::from(self.connection.current_mtu());
+        let window = self.connection.congestion_state().window();
+        // With a full window, more may be left than the account says.
+        let is_full = self.observations.in_flight_bytes() + packet > window;
+        let is_open = !self.connection.is_handshaking() && !self.connection.is_closed();
+        is_open && !is_full && self.unsent_bytes == 0
     }
 
     /// Takes into account what was heard since the last time.
@@ -372,6 +396,7 @@ impl QuicCarrier {
             };
             self.unsent_bytes += written;
             self.fresh_bytes += written;
+            self.ack_hold.release();
         }
         let [rest] = chunks;
         Ok(rest)
@@ -381,6 +406,7 @@ impl QuicCarrier {
         if let Some(id) = self.sendable(lane) {
             // Finished or stopped already: either way there is nothing to finish.
             let _ = self.connection.send_stream(id).finish();
+            self.ack_hold.release();
         }
     }
 
@@ -436,12 +462,14 @@ impl Carrier for QuicCarrier {
         if let Some(id) = self.sendable(lane)
             && self.connection.send_stream(id).reset(self.lane_code).is_ok()
         {
+            self.ack_hold.release();
             // What of the account was this lane's is not known: better too low than a path that stalls.
             self.unsent_bytes = 0;
         }
     }
 
     fn send_datagram(&mut self, data: Bytes) -> bool {
+        self.ack_hold.release();
         self.connection.datagrams().send(data, true).is_ok()
     }
 
