@@ -4,20 +4,20 @@
  *
  *   cargo xtask npm && cargo build --release -p kwik-bench && npm ci --prefix tests/browser
  *   node bench/browser/run.mjs [--rounds 5] [--mb 200] [--server target/release/kwik-bench]
+ *
+ * The ratio is the median of the rounds' own ratios: a machine whose speed changes from minute to minute changes both
+ * transfers of a round.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { extname, join, normalize } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { DIST, launch } from '../../tests/browser/browser.mjs';
+import { DIST, launch, serve } from '../../tests/browser/browser.mjs';
+import { cpuSeconds, difference } from './cpu.mjs';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('../../target/release/kwik-bench', import.meta.url));
-const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
 const { values: options } = parseArgs({
   options: {
@@ -26,19 +26,6 @@ const { values: options } = parseArgs({
     server: { type: 'string', default: PROGRAM },
   },
 });
-
-/** The package below /dist/, the scripts of this directory, and an empty page for everything else. */
-async function serve() {
-  const site = createServer(async ({ url }, response) => {
-    const path = normalize(new URL(url, 'http://site').pathname);
-    const file = path.startsWith('/dist/') ? join(DIST, path.slice('/dist/'.length)) : join(HERE, path);
-    const body = await readFile(file).catch(() => undefined);
-    const type = (body && TYPES[extname(path)]) ?? 'text/html';
-    response.writeHead(200, { 'content-type': type }).end(body ?? '<!doctype html><title>KWIK</title>');
-  });
-  await once(site.listen(0, '127.0.0.1'), 'listening');
-  return `http://127.0.0.1:${site.address().port}/`;
-}
 
 /** Starts the server; it prints where it is, as JSON. */
 async function startServer() {
@@ -49,7 +36,7 @@ async function startServer() {
   return JSON.parse(line);
 }
 
-/** One transfer: MB/s, and the page's longest task in milliseconds (0 if none took 50). */
+/** One transfer: MB/s, the page's longest task in milliseconds (0 if none took 50), and CPU seconds by process. */
 async function run(page, name, direction, bytes) {
   const measure = async ([name, direction, bytes]) => {
     const { longTasks, transfers } = await import('/page.js');
@@ -58,7 +45,9 @@ async function run(page, name, direction, bytes) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     return { rate, longest: Math.max(0, ...longTasks) };
   };
-  return page.evaluate(measure, [name, direction, bytes]);
+  const before = cpuSeconds();
+  const result = await page.evaluate(measure, [name, direction, bytes]);
+  return { ...result, cpu: difference(before, cpuSeconds()) };
 }
 
 function median(figures) {
@@ -66,18 +55,34 @@ function median(figures) {
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
-function report(direction, name) {
-  const rates = (name) => runs[direction][name].map(({ rate }) => rate);
+const sum = (figures) => figures.reduce((total, figure) => total + figure, 0);
+const rates = (direction, name) => runs[direction][name].map(({ rate }) => rate);
+
+function reportRate(direction, name) {
+  const [raw, kwik] = [rates(direction, 'raw'), rates(direction, name)];
+  const ratio = median(kwik.map((rate, round) => rate / raw[round]));
   const longest = Math.max(...runs[direction][name].map(({ longest }) => longest));
-  const [raw, kwik] = [median(rates('raw')), median(rates(name))];
   const tasks = longest ? `${longest.toFixed(0)} ms` : 'below 50 ms';
-  console.log(`| ${direction}, ${name} | ${raw.toFixed(0)} | ${kwik.toFixed(0)} | **${(kwik / raw).toFixed(2)}** | ${tasks} |`);
+  const figures = [median(raw).toFixed(0), median(kwik).toFixed(0), `**${ratio.toFixed(2)}**`, tasks];
+  console.log(`| ${direction}, ${name} | ${figures.join(' | ')} |`);
 }
 
-const [origin, addresses, browser] = await Promise.all([serve(), startServer(), launch()]);
+const PARTS = ['server', 'network process', 'channel', 'worker', 'page', 'other'];
+
+function reportCpu(direction, name) {
+  const gigabytes = (runs[direction][name].length * Number(options.mb)) / 1e3;
+  const spent = PARTS.map((part) => sum(runs[direction][name].map(({ cpu }) => cpu.get(part) ?? 0)) / gigabytes);
+  console.log(`| ${direction}, ${name} | ${[...spent, sum(spent)].map((seconds) => seconds.toFixed(2)).join(' | ')} |`);
+}
+
+const [site, addresses, browser] = await Promise.all([
+  serve({ '/dist/': DIST, '/': HERE }),
+  startServer(),
+  launch(),
+]);
 const page = await browser.newPage();
 page.on('console', (message) => console.error(`[page] ${message.text()}`));
-await page.goto(origin);
+await page.goto(site.url);
 await page.evaluate(async (addresses) => (await import('/page.js')).open(addresses), addresses);
 
 const DIRECTIONS = ['down', 'up'];
@@ -94,9 +99,11 @@ for (let round = -2; round < Number(options.rounds); round += 1) {
 }
 console.log(`${options.rounds} transfers of ${options.mb} MB each way, in turn; medians, MB/s\n`);
 console.log('| | raw in a worker | KWIK | KWIK / raw | longest task of the page |\n|---|---|---|---|---|');
-for (const direction of DIRECTIONS) for (const name of ['worker', 'page']) report(direction, name);
+for (const direction of DIRECTIONS) for (const name of ['worker', 'page']) reportRate(direction, name);
+console.log(`\nCPU seconds for each GB\n\n| | ${[...PARTS, 'sum'].join(' | ')} |\n|${'---|'.repeat(PARTS.length + 2)}`);
+for (const direction of DIRECTIONS) for (const name of NAMES) reportCpu(direction, name);
 for (const direction of DIRECTIONS) {
-  const all = NAMES.map((name) => `${name} ${runs[direction][name].map(({ rate }) => rate.toFixed(0)).join(' ')}`);
+  const all = NAMES.map((name) => `${name} ${rates(direction, name).map((rate) => rate.toFixed(0)).join(' ')}`);
   console.log(`\n${direction}: ${all.join('; ')}`);
 }
 await browser.close();
