@@ -20,8 +20,9 @@ fn a_few_packets_wait_for_a_millisecond_and_no_longer() {
     assert!(hold.holds(late), "the first of them counts");
     assert_eq!(hold.deadline(), Some(start + MAX_HOLD));
     assert!(!hold.holds(start + MAX_HOLD));
-    hold.on_sent();
-    assert_eq!(hold.deadline(), None);
+    hold.release();
+    assert_eq!(hold.deadline(), None, "it is not to be named again if the socket has no room just then");
+    assert!(!hold.holds(start + MAX_HOLD));
 }
 
 #[test]

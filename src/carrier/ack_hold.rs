@@ -2,9 +2,9 @@
 //!
 //! quinn-proto has an acknowledgement ready after every second packet (RFC 9000 section 13.2.2), and would send it
 //! as soon as it is asked for packets: with bulk data that is after each batch that the socket gives, three or four
-//! packets long where the peer sends them one by one. Each costs both ends a packet. A browser's upload took 56,000 of
-//! them for 200 MB, and a fifth of its network process's time. So a connection that has nothing else to send is not
-//! asked before [`MAX_HELD_PACKETS`] have come, or for [`MAX_HOLD`], which is how Chromium acknowledges, too.
+//! packets long where the peer sends them one by one. Each costs both ends a packet: 200 MB up from Chromium took 46,000
+//! of them; with 16,000 all processes together spend a tenth less CPU time. So a connection that has nothing else to
+//! send is not asked before [`MAX_HELD_PACKETS`] have come, or for [`MAX_HOLD`]; Chromium itself acknowledges so.
 
 use std::time::{Duration, Instant};
 
@@ -31,9 +31,10 @@ impl AckHold {
         self.received += 1;
     }
 
-    /// There is something else to send than acknowledgements, or may be.
+    /// The time has come, or there is something else to send than acknowledgements, or may be.
     pub(crate) fn release(&mut self) {
         self.is_released = true;
+        self.until = None;
     }
 
     /// Whether to ask for packets later.
@@ -44,7 +45,7 @@ impl AckHold {
         now < *self.until.get_or_insert(now + MAX_HOLD)
     }
 
-    /// When to ask for packets in any case.
+    /// When to [`release`](Self::release) it if nothing else does.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.until
     }

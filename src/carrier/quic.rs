@@ -153,9 +153,7 @@ impl QuicCarrier {
 
     /// A time that [`poll_timeout`](Self::poll_timeout) named has come.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.connection.poll_timeout().is_some_and(|at| at <= now) {
-            self.ack_hold.release();
-        }
+        self.ack_hold.release();
         self.connection.handle_timeout(now);
     }
 
