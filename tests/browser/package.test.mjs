@@ -1,15 +1,17 @@
 /** The tarball that is published, in an empty project: with Vite, with webpack, and from a plain module script. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { launch, serve } from './browser.mjs';
+import { startExample } from './examples.mjs';
 
-const PACKAGE = fileURLToPath(new URL('../../wasm/npm/', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PACKAGE = join(ROOT, 'wasm/npm/');
 const PAGE = '<!doctype html><script type="module" src="./main.js"></script>';
 /** Sessions in the pool's workers, and one in the application's own. */
 const MAIN = `
@@ -87,3 +89,23 @@ test('a plain module script needs nothing else', async () => {
   await writeFile(join(project, 'plain_own_worker.js'), OWN_WORKER.replace('kwik-transport/here', `${dist}/here.js`));
   assertUnreachable(await failuresOn(project, 'plain.html'));
 });
+
+for (const readme of ['README.md', 'wasm/npm/README.md']) {
+  test(`the page of ${readme} works as it stands there, once it has the server's address`, async () => {
+    const [, text] = (await readFile(join(ROOT, readme), 'utf8')).match(/^```html\n(.*?)^```$/ms);
+    const server = await startExample('pingpong', 1);
+    const site = await serve(project);
+    const page = await browser.newPage();
+    try {
+      const html = text.replace(/kwik:[^']+/, server.urls[0]);
+      assert.notEqual(html, text);
+      await writeFile(join(project, 'readme.html'), html);
+      await page.goto(`${site.url}/readme.html`);
+      await page.locator('#log', { hasText: /^hello$/ }).waitFor();
+    } finally {
+      await page.close();
+      await site.close();
+      server.close();
+    }
+  });
+}

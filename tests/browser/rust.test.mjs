@@ -3,12 +3,11 @@
  * natively. `cargo xtask examples` builds them.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { launch, serve } from './browser.mjs';
+import { startExample } from './examples.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const SCRIPTS = `${ROOT}target/wasm/examples/`;
@@ -26,22 +25,6 @@ after(async () => {
   await browser?.close();
   await site?.close();
 });
-
-/** Starts an example's server, which prints as many addresses as it has. */
-async function startServer(example, addresses) {
-  const command = ['run', '--quiet', '--example', example, '--', 'serve'];
-  const server = spawn('cargo', command, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
-  const urls = [];
-  while (urls.length < addresses) {
-    const { value, done } = await lines.next();
-    assert.ok(!done, `the server of ${example} did not start`);
-    urls.push(value);
-  }
-  // Whatever it says later is not waited for.
-  server.stdout.resume();
-  return { urls, close: () => server.kill() };
-}
 
 /** Runs in a page: the example's client on the page's own thread. */
 async function onPage({ script, argument }) {
@@ -83,7 +66,7 @@ async function reports(example, argument) {
 }
 
 test('a client in Rust exchanges messages and datagrams with a server, on a page and in a worker', async () => {
-  const server = await startServer('pingpong', 1);
+  const server = await startExample('pingpong', 1);
   try {
     for (const [where, report] of await reports('pingpong', server.urls[0])) {
       assert.match(report, /^stream: p50 .*^datagram: p50 /ms, where);
@@ -94,7 +77,7 @@ test('a client in Rust exchanges messages and datagrams with a server, on a page
 });
 
 test('a client in Rust has its file whole although a path is cut, on a page and in a worker', async () => {
-  const server = await startServer('file_transfer', 2);
+  const server = await startExample('file_transfer', 2);
   try {
     for (const [where, report] of await reports('file_transfer', server.urls)) {
       const [, sent, received] = report.match(/^sent +([0-9a-f]{64})\nreceived ([0-9a-f]{64})$/m);
@@ -108,7 +91,7 @@ test('a client in Rust has its file whole although a path is cut, on a page and 
 });
 
 test('a client in Rust sees every end of a stream and a session as natively', async () => {
-  const server = await startServer('closure', 1);
+  const server = await startExample('closure', 1);
   try {
     for (const [where, report] of await reports('closure', server.urls[0])) {
       const ways = report.split('\n').map((line) => line.split(':')[0]);
