@@ -15,7 +15,7 @@ use super::tls::{TlsError, Trust, client_config};
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
 use crate::carrier::h3::ALPN_H3;
-use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::carrier::{Clock, Observations};
 use crate::proto::event::Scheme;
 use crate::proto::limits::ALPN;
 
@@ -78,12 +78,9 @@ impl Dialler {
         tls: Arc<QuicClientConfig>,
         remote: IpAddr,
     ) -> (ClientConfig, Arc<Observations>) {
-        let observations = Observations::new(clock);
-        let mut transport = self.settings.to_config(remote);
-        let factory = ObservedFactory::new(self.settings.congestion.factory(), Arc::clone(&observations));
-        transport.congestion_controller_factory(factory);
+        let (transport, observations) = self.settings.to_config(clock, remote);
         let mut config = ClientConfig::new(tls);
-        config.transport_config(Arc::new(transport));
+        config.transport_config(transport);
         (config, observations)
     }
 }

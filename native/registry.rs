@@ -13,8 +13,8 @@ use super::reactor::{ReactorHandle, ReactorLease};
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
 use crate::api::shared::{Hold, Shared};
+use crate::carrier::Observations;
 use crate::carrier::h3::Gate;
-use crate::carrier::{Observations, ObservedFactory};
 use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
 use crate::proto::frame::Intent;
@@ -84,12 +84,9 @@ impl Registry {
         &self,
         remote: IpAddr,
     ) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
-        let observations = Observations::new(self.engine.clock);
-        let mut transport = self.terms.settings.to_config(remote);
-        let factory = self.terms.settings.congestion.factory();
-        transport.congestion_controller_factory(ObservedFactory::new(factory, Arc::clone(&observations)));
+        let (transport, observations) = self.terms.settings.to_config(self.engine.clock, remote);
         let mut config = quinn_proto::ServerConfig::clone(&self.base);
-        config.transport_config(Arc::new(transport));
+        config.transport_config(transport);
         (Arc::new(config), observations)
     }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 use quinn_proto::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
+use crate::carrier::{Clock, Observations, ObservedFactory};
+
 /// Lanes of each kind the peer may open at first. quinn-proto reserves memory for each (10,000 cost
 /// 711 KB per connection, measured); the limit is raised while the connection lives.
 const INITIAL_STREAMS: u32 = 100;
@@ -79,8 +81,10 @@ impl Default for TransportSettings {
 }
 
 impl TransportSettings {
-    /// The configuration of quinn-proto for a path to `remote`.
-    pub(crate) fn to_config(self, remote: IpAddr) -> TransportConfig {
+    /// The configuration of quinn-proto for one connection, with `remote`, and what its congestion controller tells.
+    pub(crate) fn to_config(self, clock: Clock, remote: IpAddr) -> (Arc<TransportConfig>, Arc<Observations>) {
+        let observations = Observations::new(clock);
+        let controllers = ObservedFactory::new(self.congestion.factory(), Arc::clone(&observations));
         let mut mtu_discovery = MtuDiscoveryConfig::default();
         mtu_discovery.upper_bound(max_mtu(remote)).black_hole_cooldown(BLACK_HOLE_COOLDOWN);
         let mut config = TransportConfig::default();
@@ -96,8 +100,8 @@ impl TransportSettings {
             .max_idle_timeout(self.idle_timeout.map(idle_timeout))
             .initial_rtt(INITIAL_RTT)
             .mtu_discovery_config(Some(mtu_discovery))
-            .congestion_controller_factory(self.congestion.factory());
-        config
+            .congestion_controller_factory(controllers);
+        (Arc::new(config), observations)
     }
 }
 

@@ -9,10 +9,15 @@ const PROCESSES = [
   ['other', /--type=|chrom/],
 ];
 const THREADS_OF_RENDERER = [
-  ['worker', /^DedicatedWorker/],
   ['channel', /^Chrome_ChildIO/],
+  ['worker', /^DedicatedWorker/],
   ['page', /^chrom|^CrRendererMain/],
 ];
+
+/** All that is told apart. */
+export const PARTS = PROCESSES.flatMap(([kind]) =>
+  kind === 'renderer' ? THREADS_OF_RENDERER.map(([part]) => part) : [kind],
+);
 
 /** CPU seconds so far, by what spent them; nothing where there is no /proc. */
 export function cpuSeconds() {

@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DIST, launch, serve } from '../../tests/browser/browser.mjs';
-import { cpuSeconds, difference } from './cpu.mjs';
+import { cpuSeconds, difference, PARTS } from './cpu.mjs';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('../../target/release/kwik-bench', import.meta.url));
@@ -66,8 +66,6 @@ function reportRate(direction, name) {
   const figures = [median(raw).toFixed(0), median(kwik).toFixed(0), `**${ratio.toFixed(2)}**`, tasks];
   console.log(`| ${direction}, ${name} | ${figures.join(' | ')} |`);
 }
-
-const PARTS = ['server', 'network process', 'channel', 'worker', 'page', 'other'];
 
 function reportCpu(direction, name) {
   const gigabytes = (runs[direction][name].length * Number(options.mb)) / 1e3;

@@ -346,6 +346,12 @@ fn packets_with(pair: &mut Pair, lane: LaneId, bytes: usize) -> Vec<Vec<u8>> {
     pair.client.work(pair.now)
 }
 
+/// Has these arrive at the server at once; returns what it sends at once.
+fn answers_to(pair: &mut Pair, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    packets.iter().for_each(|packet| pair.server.on_packet(pair.now, address(2), packet));
+    pair.server.work(pair.now)
+}
+
 #[test]
 fn acknowledgements_of_bulk_data_go_out_for_ten_packets_at_once_or_after_a_millisecond() {
     let mut pair = Pair::new();
@@ -353,18 +359,15 @@ fn acknowledgements_of_bulk_data_go_out_for_ten_packets_at_once_or_after_a_milli
     // The congestion window grows.
     pair.client.carrier().write(lane, Bytes::from(vec![5; 82_000])).unwrap();
     pair.run(Duration::from_secs(1));
-    let (start, rest) = (pair.now, pair.now + ms(1));
+    let rest = pair.now + ms(1);
     let packets = packets_with(&mut pair, lane, 15_000);
     let (first, others) = packets.split_at(4);
-    first.iter().for_each(|packet| pair.server.on_packet(start, address(2), packet));
-    assert!(pair.server.work(start).is_empty());
-    others.iter().for_each(|packet| pair.server.on_packet(start, address(2), packet));
-    assert_eq!(pair.server.work(start).len(), 1, "for {} packets", packets.len());
+    assert!(answers_to(&mut pair, first).is_empty());
+    assert_eq!(answers_to(&mut pair, others).len(), 1, "for {} packets", packets.len());
 
     let few = packets_with(&mut pair, lane, 3_000);
     assert!(few.len() > 1);
-    few.iter().for_each(|packet| pair.server.on_packet(start, address(2), packet));
-    assert!(pair.server.work(start).is_empty());
+    assert!(answers_to(&mut pair, &few).is_empty());
     assert_eq!(pair.server.carrier().poll_timeout(), Some(rest));
     assert_eq!(pair.server.work(rest).len(), 1);
     assert_eq!(pair.server.received[&lane.0].len(), 100_000);
@@ -376,8 +379,7 @@ fn an_acknowledgement_goes_along_with_what_is_sent_anyway() {
     let lane = pair.client.carrier().open_lane(Dir::Bi).unwrap();
     let now = pair.now;
     let packets = packets_with(&mut pair, lane, 3_000);
-    packets.iter().for_each(|packet| pair.server.on_packet(now, address(2), packet));
-    assert!(pair.server.work(now).is_empty());
+    assert!(answers_to(&mut pair, &packets).is_empty());
     pair.server.carrier().write(lane, Bytes::from_static(b"answer")).unwrap();
     let answers = pair.server.work(now);
     assert_eq!(answers.len(), 1);

@@ -327,12 +327,12 @@ impl QuicCarrier {
 
     /// Whether quinn-proto has nothing but acknowledgements, as far as is known from outside.
     fn may_hold_acks(&self) -> bool {
-        let packet = u64::from(self.connection.current_mtu());
-        let window = self.connection.congestion_state().window();
+        if self.unsent_bytes > 0 || self.connection.is_handshaking() || self.connection.is_closed() {
+            return false;
+        }
         // With a full window, more may be left than the account says.
-        let is_full = self.observations.in_flight_bytes() + packet > window;
-        let is_open = !self.connection.is_handshaking() && !self.connection.is_closed();
-        is_open && !is_full && self.unsent_bytes == 0
+        let packet = u64::from(self.connection.current_mtu());
+        self.observations.in_flight_bytes() + packet <= self.connection.congestion_state().window()
     }
 
     /// Takes into account what was heard since the last time.

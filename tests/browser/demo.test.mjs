@@ -36,9 +36,13 @@ async function openPage(options = {}) {
 
 /** Waits until a part of the page is in a state. */
 const reaches = (page, part, state) => page.locator(`[data-testid="${part}"][data-state="${state}"]`).waitFor();
-const happens = (page, event) => page.locator(`[data-testid="log"] [data-event="${event}"]`).first().waitFor();
+/** Waits until one of these events is in the log. */
+const happens = (page, ...events) => {
+  const wanted = events.map((event) => `[data-testid="log"] [data-event="${event}"]`);
+  return page.locator(wanted.join()).first().waitFor();
+};
 /** A path's silence is noticed, by the page or by the server, which says so on another path. */
-const isMissed = (page) => page.locator('[data-event="pathsuspect"], [data-event="pathlost"]').first().waitFor();
+const isMissed = (page) => happens(page, 'pathsuspect', 'pathlost');
 const press = (page, part) => page.getByTestId(part).click();
 const textOf = (page, part) => page.getByTestId(part).textContent();
 
