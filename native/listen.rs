@@ -37,6 +37,11 @@ pub struct ServerConfig {
     pub allowed_origins: Vec<String>,
     /// Sessions at one time, those not accepted yet included. Default 10,000.
     pub max_sessions: usize,
+    /// Bytes of memory that all sessions together may hold for their peers and applications: what was written and is not
+    /// acknowledged, what has arrived and was not read. Above three quarters of it windows grow no more and send buffers
+    /// shrink; above all of it, a session that holds more than its even share ends with LIMIT_EXCEEDED. Default 1 GiB: a
+    /// quarter of a small server's memory.
+    pub max_memory_bytes: u64,
     /// How fast paths may send. Default: CUBIC.
     pub congestion: Congestion,
     /// A path on which nothing was sent for this long sends a packet. Default 5 s.
@@ -58,6 +63,7 @@ impl ServerConfig {
             advertise: Vec::new(),
             allowed_origins: Vec::new(),
             max_sessions: 10_000,
+            max_memory_bytes: 1 << 30,
             congestion,
             keep_alive,
             idle_timeout,
@@ -143,6 +149,7 @@ pub async fn listen(
             idle_timeout: config.idle_timeout,
         },
         max_sessions: config.max_sessions,
+        max_memory_bytes: config.max_memory_bytes,
         advertise: config.advertise,
         pin,
         gate,

@@ -24,7 +24,7 @@ use super::socket::{SendOutcome, UdpSocket};
 use crate::api::shared::Shared;
 use crate::carrier::h3::{Ended, H3Code};
 use crate::carrier::quic::Arrival;
-use crate::carrier::{Change, PathCarrier};
+use crate::carrier::{Allowance, Change, PathCarrier};
 use crate::proto::carrier::Carrier;
 use crate::proto::code::TransportCode;
 use crate::proto::error::AppCode;
@@ -36,6 +36,11 @@ use crate::proto::time::Time;
 
 /// Bursts that one turn may send before other paths of the same socket get theirs.
 const BURSTS_PER_TURN: usize = 16;
+/// Frames, records and other items that one turn may take in before other paths of the same socket get theirs: what bulk
+/// data makes of one batch of packets, and half a millisecond's work when the items are as small as they can be.
+const ITEMS_PER_TURN: u64 = 512;
+/// What the peer may have on its way beyond the session's receive window: copies, frames and the heads of records.
+const LANE_MARGIN_BYTES: u64 = 1024 * 1024;
 /// How long a client may take from its first packet to its HELLO.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may take to hear why it was refused, or that the path is closed.
@@ -107,6 +112,8 @@ pub(crate) struct PathDriver {
     /// What the kernel had no room for.
     unsent: Option<(Transmit, SendSlab)>,
     packets_sent_last_turn: usize,
+    /// What this turn may still work on.
+    allowance: Allowance,
 }
 
 impl PathDriver {
@@ -123,6 +130,7 @@ impl PathDriver {
             stage,
             unsent: None,
             packets_sent_last_turn: 0,
+            allowance: Allowance::new(ITEMS_PER_TURN),
         }
     }
 
@@ -164,7 +172,10 @@ impl PathDriver {
         while let Some(change) = self.carrier.poll() {
             self.on_change(turn, change);
         }
+        self.allowance = Allowance::new(ITEMS_PER_TURN);
         self.exchange(turn);
+        // The rest of what has arrived waits until the other paths have had their turn.
+        self.wants_turn |= matches!(self.stage, Stage::Bound(_)) && self.carrier.has_arrivals();
         self.conclude();
     }
 
@@ -356,9 +367,15 @@ impl PathDriver {
             Stage::Bound(bond) => {
                 let carrier = &mut self.carrier;
                 let path = bond.path;
+                let allowance = &self.allowance;
                 let (outcome, named) = bond.shared.with_on_path(path, |session, now| {
-                    carrier.receive(|arrival| take_in(session, now, path, arrival))?;
+                    carrier.receive(allowance, |arrival| {
+                        let before = session.items();
+                        take_in(session, now, path, arrival);
+                        allowance.spend((session.items() - before).max(1));
+                    })?;
                     session.transmit(now, path, carrier);
+                    carrier.allow_bytes(session.receive_window_bytes() + LANE_MARGIN_BYTES);
                     Ok(())
                 });
                 if let Err(ended) = outcome {
@@ -378,7 +395,7 @@ impl PathDriver {
                 false
             }
             Stage::Leaving { code, reason, until } => {
-                if self.carrier.receive(drop).is_err() {
+                if self.carrier.receive(&Allowance::unlimited(), drop).is_err() {
                     self.stage = Stage::Done;
                     self.carrier.cut(now, H3Code::NoError);
                 } else if *until <= now {
@@ -388,7 +405,7 @@ impl PathDriver {
                 false
             }
             Stage::Closing { until } => {
-                if *until <= now || self.carrier.receive(drop).is_err() {
+                if *until <= now || self.carrier.receive(&Allowance::unlimited(), drop).is_err() {
                     self.stage = Stage::Done;
                     self.carrier.cut(now, H3Code::NoError);
                 }
@@ -417,7 +434,7 @@ impl PathDriver {
                     self.refuse(now, lane, TransportCode::ProtocolViolation);
                     return false;
                 }
-                Arrival::Datagram(_) => continue,
+                Arrival::Datagram(_) | Arrival::DatagramsDropped(_) => continue,
             };
             match std::mem::take(greeter).on_lane_data(lane, dir, data) {
                 Ok(Err(unsated)) => *greeter = unsated,
@@ -479,5 +496,6 @@ fn take_in(session: &mut Session, now: Time, path: PathId, arrival: Arrival) {
         Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
         Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
         Arrival::Datagram(data) => session.on_datagram(now, path, data),
+        Arrival::DatagramsDropped(count) => session.on_datagrams_dropped(count),
     }
 }

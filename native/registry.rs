@@ -19,7 +19,8 @@ use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
 use crate::proto::frame::Intent;
 use crate::proto::greeter::Greeted;
-use crate::proto::id::{PathId, SessionId};
+use crate::proto::id::{PathId, SessionId, Side};
+use crate::proto::memory::MemoryBudget;
 use crate::proto::session::Session;
 
 /// What a listener was told about its sessions.
@@ -27,6 +28,7 @@ pub(crate) struct Terms {
     pub(crate) session: SessionConfig,
     pub(crate) settings: TransportSettings,
     pub(crate) max_sessions: usize,
+    pub(crate) max_memory_bytes: u64,
     /// Told to each client: `host:port`, with the certificate of this listener.
     pub(crate) advertise: Vec<String>,
     pub(crate) pin: CertificatePin,
@@ -40,6 +42,7 @@ pub(crate) struct Registry {
     /// Where the sessions' tasks run. Sessions are made on workers, which have no runtime of their own.
     runtime: tokio::runtime::Handle,
     terms: Terms,
+    memory: Arc<MemoryBudget>,
     base: Arc<quinn_proto::ServerConfig>,
     members: Mutex<Members>,
     /// Somebody waits in the queue, or nobody will any more.
@@ -65,6 +68,7 @@ impl Registry {
         Arc::new(Self {
             engine,
             runtime: tokio::runtime::Handle::current(),
+            memory: MemoryBudget::new(terms.max_memory_bytes),
             terms,
             base: Arc::new(base),
             members: Mutex::default(),
@@ -88,7 +92,8 @@ impl Registry {
         &self,
         remote: IpAddr,
     ) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
-        let (transport, observations) = self.terms.settings.to_config(self.engine.clock, remote);
+        let (transport, observations) =
+            self.terms.settings.to_config(self.engine.clock, remote, Side::Server);
         let mut config = quinn_proto::ServerConfig::clone(&self.base);
         config.transport_config(transport);
         (Arc::new(config), observations)
@@ -133,7 +138,8 @@ impl Registry {
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|_| TransportCode::Internal)?;
-        let session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        let mut session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        session.share_memory(&self.memory);
         let id = session.id().ok_or(TransportCode::Internal)?;
         let (bond, hold) = {
             let mut members = self.members();

@@ -12,6 +12,7 @@ use crate::proto::config::PathPolicy;
 use crate::proto::error::{AppCode, PathError, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use crate::proto::frame::{Accept, AddPath, Intent, PathStatus, Reject};
+use crate::proto::futile::Use;
 use crate::proto::greeter::Greeted;
 use crate::proto::id::{PathId, Side, StreamId};
 use crate::proto::limits::VERSION;
@@ -425,7 +426,7 @@ impl Session {
     }
 
     /// PATH_STATUS.
-    pub(super) fn on_path_status(&mut self, status: &PathStatus) {
+    pub(super) fn on_path_status(&mut self, status: &PathStatus) -> Use {
         if let Some(path) = self.paths.get_mut(&status.path)
             && status.sequence > path.peer.sequence
         {
@@ -434,6 +435,8 @@ impl Session {
             path.peer.cost = status.cost;
             self.wake_all();
         }
+        // However new it is, an honest peer has little of this to say.
+        Use::None
     }
 
     // ---- ends ----
