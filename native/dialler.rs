@@ -95,7 +95,7 @@ pub(crate) fn socket(
 ) -> Result<ReactorLease, BindError> {
     let runtime = tokio::runtime::Handle::current().id().to_string();
     let mut sockets = SOCKETS.lock().unwrap_or_else(PoisonError::into_inner);
-    sockets.retain(|_, lease| lease.upgrade().is_some());
+    sockets.retain(|_, lease| !lease.is_dead());
     let key = (runtime, local, ordinal);
     if let Some(lease) = sockets.get(&key).and_then(WeakLease::upgrade) {
         return Ok(lease);
