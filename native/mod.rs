@@ -3,6 +3,7 @@
 //! ```text
 //! dial, listen          what users call
 //! dialler, dial_race    how a path's connection is had        registry   where a path finds its session
+//! admission             who is let in, and who makes way for whom
 //! backend               one session's world: its paths' drivers, its time
 //! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
 //! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
@@ -10,6 +11,7 @@
 //! tls, certificate, validity, transport                                what QUIC is set to
 //! ```
 
+mod admission;
 mod backend;
 mod buffer_pool;
 #[cfg(test)]
@@ -34,6 +36,7 @@ mod transport;
 mod validity;
 mod worker_pool;
 
+pub use admission::{AdmissionLimits, Rate};
 pub use buffer_pool::BufferPoolStats;
 pub use certificate::{Identity, IdentityError};
 pub use dial::{Config, dial};
