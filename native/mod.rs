@@ -35,6 +35,8 @@ mod tls;
 mod transport;
 mod validity;
 mod worker_pool;
+#[cfg(test)]
+mod worker_turns;
 
 pub use admission::{AdmissionLimits, Rate};
 pub use buffer_pool::BufferPoolStats;

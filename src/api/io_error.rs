@@ -34,6 +34,7 @@ fn kind(error: &SessionError) -> ErrorKind {
         SessionError::PeerError { .. } | SessionError::Protocol { .. } | SessionError::Evicted => {
             ErrorKind::ConnectionAborted
         }
+        SessionError::Failed { .. } => ErrorKind::Other,
         SessionError::ResumeTimeout { .. } => ErrorKind::TimedOut,
         SessionError::Rejected { .. } | SessionError::DialFailed { .. } => ErrorKind::ConnectionRefused,
     }
