@@ -23,7 +23,7 @@ use metrics::{counter, gauge};
 
 use self::account::{Account, Admitted, Crowded, HalfOpenPlace, Knock, NoRoom, SessionPlace};
 pub use self::limits::AdmissionLimits;
-pub use self::wrong_proofs::Rate;
+pub use self::wrong_proofs::RateLimit;
 use super::path_driver::DriverKey;
 use super::reactor::{Order, ReactorHandle};
 use crate::proto::id::SessionId;

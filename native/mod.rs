@@ -38,7 +38,7 @@ mod worker_pool;
 #[cfg(test)]
 mod worker_turns;
 
-pub use admission::{AdmissionLimits, Rate};
+pub use admission::{AdmissionLimits, RateLimit};
 pub use buffer_pool::BufferPoolStats;
 pub use certificate::{Identity, IdentityError};
 pub use dial::{Config, dial};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::wrong_proofs::Rate;
+use super::wrong_proofs::RateLimit;
 
 /// How a server shares its room between the sources that clients come from, so that none of them locks out the rest.
 /// See [`ServerConfig::admission`](crate::ServerConfig::admission); the number of sessions is
@@ -50,9 +50,9 @@ pub struct AdmissionLimits {
     pub max_suspended: usize,
     /// Wrong proofs of joins that one host may send; then it gets no answer for a while. Each costs a handshake.
     /// Default 32 at once, and 1 a second: a thousandth of a core.
-    pub wrong_proofs_of_host: Rate,
+    pub wrong_proofs_of_host: RateLimit,
     /// The same for a network. Default 128 at once, and 4 a second.
-    pub wrong_proofs_of_network: Rate,
+    pub wrong_proofs_of_network: RateLimit,
 }
 
 impl Default for AdmissionLimits {
@@ -65,8 +65,8 @@ impl Default for AdmissionLimits {
             retry_above: 64,
             share_of_free: 7,
             max_suspended: 16_384,
-            wrong_proofs_of_host: Rate::new(32, Duration::from_secs(1)),
-            wrong_proofs_of_network: Rate::new(128, Duration::from_millis(250)),
+            wrong_proofs_of_host: RateLimit::new(32, Duration::from_secs(1)),
+            wrong_proofs_of_network: RateLimit::new(128, Duration::from_millis(250)),
         }
     }
 }

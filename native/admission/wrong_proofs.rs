@@ -16,14 +16,14 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Rate {
+pub struct RateLimit {
     /// How many may come at once.
     pub burst: u32,
     /// After this long there may be one more.
     pub every: Duration,
 }
 
-impl Rate {
+impl RateLimit {
     /// `burst` at once, and then one after each time of this length.
     pub const fn new(burst: u32, every: Duration) -> Self {
         Self { burst, every }
@@ -38,7 +38,7 @@ pub(super) struct WrongProofs {
 }
 
 impl WrongProofs {
-    pub(super) fn new(of_host: Rate, of_network: Rate) -> Self {
+    pub(super) fn new(of_host: RateLimit, of_network: RateLimit) -> Self {
         Self { hosts: Buckets::new(of_host), networks: Buckets::new(of_network) }
     }
 
@@ -57,14 +57,14 @@ impl WrongProofs {
 /// Token buckets in the form of the generic cell rate algorithm (ITU-T I.371): of each, the time when it is full again.
 #[derive(Debug)]
 struct Buckets {
-    rate: Rate,
+    rate: RateLimit,
     full_at: BTreeMap<Prefix, Instant>,
     by_time: BTreeSet<(Instant, Prefix)>,
 }
 
 impl Buckets {
-    fn new(Rate { burst, every }: Rate) -> Self {
-        let rate = Rate { burst: burst.max(1), every: every.min(LONGEST) };
+    fn new(RateLimit { burst, every }: RateLimit) -> Self {
+        let rate = RateLimit { burst: burst.max(1), every: every.min(LONGEST) };
         Self { rate, full_at: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn wrong_proofs() -> WrongProofs {
-        WrongProofs::new(Rate::new(3, SECOND), Rate::new(5, SECOND))
+        WrongProofs::new(RateLimit::new(3, SECOND), RateLimit::new(5, SECOND))
     }
 
     #[test]
