@@ -3,6 +3,7 @@
 //! ```text
 //! dial, listen          what users call
 //! dialler, dial_race    how a path's connection is had        registry   where a path finds its session
+//! admission             who is let in, and who makes way for whom
 //! backend               one session's world: its paths' drivers, its time
 //! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
 //! mailbox               what other tasks want of a reactor                occupancy     what a pool's workers have to do
@@ -11,6 +12,7 @@
 //! tls, certificate, validity, transport                                what QUIC is set to
 //! ```
 
+mod admission;
 mod backend;
 mod buffer_pool;
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod worker_pool;
 #[cfg(test)]
 mod worker_turns;
 
+pub use admission::{AdmissionLimits, RateLimit};
 pub use buffer_pool::BufferPoolStats;
 pub use certificate::{Identity, IdentityError};
 pub use dial::{Config, dial};

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn_proto::{ConnectionError, ConnectionEvent, EndpointEvent, Transmit};
 
+use super::admission::HalfOpenPermit;
 use super::backend::NativeBackend;
 use super::buffer_pool::{BufferPool, SendSlab};
 use super::dial_race::Attempt;
@@ -41,8 +42,6 @@ const BURSTS_PER_TURN: usize = 16;
 const ITEMS_PER_TURN: u64 = 512;
 /// What the peer may have on its way beyond the session's receive window: copies, frames and the heads of records.
 const LANE_MARGIN_BYTES: u64 = 1024 * 1024;
-/// How long a client may take from its first packet to its HELLO.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may take to hear why it was refused, or that the path is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A turn with more packets than this is worth another thread's wake-up (40 to 50 µs measured, 1.3 µs a packet).
@@ -107,6 +106,11 @@ pub(crate) struct PathDriver {
     pub(crate) wants_turn: bool,
     /// The connection is to be closed with this code.
     pub(crate) close: Option<(u64, Bytes)>,
+    /// It has to make way for another client's path, if it still belongs to no session: the peer is told, and the
+    /// connection is forgotten after the turn. (What still comes for it gets a stateless reset, RFC 9000 section 10.2.)
+    pub(crate) is_evicted: bool,
+    /// Server: its room, as long as it has none in a session.
+    half_open: Option<HalfOpenPermit>,
     carrier: PathCarrier,
     stage: Stage,
     /// What the kernel had no room for.
@@ -126,6 +130,8 @@ impl PathDriver {
             deadline: None,
             wants_turn: false,
             close: None,
+            is_evicted: false,
+            half_open: None,
             carrier,
             stage,
             unsent: None,
@@ -134,14 +140,17 @@ impl PathDriver {
         }
     }
 
-    /// What a server does with a client that has just sent its first packet.
-    pub(crate) fn greeting(registry: Arc<Registry>, now: Instant) -> Stage {
-        Stage::Greeting { registry, greeter: Greeter::new(), until: now + GREETING_TIMEOUT }
-    }
-
-    /// Whether it belongs to no session yet.
-    pub(crate) fn is_greeting(&self) -> bool {
-        matches!(self.stage, Stage::Greeting { .. })
+    /// A server's, for a client that has just sent its first packet.
+    pub(crate) fn accepted(
+        key: DriverKey,
+        carrier: PathCarrier,
+        registry: Arc<Registry>,
+        permit: HalfOpenPermit,
+        now: Instant,
+    ) -> Self {
+        let until = now + registry.admission().half_open_timeout();
+        let stage = Stage::Greeting { registry, greeter: Greeter::new(), until };
+        Self { half_open: Some(permit), ..Self::new(key, carrier, stage) }
     }
 
     /// Whether the kernel had no room for what it wanted to send.
@@ -168,6 +177,9 @@ impl PathDriver {
         }
         if let Some((code, reason)) = self.close.take() {
             self.leave(turn.now, code, reason);
+        }
+        if self.is_evicted {
+            self.make_way(turn.now);
         }
         while let Some(change) = self.carrier.poll() {
             self.on_change(turn, change);
@@ -263,6 +275,17 @@ impl PathDriver {
             self.stage = Stage::Leaving { code, reason, until: now + FAREWELL };
         } else {
             self.end(now, code, reason);
+        }
+    }
+
+    /// Closes the connection of a path whose room is another's.
+    fn make_way(&mut self, now: Instant) {
+        // The HELLO may have come while the order was under way.
+        self.is_evicted = self.half_open.is_some();
+        if self.is_evicted && !matches!(self.stage, Stage::Done) {
+            tracing::debug!(remote = %self.remote(), "a half-open path makes way");
+            self.stage = Stage::Done;
+            self.carrier.evict(now);
         }
     }
 
@@ -463,6 +486,7 @@ impl PathDriver {
             Ok(bond) => {
                 bond.shared.look(|core| self.carrier.allow_lanes(core.session.config()));
                 self.stage = Stage::Bound(bond);
+                self.half_open = None;
             }
             Err(code) => self.refuse(now, control, code),
         }

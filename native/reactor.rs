@@ -27,6 +27,7 @@ use quinn_proto::{
 };
 use tokio::time::Sleep;
 
+use super::admission::Welcome;
 use super::dial_race::Attempt;
 use super::engine::Engine;
 use super::mailbox::{Mail, Mailbox};
@@ -41,10 +42,6 @@ use crate::carrier::PathCarrier;
 
 /// Turns before the runtime's other tasks get theirs.
 const TURNS_PER_POLL: usize = 16;
-/// Clients that have not said yet which session they want, beyond which a new one has to prove its address.
-const RETRY_ABOVE: usize = 64;
-/// The same, beyond which a new one is refused.
-const REFUSE_ABOVE: usize = 1_024;
 
 /// How other tasks reach a reactor.
 #[derive(Debug)]
@@ -59,6 +56,8 @@ pub(crate) enum Order {
     Connect(Box<Connect>),
     /// Close a path's connection, whatever its stage.
     Close { driver: DriverKey, code: u64, reason: Bytes },
+    /// Close a path that still belongs to no session, and forget it at once: its room is another's.
+    Evict(DriverKey),
 }
 
 impl std::fmt::Debug for Order {
@@ -66,6 +65,7 @@ impl std::fmt::Debug for Order {
         f.write_str(match self {
             Self::Connect(_) => "Connect",
             Self::Close { .. } => "Close",
+            Self::Evict(_) => "Evict",
         })
     }
 }
@@ -161,7 +161,6 @@ pub(crate) struct Reactor {
     slots: BTreeMap<DriverKey, usize>,
     ready: BTreeSet<usize>,
     blocked: BTreeSet<usize>,
-    greeting: usize,
     timers: Timers,
     sleep: Pin<Box<Sleep>>,
     /// For the endpoint's own packets.
@@ -193,7 +192,6 @@ impl Reactor {
             slots: BTreeMap::new(),
             ready: BTreeSet::new(),
             blocked: BTreeSet::new(),
-            greeting: 0,
             timers: Timers::default(),
             sleep: Box::pin(tokio::time::sleep_until(Instant::now().into())),
             scratch: Vec::new(),
@@ -230,6 +228,12 @@ impl Reactor {
                 Order::Close { driver, code, reason } => {
                     if let Some((slot, driver)) = self.driver(driver) {
                         driver.close = Some((code, reason));
+                        self.ready.insert(slot);
+                    }
+                }
+                Order::Evict(driver) => {
+                    if let Some((slot, driver)) = self.driver(driver) {
+                        driver.is_evicted = true;
                         self.ready.insert(slot);
                     }
                 }
@@ -307,29 +311,31 @@ impl Reactor {
             self.endpoint.ignore(incoming);
             return;
         };
-        if self.greeting >= REFUSE_ABOVE {
-            metrics::counter!("kwik_handshakes_refused_total").increment(1);
-            let transmit = self.endpoint.refuse(incoming, &mut self.scratch);
-            self.respond(&transmit);
-        } else if self.greeting >= RETRY_ABOVE && incoming.may_retry() {
+        let remote = incoming.remote_address();
+        match registry.admission().knock(remote, incoming.remote_address_validated(), now) {
+            Welcome::Accept => self.accept(now, incoming, registry),
             // Only when its address is true will the client get this and come again.
-            metrics::counter!("kwik_handshakes_retried_total").increment(1);
-            if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.scratch) {
-                self.respond(&transmit);
+            Welcome::Retry => {
+                if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.scratch) {
+                    self.respond(&transmit);
+                }
             }
-        } else {
-            self.accept(now, incoming, registry);
+            Welcome::Ignore => self.endpoint.ignore(incoming),
         }
     }
 
     fn accept(&mut self, now: Instant, incoming: Incoming, registry: Arc<Registry>) {
-        let (config, observations) = registry.connection_config(incoming.remote_address().ip());
+        let remote = incoming.remote_address();
+        let key = DriverKey::new();
+        let Some(permit) = registry.admission().enter(remote, &self.handle, key, now) else {
+            self.endpoint.ignore(incoming);
+            return;
+        };
+        let (config, observations) = registry.connection_config(remote.ip());
         match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
             Ok((handle, connection)) => {
                 let carrier = PathCarrier::accepted(connection, observations, registry.gate());
-                let stage = PathDriver::greeting(registry, now);
-                self.greeting += 1;
-                self.insert(handle, PathDriver::new(DriverKey::new(), carrier, stage));
+                self.insert(handle, PathDriver::accepted(key, carrier, registry, permit, now));
             }
             Err(error) => {
                 tracing::debug!(cause = %error.cause, "a handshake failed at its first packet");
@@ -374,7 +380,6 @@ impl Reactor {
 
     fn work(&mut self, now: Instant) {
         let ready = std::mem::take(&mut self.ready);
-        let greeting_before = self.count_greeting(&ready);
         let mut jobs: Vec<Job> =
             ready.iter().filter_map(|slot| Some((*slot, self.drivers.remove(slot)?))).collect();
         let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
@@ -387,12 +392,6 @@ impl Reactor {
                 self.settle(slot, driver);
             }
         }
-        let greeting_after = self.count_greeting(&ready);
-        self.greeting = (self.greeting + greeting_after).saturating_sub(greeting_before);
-    }
-
-    fn count_greeting(&self, slots: &BTreeSet<usize>) -> usize {
-        slots.iter().filter_map(|slot| self.drivers.get(slot)).filter(|driver| driver.is_greeting()).count()
     }
 
     /// After a turn: what the path has for the endpoint, and when it wants its next one.
@@ -406,6 +405,11 @@ impl Reactor {
                 self.remove(slot, driver.key);
                 return;
             }
+        }
+        if driver.is_evicted {
+            self.remove(slot, driver.key);
+            self.endpoint.handle_event(ConnectionHandle(slot), EndpointEvent::drained());
+            return;
         }
         if !driver.inbox.is_empty() || driver.wants_turn {
             self.ready.insert(slot);

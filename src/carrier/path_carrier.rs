@@ -260,6 +260,16 @@ impl PathCarrier {
         self.quic.close(now, code as u64, Bytes::new());
     }
 
+    /// Ends the connection for want of room, without waiting for anything.
+    pub(crate) fn evict(&mut self, now: Instant) {
+        match self.layer {
+            Layer::Http(_) => self.cut(now, H3Code::ExcessiveLoad),
+            Layer::Undecided(_) | Layer::Bare => {
+                self.quic.close(now, TransportCode::Busy.as_u64(), Bytes::new());
+            }
+        }
+    }
+
     /// Ends the connection through no fault of the peer's, which no longer hears anything else.
     pub(crate) fn fail(&mut self, now: Instant) {
         match self.layer {

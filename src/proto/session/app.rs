@@ -536,6 +536,11 @@ impl Session {
         }
     }
 
+    /// Server: the session has no path, and its room is needed for another.
+    pub fn evict(&mut self, now: Time) {
+        self.end(now, SessionError::Evicted, None);
+    }
+
     /// The session is over; `say` goes out on every path that can still carry it.
     pub(super) fn end(&mut self, now: Time, error: SessionError, say: Option<Close>) {
         if self.is_closed() {
