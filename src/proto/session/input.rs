@@ -292,7 +292,10 @@ impl Session {
                 self.on_path_status(&status);
                 Ok(())
             }
-            Frame::Ping { token } => entry.queue_pong(token),
+            Frame::Ping { token } => {
+                entry.queue_pong(token);
+                Ok(())
+            }
             Frame::Pong { token } => {
                 if let Some(rtt) = entry.on_pong(now, token) {
                     self.events.push_back(Event::Pong(path, token, rtt));

@@ -99,7 +99,10 @@ impl Innocent {
         self.stop.send_replace(true);
         let lap = self.lap();
         let Self { tally, thread, .. } = self;
-        tokio::task::spawn_blocking(|| thread.join()).await.expect("it is joined").expect("it does not panic");
+        tokio::task::spawn_blocking(|| thread.join())
+            .await
+            .expect("it is joined")
+            .expect("it does not panic");
         let mut tally = lock(&tally);
         let lost = lap.lost.into_iter().chain(std::mem::take(&mut tally.lost)).collect();
         Lap { echoes: lap.echoes, dials: lap.dials + tally.dials, lost }
@@ -122,9 +125,8 @@ async fn live(
         Err(error) => return eprintln!("the innocent client cannot begin: {error}"),
     };
     let _ = ready.send(());
-    let echoes = async {
-        tokio::try_join!(ask(send, tally, stopped.clone()), listen(recv, tally)).map(|_| ())
-    };
+    let echoes =
+        async { tokio::try_join!(ask(send, tally, stopped.clone()), listen(recv, tally)).map(|_| ()) };
     let mut until = stopped.clone();
     let echoes = async {
         tokio::select! {

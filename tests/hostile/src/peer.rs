@@ -71,7 +71,7 @@ fn transport() -> Arc<TransportConfig> {
         .max_concurrent_bidi_streams(10_000_u32.into())
         .max_concurrent_uni_streams(10_000_u32.into())
         .send_window(1 << 30)
-        .datagram_send_buffer_size(1 << 24)
+        .datagram_send_buffer_size(1 << 16)
         .keep_alive_interval(Some(Duration::from_secs(2)));
     Arc::new(transport)
 }

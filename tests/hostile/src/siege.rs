@@ -10,9 +10,9 @@ use crate::peer::Client;
 use crate::victim::Victim;
 
 /// How long each attack goes on.
-const ATTACK: Duration = Duration::from_secs(2);
+const ATTACK: Duration = Duration::from_millis(1_800);
 /// How long the innocent client is watched before.
-const PEACE: Duration = Duration::from_millis(800);
+const PEACE: Duration = Duration::from_millis(600);
 
 /// Sieges share the machine's cores: one at a time, or they would measure one another.
 static FIELD: Mutex<()> = Mutex::const_new(());
@@ -52,6 +52,11 @@ impl Siege {
         self.began.elapsed() < ATTACK
     }
 
+    /// Goes on with something until it is done, or the attack's time is over (`None`).
+    pub async fn within_time<T>(&self, attack: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at((self.began + ATTACK).into(), attack).await.ok()
+    }
+
     /// Lets the rest of the attack's time pass, with everything held that the attacker has made the server hold.
     pub async fn wait_out(&self) {
         tokio::time::sleep_until((self.began + ATTACK).into()).await;
@@ -68,7 +73,11 @@ impl Siege {
         };
         let [held, bound_mb] = [memory.peak.saturating_sub(before), bound].map(|bytes| bytes as f64 / 1e6);
         println!("{}: held {held:.1} MB of {bound_mb:.1} MB", self.name);
-        assert!(held <= bound_mb, "{}: the server held {held:.1} MB, at most {bound_mb:.1} MB are promised", self.name);
+        assert!(
+            held <= bound_mb,
+            "{}: the server held {held:.1} MB, at most {bound_mb:.1} MB are promised",
+            self.name
+        );
     }
 
     /// Ends the attack. No dial of the innocent client was lost, its session lives, and the server has nothing to

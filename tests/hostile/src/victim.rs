@@ -54,8 +54,7 @@ impl Victim {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().nth(1)?.parse().ok()
         };
-        let memory =
-            Memory { resident: kilobytes("VmRSS")? * 1024, peak: kilobytes("VmHWM")? * 1024 };
+        let memory = Memory { resident: kilobytes("VmRSS")? * 1024, peak: kilobytes("VmHWM")? * 1024 };
         std::fs::write(format!("{directory}/clear_refs"), "5").ok()?;
         Some(memory)
     }

@@ -125,8 +125,14 @@ pub fn hello(versions: &[u64], path: u64, intent: &[u8], parameters: &[u8]) -> V
 
 /// ACCEPT, with credentials.
 pub fn accept(version: u64, credentials: &Credentials) -> Vec<u8> {
+    accept_with(version, credentials, &parameters())
+}
+
+/// The same, with these parameters.
+pub fn accept_with(version: u64, credentials: &Credentials, parameters: &[u8]) -> Vec<u8> {
     let Credentials { session, resume_key, nonce } = credentials;
-    let body = [varint(version), session.to_vec(), vec![1], resume_key.to_vec(), nonce.to_vec(), parameters()];
+    let keys = [&session[..], &[1], resume_key, nonce].concat();
+    let body = [varint(version), keys, parameters.to_vec()];
     frame(kind::ACCEPT, &body.concat())
 }
 

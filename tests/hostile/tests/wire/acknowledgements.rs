@@ -65,7 +65,8 @@ async fn a_report_of_more_bytes_than_were_sent_on_the_path() {
     let (mut path, _session, _send) = sent_ten().await;
     path.say(&wire::numbers(kind::PATH_REPORT, &[10, 0])).await;
     path.is_served().await;
-    path.say(&wire::numbers(kind::PATH_REPORT, &[11, 0])).await;
+    // Far more: copies count, and the server may have sent some meanwhile.
+    path.say(&wire::numbers(kind::PATH_REPORT, &[1 << 20, 0])).await;
     path.is_blamed(PROTOCOL_VIOLATION).await;
 }
 
@@ -123,7 +124,7 @@ async fn a_stop_is_answered_by_a_reset_with_its_code() {
 
 #[tokio::test]
 async fn a_stream_cut_into_more_ranges_than_anyone_needs() {
-    let (mut path, _) = Scene::new().await.client.open().await;
+    let (mut path, _, _session) = Scene::new().await.open().await;
     let piece = |index: u64| record(1 + 2 * index, false, b"x");
     let many: Vec<u8> = (0..8_192).flat_map(piece).collect();
     let mut lane = path.uni(&[wire::lane(client_bidi(0)), many].concat()).await;

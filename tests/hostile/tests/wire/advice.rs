@@ -90,7 +90,7 @@ async fn a_server_that_refuses() {
         let (mut path, _) = trap.catch().await;
         path.say(&begin(&wire::reject(code, reason))).await;
         let refused = patiently("the dial", dial).await.unwrap().unwrap_err();
-        assert!(matches!(refused, DialError::Session(SessionError::Rejected { .. })), "{refused:?}");
+        assert!(matches!(refused, DialError::Rejected { .. }), "{refused:?}");
     }
 }
 
@@ -128,7 +128,8 @@ async fn a_server_that_breaks_a_rule_is_told_which() {
     }
 }
 
-/// PROTOCOL 3.3: After UNKNOWN_SESSION the client MUST end the session
+/// PROTOCOL 3.3: After UNKNOWN_SESSION a client MUST end the session if no other path of it is open; if one is, that
+/// address leads to a server that does not know the session, and the client SHOULD NOT dial it again.
 #[tokio::test]
 async fn a_server_that_does_not_know_the_session_any_more_ends_it() {
     let trap = Trap::set();
@@ -142,7 +143,10 @@ async fn a_server_that_does_not_know_the_session_any_more_ends_it() {
     assert_eq!((versions, id, intent), (1, 1, 1), "it joins, as path 1");
     back.say(&begin(&wire::reject(UNKNOWN_SESSION, b"restarted"))).await;
     let end = super::scene::end_of(&session).await;
-    assert!(matches!(end, SessionError::Rejected { code: kwik::TransportCode::UnknownSession, .. }), "{end:?}");
+    assert!(
+        matches!(end, SessionError::Rejected { code: kwik::TransportCode::UnknownSession, .. }),
+        "{end:?}"
+    );
 }
 
 #[tokio::test]
@@ -160,4 +164,48 @@ async fn a_joining_client_proves_that_it_has_the_key() {
     back.say(&begin(&wire::accept_join(&credentials.session))).await;
     back.is_served().await;
     assert_eq!(session.close_reason(), None);
+}
+
+#[tokio::test]
+async fn an_address_that_leads_to_a_server_that_does_not_know_the_session_leaves_it_alone() {
+    let (trap, elsewhere) = (Trap::set(), Trap::set());
+    let url = trap.url();
+    let dial = tokio::spawn(async move { kwik::dial(&url, Config::default()).await.unwrap() });
+    let (mut path, _) = trap.welcome().await;
+    let session = patiently("the dial", dial).await.unwrap();
+    let adding = tokio::spawn({
+        let (session, url) = (session.clone(), elsewhere.url());
+        async move { session.add_path(&url).await.map(|path| path.id()) }
+    });
+    let (mut second, _) = elsewhere.catch().await;
+    second.say(&begin(&wire::reject(UNKNOWN_SESSION, b""))).await;
+    let added = patiently("adding", adding).await.unwrap();
+    assert!(added.is_err(), "{added:?}");
+    path.is_served().await;
+    assert_eq!(session.close_reason(), None);
+}
+
+/// PROTOCOL 3.3: A client MUST NOT have more paths than the smaller of both ends' `max_paths`.
+#[tokio::test]
+async fn a_client_has_no_more_paths_than_the_server_takes() {
+    let (trap, elsewhere) = (Trap::set(), Trap::set());
+    let url = trap.url();
+    let dial = tokio::spawn(async move { kwik::dial(&url, Config::default()).await.unwrap() });
+    let (mut path, _) = trap.catch().await;
+    let parameters = [wire::parameter(6, 2), wire::parameter(7, 30_000)].concat();
+    path.say(&begin(&wire::accept_with(1, &CREDENTIALS, &parameters))).await;
+    let session = patiently("the dial", dial).await.unwrap();
+    let adding = tokio::spawn({
+        let (session, url) = (session.clone(), elsewhere.url());
+        async move { session.add_path(&url).await.unwrap() }
+    });
+    let (mut second, _) = elsewhere.catch().await;
+    second.say(&begin(&wire::accept_join(&CREDENTIALS.session))).await;
+    patiently("adding", adding).await.unwrap();
+    let third = session.add_path(&elsewhere.url()).await;
+    assert!(matches!(third, Err(kwik::PathError::TooMany { max: 2 })), "{third:?}");
+    // Nor does it follow advice beyond that.
+    path.say(&wire::add_path(0, "127.0.0.1:9")).await;
+    path.is_served().await;
+    assert_eq!(session.paths().len(), 2);
 }

@@ -10,7 +10,7 @@ use super::scene::Scene;
 fn blamed(said: Vec<u8>, code: u64) -> impl Future<Output = ()> {
     let place = std::panic::Location::caller();
     async move {
-        let (mut path, _) = Scene::new().await.client.open().await;
+        let (mut path, _, _session) = Scene::new().await.open().await;
         path.say(&said).await;
         println!("{said:02x?} at {place}");
         path.is_blamed(code).await;
@@ -150,7 +150,7 @@ async fn more_streams_than_there_are_ids() {
     blamed(wire::numbers(kind::MAX_STREAMS, &[0, (1 << 60) + 1]), LIMIT_EXCEEDED).await;
 }
 
-/// PROTOCOL 4.2: offset plus the number of bytes MUST NOT exceed MAX_VARINT.
+/// PROTOCOL 4.2: **STREAM**: a chunk as in section 5.1; offset plus the number of bytes MUST NOT exceed MAX_VARINT.
 #[tokio::test]
 async fn a_chunk_in_a_frame_that_ends_beyond_all_offsets() {
     blamed(wire::stream(client_uni(0), MAX_VARINT, false, b"x"), FRAME_ENCODING).await;
@@ -171,7 +171,8 @@ async fn integers_in_more_bytes_than_they_need() {
 #[tokio::test]
 async fn what_follows_a_close_does_not_count() {
     let (mut path, _, session) = Scene::new().await.open().await;
-    path.say(&[wire::close(1, 9, b"bye"), wire::frame(kind::GOAWAY, b"junk"), vec![0xff; 100]].concat()).await;
+    path.say(&[wire::close(1, 9, b"bye"), wire::frame(kind::GOAWAY, b"junk"), vec![0xff; 100]].concat())
+        .await;
     let end = super::scene::end_of(&session).await;
     assert!(matches!(end, kwik::SessionError::ClosedByPeer { code: kwik::AppCode(9), .. }), "{end:?}");
     path.carrier_code().await;

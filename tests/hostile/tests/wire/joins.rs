@@ -1,7 +1,10 @@
-//! Paths that a client has no right to, or asks for too often.
+//! Paths that a client has no right to, or asks for too often; and those that come back.
+
+use std::collections::BTreeSet;
 
 use kwik_hostile_tests::code::*;
-use kwik_hostile_tests::wire::{self, Credentials, client_uni, kind, parameter, record};
+use kwik_hostile_tests::peer::patiently;
+use kwik_hostile_tests::wire::{self, Credentials, client_uni, kind, parameter, record, server_uni};
 
 use super::scene::{Scene, end_of};
 
@@ -158,4 +161,78 @@ async fn bytes_of_one_stream_over_many_paths_that_come_and_go() {
     }
     assert_eq!(recv.read_to_end(100).await.unwrap().len(), 30);
     drop(first);
+}
+
+/// PROTOCOL 5.2: The sender MUST keep every byte until an ACK covers it, whatever the carrier says: bytes that a carrier
+/// has acknowledged can still be lost when the path dies between the carrier and the application.
+#[tokio::test]
+async fn bytes_that_only_the_carrier_has_acknowledged_are_sent_again_on_another_path() {
+    let scene = Scene::new().await;
+    let (first, credentials, session) = scene.open().await;
+    let mut send = session.open_uni().await.unwrap();
+    send.write_all(b"not acknowledged").await.unwrap();
+    let all = [wire::lane(server_uni(0)), record(0, false, b"not acknowledged")].concat();
+    for path in [first, scene.client.join(&credentials, 1).await, scene.client.join(&credentials, 2).await] {
+        let mut lane = patiently("a lane", path.connection.accept_uni()).await.unwrap();
+        let mut read = vec![0; all.len()];
+        lane.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, all);
+        path.cut();
+    }
+}
+
+/// PROTOCOL 6.3: When a path turns Suspect or Closed, each statement sent on it that may not have arrived MUST be made
+/// again on another path, or on the first one that joins: the newest MAX_DATA, MAX_STREAM_DATA and MAX_STREAMS that the
+/// receiver granted; ACKs for all streams with bytes received or complete since they were last known to have arrived,
+/// except for those that are forgotten (section 5.4), whose sender asks with their end; RESET_STREAM and STOP_SENDING
+/// that were not confirmed; the newest PATH_STATUS of each path; standing ADD_PATH, and REMOVE_PATH; PATH_CLOSE; GOAWAY.
+#[tokio::test]
+async fn whatever_was_stated_on_a_path_that_dies_is_stated_again() {
+    let scene = Scene::new().await;
+    let (mut first, credentials, session) = scene.open().await;
+    let mut second = scene.client.join(&credentials, 1).await;
+    let third = scene.client.join(&credentials, 2).await;
+    first.say(&wire::stream(client_uni(0), 0, false, b"kept")).await;
+    first.say(&wire::stream(client_uni(1), 0, false, b"unwanted")).await;
+    first.is_served().await;
+    let _kept = session.accept_uni().await.unwrap();
+    session.accept_uni().await.unwrap().stop(kwik::AppCode(5)).unwrap();
+    session.open_uni().await.unwrap().reset(kwik::AppCode(6)).unwrap();
+    session.set_cost(kwik::PathId(1), 7).unwrap();
+    session.advertise("192.0.2.1:443", None, 0).unwrap();
+    let withdrawn = session.advertise("192.0.2.2:443", None, 0).unwrap();
+    session.withdraw(withdrawn);
+    session.path(kwik::PathId(2)).remove().unwrap();
+    third.carrier_code().await;
+    scene.listener.drain();
+    // All of it is said by now, on whichever path; the first dies, and nobody knows what arrived.
+    first.is_served().await;
+    second.is_served().await;
+    first.cut();
+    let mut missing = BTreeSet::from([
+        kind::MAX_DATA,
+        kind::MAX_STREAM_DATA,
+        kind::MAX_STREAMS,
+        kind::ACK,
+        kind::RESET_STREAM,
+        kind::STOP_SENDING,
+        kind::PATH_STATUS,
+        kind::ADD_PATH,
+        kind::REMOVE_PATH,
+        kind::PATH_CLOSE,
+        kind::GOAWAY,
+    ]);
+    let mut token = 0;
+    while !missing.is_empty() && token < 1_000 {
+        // The path goes on to be of use while nothing is said on it.
+        token += 1;
+        second.say(&wire::numbers(kind::PING, &[token])).await;
+        while let Some(frame) = second.next().await {
+            missing.remove(&frame.kind);
+            if frame.kind == kind::PONG && frame.fields() == [token] {
+                break;
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not said again: {missing:x?}");
 }

@@ -1,7 +1,9 @@
 //! Lanes and the records on them.
 
 use kwik_hostile_tests::code::*;
-use kwik_hostile_tests::wire::{self, MAX_VARINT, client_bidi, client_uni, kind, record, record_head, varint};
+use kwik_hostile_tests::wire::{
+    self, MAX_VARINT, client_bidi, client_uni, kind, record, record_head, varint,
+};
 
 use super::scene::Scene;
 
@@ -10,7 +12,7 @@ use super::scene::Scene;
 fn blamed(lane: Vec<u8>, code: u64) -> impl Future<Output = ()> {
     let place = std::panic::Location::caller();
     async move {
-        let (path, _) = Scene::new().await.client.open().await;
+        let (path, _, _session) = Scene::new().await.open().await;
         path.whole_lane(&lane).await;
         println!("{lane:02x?} at {place}");
         path.is_blamed(code).await;

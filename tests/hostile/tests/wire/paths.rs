@@ -69,8 +69,30 @@ async fn a_status_that_is_older_than_the_newest_is_ignored() {
 #[tokio::test]
 async fn statuses_of_paths_that_nobody_knows_are_ignored() {
     let (mut path, _, session) = Scene::new().await.open().await;
-    let unknown = (1..1_000).flat_map(|id| wire::numbers(kind::PATH_STATUS, &[id << 20, 1, 1, 0])).collect::<Vec<_>>();
+    let unknown =
+        (1..1_000).flat_map(|id| wire::numbers(kind::PATH_STATUS, &[id << 20, 1, 1, 0])).collect::<Vec<_>>();
     path.say(&unknown).await;
     path.is_served().await;
     assert_eq!(session.paths().len(), 1);
+}
+
+/// PROTOCOL 4.2: A server MUST NOT have more advice standing than the client's `max_paths`; a client MAY ignore what is
+/// beyond.
+#[tokio::test]
+async fn a_server_advertises_no_more_than_the_client_takes_paths() {
+    let scene = Scene::with(|config| config.advertise = vec!["192.0.2.1:443".to_owned(); 5]).await;
+    let hello = wire::hello(&[1], 0, &[0], &[wire::parameter(6, 2), wire::parameter(7, 30_000)].concat());
+    let mut path = scene.client.greet(&hello).await;
+    let session = scene.listener.accept().await.unwrap();
+    let ids = [path.until(kind::ADD_PATH).await.fields::<1>(), path.until(kind::ADD_PATH).await.fields()];
+    assert_eq!(ids, [[0], [1]]);
+    let third = session.advertise("192.0.2.2:443", None, 0);
+    assert!(matches!(third, Err(kwik::AdvertiseError::TooMany { max: 2 })), "{third:?}");
+    path.say(&wire::numbers(kind::PING, &[1])).await;
+    while let Some(frame) = path.next().await {
+        assert_ne!(frame.kind, kind::ADD_PATH);
+        if frame.kind == kind::PONG {
+            break;
+        }
+    }
 }

@@ -1,9 +1,7 @@
 //! What a stream's direction, its end or its initiator forbids.
 
 use kwik_hostile_tests::code::*;
-use kwik_hostile_tests::wire::{
-    self, client_bidi, client_uni, kind, record, server_bidi, server_uni,
-};
+use kwik_hostile_tests::wire::{self, client_bidi, client_uni, kind, record, server_bidi, server_uni};
 
 use super::scene::Scene;
 
@@ -35,7 +33,7 @@ async fn statements_about_a_half_that_the_server_does_not_have() {
         wire::numbers(kind::MAX_STREAM_DATA, &[client_uni(0), 1_000]),
         wire::numbers(kind::STOP_SENDING, &[client_uni(0), 0]),
     ] {
-        let (mut path, _) = Scene::new().await.client.open().await;
+        let (mut path, _, _session) = Scene::new().await.open().await;
         path.say(&said).await;
         path.is_blamed(STREAM_STATE).await;
     }
@@ -51,7 +49,7 @@ async fn a_stream_that_the_server_would_have_had_to_open() {
         wire::numbers(kind::STOP_SENDING, &[server_bidi(9), 5]),
         wire::numbers(kind::RESET_STREAM, &[server_bidi(0), 0, 0]),
     ] {
-        let (mut path, _) = Scene::new().await.client.open().await;
+        let (mut path, _, _session) = Scene::new().await.open().await;
         path.say(&said).await;
         path.is_blamed(STREAM_STATE).await;
     }
@@ -70,7 +68,7 @@ async fn an_end_that_moves() {
         wire::numbers(kind::RESET_STREAM, &[stream, 0, 6]),
         wire::numbers(kind::RESET_STREAM, &[stream, 0, 4]),
     ] {
-        let (mut path, _) = Scene::new().await.client.open().await;
+        let (mut path, _, _session) = Scene::new().await.open().await;
         path.say(&wire::stream(stream, 3, true, b"45")).await;
         path.say(&then).await;
         path.is_blamed(FINAL_SIZE).await;
@@ -80,7 +78,7 @@ async fn an_end_that_moves() {
 #[tokio::test]
 async fn an_end_before_bytes_that_were_there_already() {
     for then in [wire::stream(client_uni(0), 3, true, b""), wire::numbers(kind::RESET_STREAM, &[2, 0, 4])] {
-        let (mut path, _) = Scene::new().await.client.open().await;
+        let (mut path, _, _session) = Scene::new().await.open().await;
         path.say(&wire::stream(client_uni(0), 0, false, b"hello")).await;
         path.say(&then).await;
         path.is_blamed(FINAL_SIZE).await;
@@ -89,7 +87,7 @@ async fn an_end_before_bytes_that_were_there_already() {
 
 #[tokio::test]
 async fn a_reset_that_is_followed_by_another_of_another_size() {
-    let (mut path, _) = Scene::new().await.client.open().await;
+    let (mut path, _, _session) = Scene::new().await.open().await;
     path.say(&wire::numbers(kind::RESET_STREAM, &[client_bidi(0), 0, 4])).await;
     path.say(&wire::numbers(kind::RESET_STREAM, &[client_bidi(0), 0, 5])).await;
     path.is_blamed(FINAL_SIZE).await;
