@@ -34,7 +34,9 @@ fn sentences(specification: &str) -> Vec<String> {
         }
         if is_prose {
             let line = line.trim_start().trim_start_matches("- ");
-            paragraphs.extend(paragraphs.pop().map(|paragraph| paragraph + line + " "));
+            if let Some(paragraph) = paragraphs.last_mut() {
+                *paragraph += &format!("{line} ");
+            }
         }
     }
     paragraphs.iter().flat_map(|paragraph| split(&words(paragraph))).collect()

@@ -109,8 +109,12 @@ impl Client {
     }
 
     /// A connection on which nothing is said.
-    pub async fn connect(&self) -> Result<Connection, ConnectionError> {
-        self.endpoint.connect(self.server, "localhost").expect("a valid address").await
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it, or does not answer.
+    pub async fn connect(&self) -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.endpoint.connect(self.server, "localhost")?.await?)
     }
 
     /// A connection whose first bidirectional lane begins with these bytes.

@@ -11,6 +11,8 @@ use crate::victim::Victim;
 
 /// How long each attack goes on.
 const ATTACK: Duration = Duration::from_millis(1_800);
+/// How long the server may take to read what it is to hold: a second, but for a machine that does a lot else.
+const LEISURE: Duration = Duration::from_secs(10);
 /// How long the innocent client is watched before.
 const PEACE: Duration = Duration::from_millis(600);
 
@@ -47,6 +49,11 @@ impl Siege {
         Client::from(Ipv4Addr::new(127, 66, 6, 6), self.victim.address)
     }
 
+    /// What clients of kwik's own dial.
+    pub fn url(&self) -> String {
+        self.victim.url.clone()
+    }
+
     /// Whether the attack goes on.
     pub fn goes_on(&self) -> bool {
         self.began.elapsed() < ATTACK
@@ -55,6 +62,11 @@ impl Siege {
     /// Goes on with something until it is done, or the attack's time is over (`None`).
     pub async fn within_time<T>(&self, attack: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout_at((self.began + ATTACK).into(), attack).await.ok()
+    }
+
+    /// The same for what has to be done for a case to mean anything: it may take longer than the attack's time.
+    pub async fn at_leisure<T>(&self, attack: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at((self.began + LEISURE).into(), attack).await.ok()
     }
 
     /// Lets the rest of the attack's time pass, with everything held that the attacker has made the server hold.

@@ -12,20 +12,16 @@ use super::{VICTIM, siege};
 async fn connections_that_say_nothing() {
     let siege = siege("half-open: 3,000 connections that say nothing").await;
     let client = siege.attacker();
+    let attempts: Vec<_> = (0..3_000)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.connect().await })
+        })
+        .collect();
     let mut held = Vec::new();
-    for _ in 0..60 {
-        let attempts: Vec<_> = (0..50)
-            .map(|_| {
-                tokio::spawn({
-                    let client = client.clone();
-                    async move { client.connect().await }
-                })
-            })
-            .collect();
-        for attempt in attempts {
-            if let Some(Ok(Ok(connection))) = siege.within_time(attempt).await {
-                held.push(connection);
-            }
+    for attempt in attempts {
+        if let Some(Ok(Ok(connection))) = siege.within_time(attempt).await {
+            held.push(connection);
         }
     }
     println!("{} connections", held.len());
@@ -73,5 +69,31 @@ async fn suspended_sessions_of_one_address() {
         }
     }
     siege.wait_out().await;
+    siege.lift().await;
+}
+
+/// Three sessions that download, or upload, as fast as they can: nobody's dial is lost beside them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_downloads_and_three_uploads() {
+    let siege = siege("busy: three downloads, three uploads").await;
+    let mut busy = Vec::new();
+    for _ in 0..3 {
+        let session = kwik::dial(&siege.url(), kwik::Config::default()).await.unwrap();
+        busy.push(tokio::spawn(async move {
+            let (mut send, mut recv) = session.open_bi().await.unwrap();
+            send.write_all(b"D").await.unwrap();
+            while recv.read_chunk(usize::MAX).await.is_ok_and(|chunk| chunk.is_some()) {}
+        }));
+        let session = kwik::dial(&siege.url(), kwik::Config::default()).await.unwrap();
+        busy.push(tokio::spawn(async move {
+            let (mut send, mut recv) = session.open_bi().await.unwrap();
+            let echo =
+                tokio::spawn(async move { while let Ok(Some(_)) = recv.read_chunk(usize::MAX).await {} });
+            while send.write_all(&[b'E'; 1 << 16]).await.is_ok() {}
+            echo.abort();
+        }));
+    }
+    siege.wait_out().await;
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
     siege.lift().await;
 }

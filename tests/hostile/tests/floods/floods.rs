@@ -77,11 +77,14 @@ floods_of! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statuses_that_are_each_newer_than_the_last() {
     let siege = siege("floods of tiny frames: statuses that are each newer than the last").await;
-    let newer = |sequence| wire::numbers(kind::PATH_STATUS, &[0, sequence, sequence & 1, 0]);
-    let rising: Vec<u8> = (1..500_000).flat_map(newer).collect();
+    let newer = |sequence: u64| wire::numbers(kind::PATH_STATUS, &[0, sequence, sequence & 1, 0]);
     let (mut path, _) = siege.attacker().open().await;
-    let _ = siege.within_time(path.control.write_all(&rising)).await;
-    siege.wait_out().await;
+    let mut sequence = 1;
+    while siege.goes_on() && path.connection.close_reason().is_none() {
+        let rising: Vec<u8> = (sequence..sequence + 4_000).flat_map(newer).collect();
+        sequence += 4_000;
+        let _ = siege.within_time(path.control.write_all(&rising)).await;
+    }
     siege.lift().await;
 }
 
@@ -195,10 +198,11 @@ async fn wrong_proofs() {
 
 async fn guess(client: Client, wrong: Credentials, id: u64) {
     let Ok(connection) = client.connect().await else { return };
-    let Ok((mut control, _replies)) = connection.open_bi().await else { return };
+    let Ok((mut control, mut replies)) = connection.open_bi().await else { return };
     let hello = wire::hello_join(&wrong.session, id, &wrong.proof(id));
     let _ = control.write_all(&[&[wire::CONTROL_LANE], &hello[..]].concat()).await;
-    connection.closed().await;
+    let _ = replies.read_chunk(1 << 16, true).await;
+    connection.close(0_u32.into(), b"");
 }
 
 /// Sessions that are opened and cut, one after another on many connections.

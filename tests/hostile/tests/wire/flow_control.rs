@@ -133,20 +133,21 @@ async fn bytes_that_are_dropped_unread_make_room_for_others() {
     path.whole_lane(&lane(client_uni(0), &record(0, false, &[1; 10_000]))).await;
     let mut recv = session.accept_uni().await.unwrap();
     recv.stop(kwik::AppCode(7)).unwrap();
-    loop {
-        let [limit] = path.until(kind::MAX_DATA).await.fields();
-        if limit >= 25_000 {
-            break;
-        }
-    }
-    path.whole_lane(&lane(client_uni(1), &record(0, false, &[1; 10_000]))).await;
+    // When to tell is the receiver's choice: here, when half of the window is used up.
+    grants(&mut path, 10_000 + 7_500).await;
+    path.whole_lane(&lane(client_uni(1), &record(0, false, &[1; 7_400]))).await;
     path.is_served().await;
     // So do those of a stream that its sender gives up.
-    path.say(&wire::numbers(kind::RESET_STREAM, &[client_uni(1), 0, 10_000])).await;
+    path.say(&wire::numbers(kind::RESET_STREAM, &[client_uni(1), 0, 7_400])).await;
+    grants(&mut path, 10_000 + 7_400 + 7_500).await;
+}
+
+/// Waits for a MAX_DATA of at least so many bytes.
+async fn grants(path: &mut Path, bytes: u64) {
     loop {
         let [limit] = path.until(kind::MAX_DATA).await.fields();
-        if limit >= 35_000 {
-            break;
+        if limit >= bytes {
+            return;
         }
     }
 }

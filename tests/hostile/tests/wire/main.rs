@@ -9,6 +9,7 @@ mod frames;
 mod greeting;
 mod joins;
 mod lanes;
+mod lures;
 mod paths;
 mod scene;
 mod stream_state;
