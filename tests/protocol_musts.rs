@@ -1,8 +1,8 @@
 //! Every MUST of docs/PROTOCOL.md sections 3 to 6 is quoted by the test that shows it.
 //!
-//! A quote is a comment `/// PROTOCOL 4.1: A frame of unknown type MUST be skipped by its length.` above the test, over
-//! as many lines as it takes. What is checked here is that the words are there, so that neither a sentence without a
-//! test nor a test of what the text no longer says goes unnoticed.
+//! A quote is a comment above the test: `PROTOCOL`, the section's number, a colon and the sentence, over as many lines
+//! as it takes. What is checked here is that the words are there, so that neither a sentence without a test nor a test
+//! of what the text no longer says goes unnoticed.
 
 use std::collections::BTreeSet;
 use std::fs;
