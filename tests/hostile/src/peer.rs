@@ -64,13 +64,16 @@ impl ServerCertVerifier for TrustAnybody {
     }
 }
 
+/// Bytes on their way.
+const WIDE: u64 = 1 << 30;
+
 /// Wide open: what holds this peer back is its victim's limits, never its own.
-fn transport() -> Arc<TransportConfig> {
+fn transport(send_window: u64) -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(10_000_u32.into())
         .max_concurrent_uni_streams(10_000_u32.into())
-        .send_window(1 << 30)
+        .send_window(send_window)
         .datagram_send_buffer_size(1 << 16)
         .keep_alive_interval(Some(Duration::from_secs(2)));
     Arc::new(transport)
@@ -91,6 +94,12 @@ impl Client {
 
     /// From an address of its own: all of 127.0.0.0/8 is loopback.
     pub fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
+        Self::with_send_window(address, server, WIDE)
+    }
+
+    /// One that goes on writing only when all but so many bytes have arrived: what is written on several lanes arrives
+    /// about in the order in which it was written.
+    pub fn with_send_window(address: Ipv4Addr, server: SocketAddr, send_window: u64) -> Self {
         let provider = Arc::new(ring::default_provider());
         let verifier = Arc::new(TrustAnybody(Arc::clone(&provider)));
         let mut tls = ClientConfig::builder_with_provider(provider)
@@ -103,7 +112,7 @@ impl Client {
         let mut endpoint = Endpoint::client((IpAddr::V4(address), 0).into()).expect("a socket");
         let mut config =
             quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3")));
-        config.transport_config(transport());
+        config.transport_config(transport(send_window));
         endpoint.set_default_client_config(config);
         Self { endpoint, server }
     }
@@ -175,7 +184,7 @@ impl Trap {
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let crypto = Arc::new(QuicServerConfig::try_from(tls).expect("TLS 1.3"));
         let mut config = quinn::ServerConfig::with_crypto(crypto);
-        config.transport_config(transport());
+        config.transport_config(transport(WIDE));
         let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
         Self { endpoint, certificate }
     }

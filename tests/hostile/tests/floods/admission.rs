@@ -4,6 +4,8 @@ use kwik_hostile_tests::code::TOO_MANY_SESSIONS;
 use kwik_hostile_tests::siege::Siege;
 use kwik_hostile_tests::wire;
 
+use tokio::task::JoinSet;
+
 use super::{VICTIM, siege};
 
 /// 3,000 connections that say nothing: the innocent client's dials find room all the same.
@@ -12,18 +14,21 @@ use super::{VICTIM, siege};
 async fn connections_that_say_nothing() {
     let siege = siege("half-open: 3,000 connections that say nothing").await;
     let client = siege.attacker();
-    let attempts: Vec<_> = (0..3_000)
-        .map(|_| {
-            let client = client.clone();
-            tokio::spawn(async move { client.connect().await })
-        })
-        .collect();
+    let mut attempts = JoinSet::new();
     let mut held = Vec::new();
-    for attempt in attempts {
-        if let Some(Ok(Ok(connection))) = siege.within_time(attempt).await {
-            held.push(connection);
+    let connecting = async {
+        for number in 0..3_000 {
+            let client = client.clone();
+            attempts.spawn(async move { client.connect().await });
+            // As many handshakes at a time as come to an end.
+            if number >= 100
+                && let Some(Ok(Ok(connection))) = attempts.join_next().await
+            {
+                held.push(connection);
+            }
         }
-    }
+    };
+    let _ = siege.at_leisure(connecting).await;
     println!("{} connections", held.len());
     siege.wait_out().await;
     siege.lift().await;

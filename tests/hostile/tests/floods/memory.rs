@@ -72,7 +72,7 @@ async fn heap(siege: &Siege, junk: &mut quinn::SendStream) {
 #[ignore = "needs B"]
 async fn pieces_of_512_bytes_in_buffers_of_their_own() {
     let siege = siege("memory: pieces of 512 bytes in buffers of their own").await;
-    let (path, _) = siege.attacker().open().await;
+    let (path, _) = siege.careful_attacker().open().await;
     let mut lane = path.uni(&wire::lane(client_uni(0))).await;
     let mut junk = path.uni(&varint(0x21)).await;
     for number in 0..1_000 {
@@ -104,7 +104,7 @@ async fn a_full_window_that_nobody_reads() {
 #[ignore = "needs B"]
 async fn unread_datagrams_of_one_byte() {
     let siege = siege("memory: unread datagrams of one byte").await;
-    let (path, _) = siege.attacker().open().await;
+    let (path, _) = siege.careful_attacker().open().await;
     let mut junk = path.uni(&varint(0x21)).await;
     for sequence in 0..1_000 {
         let data = [varint(sequence), vec![1]].concat();
