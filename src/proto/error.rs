@@ -66,6 +66,11 @@ pub enum SessionError {
         /// How long the session was kept.
         after: Duration,
     },
+    /// It was without a path, and the server that this end is needed its room for another session.
+    #[error(
+        "the session was without a path, and its room was needed for another; raise max_sessions or max_suspended"
+    )]
+    Evicted,
     /// The server refused the session, or to take it up again.
     #[error("the server refused the session: {code}: {}", text(.reason))]
     Rejected {

@@ -427,6 +427,11 @@ impl Path {
         true
     }
 
+    /// How much the peer has reported.
+    pub(crate) fn reported_bytes(&self) -> u64 {
+        self.reported_bytes
+    }
+
     /// How long the greeting took.
     pub(crate) fn on_accepted(&mut self, now: Time) {
         if let Phase::Greeting { hello_sent: Some(sent) } = self.phase {

@@ -23,7 +23,7 @@ use kwik::proto::time::Time;
 
 use crate::world::address;
 
-const CONTROL: LaneId = LaneId(0);
+pub(crate) const CONTROL: LaneId = LaneId(0);
 
 /// Takes everything and keeps it.
 #[derive(Default)]
@@ -61,9 +61,9 @@ impl Carrier for Sink {
 }
 
 /// One end, and the hand-made peer in front of it.
-struct Victim {
-    now: Time,
-    session: Session,
+pub(crate) struct Victim {
+    pub(crate) now: Time,
+    pub(crate) session: Session,
     carrier: Sink,
 }
 
@@ -89,7 +89,7 @@ fn config() -> SessionConfig {
     config
 }
 
-fn bytes_of(frames: &[Frame]) -> Bytes {
+pub(crate) fn bytes_of(frames: &[Frame]) -> Bytes {
     let mut buf = BytesMut::new();
     frames.iter().for_each(|frame| frame.encode(&mut buf));
     buf.freeze()
@@ -122,7 +122,7 @@ fn accept() -> Frame {
 }
 
 /// A lane of `stream` with records of `(offset, bytes, fin)`.
-fn records(stream: StreamId, records: &[(u64, usize, bool)]) -> Bytes {
+pub(crate) fn records(stream: StreamId, records: &[(u64, usize, bool)]) -> Bytes {
     let mut buf = BytesMut::new();
     put_stream_header(&mut buf, stream);
     for (offset, len, fin) in records {
@@ -141,7 +141,7 @@ impl Victim {
         Self::server_with(config(), more)
     }
 
-    fn server_with(config: SessionConfig, more: &[Frame]) -> Self {
+    pub(crate) fn server_with(config: SessionConfig, more: &[Frame]) -> Self {
         let frames: Vec<_> = std::iter::once(hello()).chain(more.iter().cloned()).collect();
         let greeted = Greeter::new().on_lane_data(CONTROL, Dir::Bi, control(&frames)).unwrap();
         let greeted = greeted.unwrap();
@@ -153,7 +153,7 @@ impl Victim {
         victim
     }
 
-    fn server() -> Self {
+    pub(crate) fn server() -> Self {
         Self::server_greeted_with(&[])
     }
 
@@ -183,20 +183,20 @@ impl Victim {
         while self.session.poll_event().is_some() {}
     }
 
-    fn lane(&mut self, lane: LaneId, data: Bytes) {
+    pub(crate) fn lane(&mut self, lane: LaneId, data: Bytes) {
         let dir = if lane.0 & 2 == 0 { Dir::Bi } else { Dir::Uni };
         self.session.on_lane_data(self.now, PathId::PRIMARY, lane, dir, data);
         self.session.transmit(self.now, PathId::PRIMARY, &mut self.carrier);
         self.settle();
     }
 
-    fn say(&mut self, frame: Frame) {
+    pub(crate) fn say(&mut self, frame: Frame) {
         self.lane(CONTROL, bytes_of(&[frame]));
     }
 
     /// The end is over, and says what the peer did wrong.
     #[track_caller]
-    fn blames(mut self, expected: TransportCode) {
+    pub(crate) fn blames(mut self, expected: TransportCode) {
         self.settle();
         match self.session.close_state() {
             CloseState::Closed(SessionError::Protocol { code, .. }) => assert_eq!(code, expected),
@@ -220,7 +220,7 @@ impl Victim {
     }
 
     #[track_caller]
-    fn assert_unharmed(mut self) {
+    pub(crate) fn assert_unharmed(mut self) {
         self.settle();
         assert_eq!(self.session.close_state(), CloseState::Open);
     }

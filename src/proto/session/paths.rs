@@ -12,6 +12,7 @@ use crate::proto::config::PathPolicy;
 use crate::proto::error::{AppCode, PathError, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use crate::proto::frame::{Accept, AddPath, Intent, PathStatus, Reject};
+use crate::proto::futile::Use;
 use crate::proto::greeter::Greeted;
 use crate::proto::id::{PathId, Side, StreamId};
 use crate::proto::limits::VERSION;
@@ -427,12 +428,14 @@ impl Session {
     }
 
     /// PATH_STATUS.
-    pub(super) fn on_path_status(&mut self, status: &PathStatus) {
+    pub(super) fn on_path_status(&mut self, status: &PathStatus) -> Use {
         let PathStatus { path, sequence, standby, cost } = *status;
         let wish = Wish { sequence, standby, cost };
         if self.paths.get_mut(&path).is_some_and(|path| path.on_peer_wish(wish)) {
             self.wake_all();
         }
+        // However new it is, an honest peer has little of this to say.
+        Use::None
     }
 
     // ---- ends ----

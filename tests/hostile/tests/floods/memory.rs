@@ -34,7 +34,6 @@ fn pieces(index: u64, count: u64, len: u64) -> Vec<u8> {
 
 /// 1-byte chunks at every other offset: 100 streams with as many ranges as anybody may have.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs B"]
 async fn chunks_of_one_byte_at_every_other_offset() {
     let siege = siege("memory: chunks of one byte at every other offset").await;
     let (path, _) = siege.attacker().open().await;
@@ -46,7 +45,6 @@ async fn chunks_of_one_byte_at_every_other_offset() {
 
 /// The same from ten sessions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs B"]
 async fn chunks_of_one_byte_from_ten_sessions() {
     let siege = siege("memory: chunks of one byte at every other offset, ten sessions").await;
     let client = siege.attacker();
@@ -69,7 +67,6 @@ async fn heap(siege: &Siege, junk: &mut quinn::SendStream) {
 
 /// Pieces just long enough to be worth keeping where they arrived, between gaps, each in a receive buffer of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs B"]
 async fn pieces_of_512_bytes_in_buffers_of_their_own() {
     let siege = siege("memory: pieces of 512 bytes in buffers of their own").await;
     let (path, _) = siege.careful_attacker().open().await;
@@ -101,7 +98,6 @@ async fn a_full_window_that_nobody_reads() {
 
 /// Datagrams of one byte that nobody reads, each in a receive buffer of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs B"]
 async fn unread_datagrams_of_one_byte() {
     let siege = siege("memory: unread datagrams of one byte").await;
     let (path, _) = siege.careful_attacker().open().await;
@@ -132,7 +128,6 @@ async fn unread_datagrams_of_65_000_bytes() {
 
 /// 60 connections that push all that QUIC lets them, and never say HELLO.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs B"]
 async fn connections_that_push_and_never_say_hello() {
     let siege = siege("memory: 60 connections that push and never say HELLO").await;
     let client = siege.attacker();
@@ -155,7 +150,6 @@ async fn connections_that_push_and_never_say_hello() {
 
 /// A peer that asks for data without end and never acknowledges any.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs B"]
 async fn a_peer_that_never_acknowledges() {
     let siege = siege("memory: a peer that never acknowledges").await;
     let (path, _) = siege.attacker().open().await;
