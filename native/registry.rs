@@ -192,7 +192,10 @@ impl Registry {
         bond.shared.with(|session, now| {
             session.attach(now, greeted);
             for (priority, authority) in (0..).zip(&self.terms.advertise) {
-                session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority);
+                if session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority).is_err() {
+                    // As many as the client takes are told it, in the order given.
+                    break;
+                }
             }
         });
         self.members().waiting.push_back(hold);

@@ -70,6 +70,7 @@ cfg_if::cfg_if! {
         pub use proto::code::TransportCode;
         pub use proto::config::{PathPolicy, SessionConfig, Window};
         pub use proto::error::{
+            AdvertiseError,
             AddressError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
         };
         pub use proto::event::{PathAddress, PathLoss, Scheme, SessionEvent};

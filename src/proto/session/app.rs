@@ -7,7 +7,7 @@ use crate::proto::code::TransportCode;
 use crate::proto::config::PathPolicy;
 use crate::proto::datagrams::Datagram;
 use crate::proto::error::{
-    AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
+    AdvertiseError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
 };
 use crate::proto::event::{Event, PathAddress};
 use crate::proto::flow::Growth;
@@ -433,9 +433,18 @@ impl Session {
         authority: String,
         pin: Option<[u8; 32]>,
         priority: u64,
-    ) -> Option<u64> {
-        if self.side == Side::Client || authority.len() > MAX_AUTHORITY_BYTES {
-            return None;
+    ) -> Result<u64, AdvertiseError> {
+        if self.side == Side::Client {
+            return Err(AdvertiseError::NotServer);
+        }
+        if authority.len() > MAX_AUTHORITY_BYTES {
+            return Err(AdvertiseError::TooLong { len: authority.len(), max: MAX_AUTHORITY_BYTES });
+        }
+        // PROTOCOL 4.2, ADD_PATH: the client may ignore what is beyond.
+        let max = self.peer_parameters.as_ref().map_or(1, |peer| peer.max_paths.max(1));
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        if self.advice.values().filter(|advice| matches!(advice, Advice::Add(_))).count() >= max {
+            return Err(AdvertiseError::TooMany { max });
         }
         let advice = self.next_advice;
         self.next_advice += 1;
@@ -443,7 +452,7 @@ impl Session {
         self.advice.insert(advice, Advice::Add(add));
         self.statements.advice.insert(advice);
         self.wake_for_statements(now);
-        Some(advice)
+        Ok(advice)
     }
 
     /// Server: withdraws an address; the client closes the path that came of it.

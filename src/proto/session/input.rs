@@ -350,7 +350,10 @@ impl Session {
                 Err(Violation::new(TransportCode::ProtocolViolation, "a second greeting on one path"))
             }
             Frame::PathStatus(status) => Ok(self.on_path_status(&status)),
-            Frame::Ping { token } => entry.queue_pong(token).map(|()| Use::None),
+            Frame::Ping { token } => {
+                entry.queue_pong(token);
+                Ok(Use::None)
+            }
             Frame::Pong { token } => {
                 let Some(rtt) = entry.on_pong(now, token) else { return Ok(Use::None) };
                 self.events.push_back(Event::Pong(path, token, rtt));

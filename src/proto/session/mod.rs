@@ -480,7 +480,8 @@ impl Session {
     /// it, and goes alone.
     fn violation(&mut self, now: Time, path: PathId, violation: Violation) {
         let Violation { code, reason } = violation;
-        if self.paths.get(&path).is_some_and(|path| !path.is_accepted()) {
+        if let Some(entry) = self.paths.get_mut(&path).filter(|path| !path.is_accepted()) {
+            entry.close_code = Some(code.as_u64());
             self.lose_path(now, path, PathLoss::Failed(reason));
             return;
         }
