@@ -25,7 +25,7 @@ const CONTROL: LaneId = LaneId(0);
 
 /// Takes everything and keeps it.
 #[derive(Default)]
-struct Sink {
+pub(crate) struct Sink {
     lanes: u64,
     written: BTreeMap<LaneId, Vec<u8>>,
     finished: Vec<LaneId>,
@@ -65,7 +65,7 @@ struct Victim {
     carrier: Sink,
 }
 
-fn parameters() -> Parameters {
+pub(crate) fn parameters() -> Parameters {
     Parameters {
         initial_max_data_bytes: 1 << 20,
         initial_max_stream_data_bytes: 1 << 20,
@@ -87,13 +87,13 @@ fn config() -> SessionConfig {
     config
 }
 
-fn bytes_of(frames: &[Frame]) -> Bytes {
+pub(crate) fn bytes_of(frames: &[Frame]) -> Bytes {
     let mut buf = BytesMut::new();
     frames.iter().for_each(|frame| frame.encode(&mut buf));
     buf.freeze()
 }
 
-fn control(frames: &[Frame]) -> Bytes {
+pub(crate) fn control(frames: &[Frame]) -> Bytes {
     let mut buf = BytesMut::new();
     put_control_header(&mut buf);
     buf.extend_from_slice(&bytes_of(frames));
@@ -105,7 +105,7 @@ fn hello() -> Frame {
     Frame::Hello(Hello { versions: vec![VERSION], path: PathId::PRIMARY, intent, parameters: parameters() })
 }
 
-fn accept() -> Frame {
+pub(crate) fn accept() -> Frame {
     let credentials = Some(Credentials { resume_key: [1; 32], nonce: [2; 16] });
     Frame::Accept(Accept {
         version: VERSION,
