@@ -325,6 +325,7 @@ impl PathDriver {
         let carrier = &mut self.carrier;
         shared.with_on_path(*path, |session, now| {
             carrier.allow_lanes(session.config());
+            session.path_remote(*path, remote.ip());
             session.path_connected(now, *path);
         });
         self.stage = Stage::Bound(bond);
