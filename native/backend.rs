@@ -77,12 +77,12 @@ struct Timer {
 }
 
 impl NativeBackend {
-    /// A backend whose tasks run on the current runtime.
-    pub(crate) fn new(engine: Arc<Engine>, role: Role) -> Arc<Self> {
+    /// A backend whose tasks run on `runtime`. It is passed in, since sessions are made on workers too, which have none.
+    pub(crate) fn new(engine: Arc<Engine>, runtime: tokio::runtime::Handle, role: Role) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             engine,
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
             role,
             routes: Mutex::default(),
             timer: Mutex::default(),
@@ -144,8 +144,12 @@ impl NativeBackend {
         }
     }
 
-    /// Calls the session's timeouts until it is over, and reports its figures from time to time.
-    pub(crate) async fn keep_time(self: Arc<Self>, shared: Arc<Shared>) {
+    /// Starts the task that calls the session's timeouts until it is over, and reports its figures from time to time.
+    pub(crate) fn start_clock(self: &Arc<Self>, shared: Arc<Shared>) {
+        self.runtime.spawn(Arc::clone(self).keep_time(shared));
+    }
+
+    async fn keep_time(self: Arc<Self>, shared: Arc<Shared>) {
         let mut meter = Meter::new(self.side(), self.now());
         loop {
             let moved = self.timer_moved.notified();

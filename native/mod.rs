@@ -33,6 +33,8 @@ mod tls;
 mod transport;
 mod validity;
 mod worker_pool;
+#[cfg(test)]
+mod worker_turns;
 
 pub use buffer_pool::BufferPoolStats;
 pub use certificate::{Identity, IdentityError};

@@ -165,6 +165,11 @@ impl PathDriver {
             self.on_change(turn, change);
         }
         self.exchange(turn);
+        self.conclude();
+    }
+
+    /// What the reactor has to know after a turn.
+    fn conclude(&mut self) {
         while let Some(event) = self.carrier.poll_endpoint_events() {
             self.outbox.push(event);
         }
@@ -178,9 +183,21 @@ impl PathDriver {
         self.deadline = [self.carrier.poll_timeout(), own].into_iter().flatten().min();
     }
 
-    /// The work on this path has failed in an unknown state: its session goes on without it.
-    pub(crate) fn abandon(mut self) {
-        self.lose(PathLoss::Failed("work on it panicked".to_owned()));
+    /// A turn of this path has panicked, so that its state is not known. The peer hears at once that the connection is
+    /// over with INTERNAL. The session goes on without the path, unless the panic was in the session itself.
+    pub(crate) fn fail(&mut self, turn: &Turn<'_>, message: &str) {
+        self.inbox.clear();
+        self.unsent = None;
+        self.close = None;
+        if let Stage::Bound(Bond { shared, backend, path }) = std::mem::replace(&mut self.stage, Stage::Done)
+        {
+            backend.forget(path);
+            let reason = format!("work on it panicked: {message}");
+            shared.fail_path(path, reason);
+        }
+        self.carrier.fail(turn.now);
+        self.exchange(turn);
+        self.conclude();
     }
 
     fn on_change(&mut self, turn: &Turn<'_>, change: Change) {

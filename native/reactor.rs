@@ -34,6 +34,7 @@ use super::recv_batch::{Datagram, RecvBatch};
 use super::registry::Registry;
 use super::socket::UdpSocket;
 use super::timers::Timers;
+use super::worker_pool::WorkerPool;
 use crate::carrier::Observations;
 use crate::carrier::PathCarrier;
 
@@ -168,6 +169,9 @@ impl Drop for Held {
         wake(self.0.lock());
     }
 }
+
+/// A path whose turn it is, and its slot.
+type Job = (usize, Box<PathDriver>);
 
 /// The task.
 pub(crate) struct Reactor {
@@ -406,28 +410,14 @@ impl Reactor {
     fn work(&mut self, now: Instant) {
         let ready = std::mem::take(&mut self.ready);
         let greeting_before = self.count_greeting(&ready);
-        let mut jobs: Vec<_> =
+        let mut jobs: Vec<Job> =
             ready.iter().filter_map(|slot| Some((*slot, self.drivers.remove(slot)?))).collect();
         let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
-        let job = |(_, driver): &mut (usize, Box<PathDriver>)| driver.work(&turn);
-        let is_wide = jobs.iter().filter(|(_, driver)| driver.is_heavy()).count() > 1;
-        let mut panicked = BTreeSet::new();
-        if is_wide {
-            if let Err(error) = self.engine.workers.scope_each(&mut jobs, job) {
-                panicked.extend(error.items);
-            }
-        } else {
-            for (index, one) in jobs.chunks_mut(1).enumerate() {
-                if self.engine.workers.scope_each(one, job).is_err() {
-                    panicked.insert(index);
-                }
-            }
-        }
+        let dead = turn_each(&self.engine.workers, &turn, &mut jobs);
         for (index, (slot, driver)) in jobs.into_iter().enumerate() {
-            if panicked.contains(&index) {
+            if dead.contains(&index) {
                 self.remove(slot, driver.key);
                 self.endpoint.handle_event(ConnectionHandle(slot), EndpointEvent::drained());
-                driver.abandon();
             } else {
                 self.settle(slot, driver);
             }
@@ -478,6 +468,41 @@ impl Reactor {
         mailbox.closed = mailbox.orders.is_empty();
         !mailbox.closed
     }
+}
+
+/// One turn for each job. A path whose turn panics is closed with INTERNAL; the indices of those that could not even be
+/// closed come back.
+///
+/// A turn may run on a worker: nothing that it reaches may need a runtime around it. In unit tests no turn has one.
+fn turn_each(workers: &WorkerPool, turn: &Turn<'_>, jobs: &mut [Job]) -> Vec<usize> {
+    if cfg!(test) {
+        let apart = std::thread::scope(|scope| scope.spawn(|| turn_each_here(workers, turn, jobs)).join());
+        return apart.unwrap_or_default();
+    }
+    turn_each_here(workers, turn, jobs)
+}
+
+fn turn_each_here(workers: &WorkerPool, turn: &Turn<'_>, jobs: &mut [Job]) -> Vec<usize> {
+    let work = |(_, driver): &mut Job| driver.work(turn);
+    let is_wide = jobs.iter().filter(|(_, driver)| driver.is_heavy()).count() > 1;
+    let mut panicked: Vec<(usize, String)> = Vec::new();
+    if is_wide {
+        if let Err(error) = workers.scope_each(jobs, work) {
+            panicked.extend(error.items.into_iter().map(|index| (index, error.message.clone())));
+        }
+    } else {
+        for (index, job) in jobs.iter_mut().enumerate() {
+            if let Err(error) = workers.scope_each(std::slice::from_mut(job), work) {
+                panicked.push((index, error.message));
+            }
+        }
+    }
+    panicked.retain(|(index, message)| {
+        let Some(job) = jobs.get_mut(*index) else { return false };
+        let fail = |(_, driver): &mut Job| driver.fail(turn, message);
+        workers.scope_each(std::slice::from_mut(job), fail).is_err()
+    });
+    panicked.into_iter().map(|(index, _)| index).collect()
 }
 
 impl Future for Reactor {

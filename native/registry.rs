@@ -37,6 +37,8 @@ pub(crate) struct Terms {
 /// Every session of a listener, whatever socket its paths come in on.
 pub(crate) struct Registry {
     engine: Arc<Engine>,
+    /// Where the sessions' tasks run. Sessions are made on workers, which have no runtime of their own.
+    runtime: tokio::runtime::Handle,
     terms: Terms,
     base: Arc<quinn_proto::ServerConfig>,
     members: Mutex<Members>,
@@ -58,9 +60,11 @@ struct Members {
 }
 
 impl Registry {
+    /// Must be called inside a tokio runtime, whose the sessions' tasks are.
     pub(crate) fn new(engine: Arc<Engine>, terms: Terms, base: quinn_proto::ServerConfig) -> Arc<Self> {
         Arc::new(Self {
             engine,
+            runtime: tokio::runtime::Handle::current(),
             terms,
             base: Arc::new(base),
             members: Mutex::default(),
@@ -141,14 +145,14 @@ impl Registry {
             }
             let sockets = Mutex::new(Some(sockets));
             let role = Role::Server { id, registry: Arc::downgrade(self), sockets };
-            let backend = NativeBackend::new(Arc::clone(&self.engine), role);
+            let backend = NativeBackend::new(Arc::clone(&self.engine), self.runtime.clone(), role);
             let shared = Shared::new(session, Arc::clone(&backend) as _);
             members.sessions.insert(id, (Arc::clone(&shared), Arc::clone(&backend)));
             let hold = Hold::new(Arc::clone(&shared));
             (Bond { shared, backend, path: PathId::PRIMARY }, hold)
         };
         bond.backend.open(bond.path, open);
-        tokio::spawn(Arc::clone(&bond.backend).keep_time(Arc::clone(&bond.shared)));
+        bond.backend.start_clock(Arc::clone(&bond.shared));
         bond.shared.with(|session, now| {
             session.attach(now, greeted);
             for (priority, authority) in (0..).zip(&self.terms.advertise) {

@@ -32,6 +32,7 @@ fn kind(error: &SessionError) -> ErrorKind {
         SessionError::LocallyClosed { .. } => ErrorKind::NotConnected,
         SessionError::ClosedByPeer { .. } => ErrorKind::ConnectionReset,
         SessionError::PeerError { .. } | SessionError::Protocol { .. } => ErrorKind::ConnectionAborted,
+        SessionError::Failed { .. } => ErrorKind::Other,
         SessionError::ResumeTimeout { .. } => ErrorKind::TimedOut,
         SessionError::Rejected { .. } | SessionError::DialFailed { .. } => ErrorKind::ConnectionRefused,
     }

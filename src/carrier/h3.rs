@@ -51,6 +51,7 @@ const MAX_REASON_BYTES: usize = 1024;
 #[repr(u64)]
 pub(crate) enum H3Code {
     NoError = 0x100,
+    InternalError = 0x102,
     StreamCreation = 0x103,
     ClosedCriticalStream = 0x104,
     FrameUnexpected = 0x105,

@@ -246,6 +246,16 @@ impl PathCarrier {
         self.quic.close(now, code as u64, Bytes::new());
     }
 
+    /// Ends the connection through no fault of the peer's, which no longer hears anything else.
+    pub(crate) fn fail(&mut self, now: Instant) {
+        match self.layer {
+            Layer::Http(_) => self.cut(now, H3Code::InternalError),
+            Layer::Undecided(_) | Layer::Bare => {
+                self.quic.close(now, TransportCode::Internal.as_u64(), Bytes::new());
+            }
+        }
+    }
+
     /// What the peer's code of a connection's closing means to a session. HTTP/3's own say nothing about it.
     pub(crate) fn close_code(&self, code: u64) -> u64 {
         match self.layer {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::code::TransportCode;
+use super::event::PathLoss;
 use super::id::{PathId, StreamId};
 
 /// A code that the application gives to a reset, a stop or a close: up to 2^62 - 1.
@@ -53,6 +54,12 @@ pub enum SessionError {
         /// What it did.
         reason: String,
     },
+    /// This end failed: a panic in the session's code, or in a scheduler that was given to it.
+    #[error("the session failed, by a fault of this end: {reason}; please report it")]
+    Failed {
+        /// What is known of it.
+        reason: String,
+    },
     /// No path came back in time.
     #[error("no path came back within {after:?}; raise resume_timeout to wait longer")]
     ResumeTimeout {
@@ -68,10 +75,10 @@ pub enum SessionError {
         reason: Bytes,
     },
     /// The first path could not be opened.
-    #[error("the server could not be reached: {reason}")]
+    #[error("the server could not be reached: {loss}")]
     DialFailed {
-        /// What the carrier said.
-        reason: String,
+        /// What became of it.
+        loss: PathLoss,
     },
 }
 

@@ -461,6 +461,14 @@ impl Session {
         self.end(now, SessionError::LocallyClosed { code, undelivered_bytes }, Some(close));
     }
 
+    /// Ends the session at once, through no fault of the peer's: something here has failed, and nobody knows how far
+    /// it came.
+    pub fn fail(&mut self, now: Time, reason: String) {
+        let close =
+            Close { application: false, code: TransportCode::Internal.as_u64(), reason: Bytes::new() };
+        self.end(now, SessionError::Failed { reason }, Some(close));
+    }
+
     /// Whether the session has ended, or is about to.
     pub fn close_state(&self) -> CloseState {
         match &self.state {

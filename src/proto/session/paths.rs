@@ -453,12 +453,7 @@ impl Session {
             self.stats.path_failures += 1;
         }
         if self.id.is_none() {
-            let reason = match &loss {
-                PathLoss::Failed(reason) => reason.clone(),
-                PathLoss::ClosedByPeer(code) => format!("the server closed the connection with code {code}"),
-                PathLoss::TimedOut | PathLoss::Removed => "no answer".to_owned(),
-            };
-            self.end(now, SessionError::DialFailed { reason }, None);
+            self.end(now, SessionError::DialFailed { loss }, None);
             return;
         }
         self.statements.path_statuses.remove(&id);
