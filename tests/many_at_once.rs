@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kwik::{AppCode, Config, Listener, RecvStream, SendStream, Session};
@@ -72,7 +73,10 @@ async fn dial_beside(traffic: u8) {
 }
 
 async fn dial_and_echo(url: &str, number: u32) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let session = kwik::dial(url, Config::default()).await?;
+    let mut config = Config::default();
+    // A machine that does a lot else may take long; what is lost does not come in 30 s either.
+    config.session.handshake_timeout = Duration::from_secs(30);
+    let session = kwik::dial(url, config).await?;
     let (mut send, mut recv) = session.open_bi().await?;
     let request = [&[ECHO], &number.to_be_bytes()[..]].concat();
     send.write_all(&request).await?;

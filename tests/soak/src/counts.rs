@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// The counts of this process.
 pub(crate) static COUNTS: Counts =
@@ -18,16 +21,26 @@ pub(crate) struct Counts {
     record: Mutex<Record>,
 }
 
-#[derive(Debug, Default)]
+/// How long fresh dials took, each with its small download and its close. Only to be read: the machine has its part in it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct DialTimes {
+    pub(crate) count: usize,
+    pub(crate) median_ms: u64,
+    pub(crate) p99_ms: u64,
+    pub(crate) max_ms: u64,
+}
+
+#[derive(Debug)]
 struct Record {
     events: BTreeMap<String, u64>,
+    dial_times: Vec<Duration>,
     violations: Vec<String>,
     untold: u64,
 }
 
 impl Record {
     const fn new() -> Self {
-        Self { events: BTreeMap::new(), violations: Vec::new(), untold: 0 }
+        Self { events: BTreeMap::new(), dial_times: Vec::new(), violations: Vec::new(), untold: 0 }
     }
 }
 
@@ -44,6 +57,24 @@ impl Counts {
     /// Something happened that may happen, such as a dial.
     pub(crate) fn event(&self, name: &str) {
         *self.record().events.entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// A fresh dial went well and took so long, with its small download.
+    pub(crate) fn dialled(&self, took: Duration) {
+        self.record().dial_times.push(took);
+    }
+
+    /// How long fresh dials took.
+    pub(crate) fn dial_times(&self) -> Option<DialTimes> {
+        let mut times = self.record().dial_times.clone();
+        times.sort_unstable();
+        let ms = |time: &Duration| time.as_millis() as u64;
+        Some(DialTimes {
+            count: times.len(),
+            median_ms: times.get(times.len() / 2).map(ms)?,
+            p99_ms: times.get(times.len() * 99 / 100).map(ms)?,
+            max_ms: times.last().map(ms)?,
+        })
     }
 
     /// Something happened that must not.

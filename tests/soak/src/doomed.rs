@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use kwik::{Config, Session};
+use kwik::Session;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 
 use crate::exchange::{Failure, Kind, Request};
+use crate::load::config;
 
 const SESSIONS: u64 = 3;
 /// The server keeps these no longer, so that they are gone at the end of the run.
@@ -17,7 +18,7 @@ const RESUME_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) async fn run(url: &str) -> Result<()> {
     let mut sessions = JoinSet::new();
     for seed in 0..SESSIONS {
-        let mut config = Config::default();
+        let mut config = config();
         config.session.resume_timeout = RESUME_TIMEOUT;
         let session = kwik::dial(url, config).await?;
         sessions.spawn(async move { echo(&session, seed).await });

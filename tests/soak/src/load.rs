@@ -99,15 +99,24 @@ async fn happen(fault: Fault, second: u64, members: Vec<Arc<Member>>) {
     COUNTS.event(fault.name());
 }
 
+/// The defaults, with more patience: on a machine that does a lot else a dial may take long, and one that is lost does
+/// not come in 30 s either.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.session.handshake_timeout = Duration::from_secs(30);
+    config
+}
+
 /// Fresh sessions, one after another: each has to open, to get what it asks for, and to close.
 async fn keep_dialling(url: String, seed: u64, number: Arc<AtomicU64>, end: Instant) {
     while Instant::now() < end {
         let number = number.fetch_add(1, Ordering::Relaxed);
         let seed = seed ^ number << 16;
+        let since = Instant::now();
         match timeout(PATIENCE, dial_and_get(&url, seed)).await {
-            Ok(Ok(())) => COUNTS.event("fresh dials"),
+            Ok(Ok(())) => COUNTS.dialled(since.elapsed()),
             Ok(Err(Failure::Broken(text) | Failure::Damaged(text))) => {
-                COUNTS.violation(format!("fresh dial {number} is lost: {text}"));
+                COUNTS.violation(format!("fresh dial {number} is lost after {:?}: {text}", since.elapsed()));
             }
             Err(_) => COUNTS.violation(format!("fresh dial {number} hangs")),
         }
@@ -116,7 +125,7 @@ async fn keep_dialling(url: String, seed: u64, number: Arc<AtomicU64>, end: Inst
 }
 
 async fn dial_and_get(url: &str, seed: u64) -> Result<(), Failure> {
-    let session = kwik::dial(url, Config::default()).await?;
+    let session = kwik::dial(url, config()).await?;
     Request { kind: Kind::Get, seed, bytes: FRESH_GET_BYTES }.run(&session, Duration::ZERO).await?;
     close(&session).await
 }

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kwik::{AppCode, Config, PathState, Session};
+use kwik::{AppCode, PathState, Session};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::counts::COUNTS;
 use crate::exchange::{Failure, Kind, Request};
-use crate::load::{PATIENCE, close};
+use crate::load::{PATIENCE, close, config};
 use crate::pattern::Pattern;
 
 /// A dial through a network that is silent may fail; one of these does not.
@@ -141,7 +141,7 @@ impl Member {
     async fn dial(&self) -> Option<Session> {
         let mut last = String::new();
         for _ in 0..DIAL_ATTEMPTS {
-            match kwik::dial(&self.urls[0], Config::default()).await {
+            match kwik::dial(&self.urls[0], config()).await {
                 Ok(session) => {
                     COUNTS.event("sessions dialled");
                     let mut state = self.state();

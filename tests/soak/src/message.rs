@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::counts::COUNTS;
+use crate::counts::{COUNTS, DialTimes};
 
 /// One line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub(crate) struct End {
     pub(crate) checked_bytes: u64,
     /// What happened how often.
     pub(crate) events: BTreeMap<String, u64>,
+    /// Of the fresh ones, if the process dials.
+    pub(crate) dial_times: Option<DialTimes>,
     /// What must not happen.
     pub(crate) violations: Vec<String>,
 }
@@ -58,7 +60,12 @@ impl End {
         if panicked > 0 {
             violations.push(format!("{panicked} jobs of the worker pool panicked"));
         }
-        Self { checked_bytes: COUNTS.checked_bytes(), events: COUNTS.events(), violations }
+        Self {
+            checked_bytes: COUNTS.checked_bytes(),
+            events: COUNTS.events(),
+            dial_times: COUNTS.dial_times(),
+            violations,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::child::{Account, Child};
+use crate::counts::DialTimes;
 use crate::fault::{Fault, Targets};
 use crate::judge::{FIGURES, violations};
 use crate::load::QUIET_END;
@@ -131,6 +132,11 @@ fn conclude(args: &Args, seed: u64, server: &Account, load: &Account) -> Result<
         println!("{name}: {} MB checked", account.end.checked_bytes / 1_000_000);
         for (event, count) in &account.end.events {
             println!("    {count:>9} {event}");
+        }
+        if let Some(DialTimes { count, median_ms, p99_ms, max_ms }) = account.end.dial_times {
+            println!(
+                "    {count:>9} fresh dials: {median_ms} ms in the middle, p99 {p99_ms} ms, at most {max_ms} ms"
+            );
         }
         for figure in &FIGURES {
             if let Some(trend) = figure.trend(account) {
