@@ -32,7 +32,8 @@ pub struct SessionConfig {
     pub stream_send_buffer_bytes: usize,
     /// Most of these that wait for a path to take them. More only costs cache. Default 1 MiB.
     pub stream_unsent_bytes: usize,
-    /// The same as `stream_send_buffer_bytes` for all streams of the session together. Default 64 MiB.
+    /// The same as `stream_send_buffer_bytes` for all streams of the session together. Until the peer has acknowledged
+    /// something it is 8 MiB at most, and grows by what the peer acknowledges. Default 64 MiB.
     pub session_send_buffer_bytes: usize,
     /// Bidirectional streams that the peer may have open at one time. Default 100.
     pub max_streams_bidi: u64,

@@ -150,6 +150,25 @@ fn a_peer_that_repeats_itself_between_things_of_use_is_borne() {
 }
 
 #[test]
+fn a_peer_that_never_acknowledges_gets_eight_mebibytes_to_be_kept_for_it_and_one_that_does_gets_more() {
+    let mut victim = Victim::server_with(roomy(), &[]);
+    let streams: Vec<_> = (0..10).map(|_| victim.session.open(Dir::Uni).unwrap().unwrap()).collect();
+    let mut write_all = |victim: &mut Victim| {
+        for stream in &streams {
+            // The peer takes little; what is written and not sent is bounded for each stream.
+            let mut data = Bytes::from(vec![1; 1 << 20]);
+            let _ = victim.session.write(*stream, &mut data).unwrap();
+        }
+        victim.settle();
+        victim.session.stats().retained_bytes
+    };
+    assert_eq!(write_all(&mut victim), 8 << 20);
+    let sent = 100_000;
+    victim.say(Frame::Ack(Ack { stream: streams[0], complete: false, contiguous: sent, ranges: Vec::new() }));
+    assert_eq!(write_all(&mut victim), (8 << 20) + sent, "as much more as has arrived");
+}
+
+#[test]
 fn of_those_who_share_a_memory_that_is_full_the_largest_goes() {
     let budget = MemoryBudget::new(1 << 20);
     let [mut small, mut large] = [(); 2].map(|()| Victim::server_with(roomy(), &[]));

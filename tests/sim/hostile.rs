@@ -174,7 +174,7 @@ impl Victim {
         victim
     }
 
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while let Some(action) = self.session.poll_action() {
             if let Action::Transmit { path } = action {
                 self.session.transmit(self.now, path, &mut self.carrier);

@@ -31,6 +31,10 @@ pub enum CloseState {
     Closed(SessionError),
 }
 
+/// What a session keeps for a peer that has not acknowledged anything yet; it grows by what the peer acknowledges. As
+/// much as one stream may keep, so that a transfer of one stream never notices.
+const UNPROVEN_SEND_BUFFER_BYTES: usize = 8 << 20;
+
 /// What a session may keep for its peer while the server is short of memory: a short answer's worth, which goes on.
 const PRESSED_SEND_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -112,8 +116,11 @@ impl Session {
     }
 
     fn session_send_buffer_bytes(&self) -> usize {
+        let proven = usize::try_from(self.acknowledged_bytes).unwrap_or(usize::MAX);
         match self.pressure {
-            Pressure::None => self.config.session_send_buffer_bytes,
+            Pressure::None => {
+                self.config.session_send_buffer_bytes.min(UNPROVEN_SEND_BUFFER_BYTES.saturating_add(proven))
+            }
             Pressure::High | Pressure::Exceeded => {
                 self.config.session_send_buffer_bytes.min(PRESSED_SEND_BUFFER_BYTES)
             }

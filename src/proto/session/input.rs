@@ -468,7 +468,9 @@ impl Session {
             self.events.push_back(Event::Writable(id));
         }
         if let Some(stream) = self.send.get(&id) {
-            self.retained_bytes -= retained - stream.retained_bytes();
+            let let_go = retained - stream.retained_bytes();
+            self.retained_bytes -= let_go;
+            self.acknowledged_bytes += let_go;
             self.unsent_bytes -= unsent - stream.unsent_bytes();
             if !stream.has_outstanding() {
                 self.outstanding.remove(&id);

@@ -154,6 +154,8 @@ pub struct Session {
     writers: BTreeSet<StreamId>,
     retained_bytes: u64,
     unsent_bytes: u64,
+    /// Let go of since the session began, because the peer has them.
+    acknowledged_bytes: u64,
     recv_window: RecvWindow,
     credit: SendCredit,
     /// What all receiving streams keep.
@@ -250,6 +252,7 @@ impl Session {
             writers: BTreeSet::new(),
             retained_bytes: 0,
             unsent_bytes: 0,
+            acknowledged_bytes: 0,
             recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
             credit: SendCredit::new(0),
             held: Held::default(),
