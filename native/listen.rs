@@ -40,6 +40,11 @@ pub struct ServerConfig {
     /// cannot take all of them: see [`AdmissionLimits::share_of_free`]. Default 16,384: some 50 KB each when they do
     /// nothing, and 10,000 of them may come from one address.
     pub max_sessions: usize,
+    /// Bytes of memory that all sessions together may hold for their peers and applications: what was written and is not
+    /// acknowledged, what has arrived and was not read. Above three quarters of it windows grow no more and send buffers
+    /// shrink; above all of it, a session that holds more than its even share ends with LIMIT_EXCEEDED. Default 1 GiB: a
+    /// quarter of a small server's memory.
+    pub max_memory_bytes: u64,
     /// How the room for clients is shared between those who come, so that none of them locks out the rest.
     pub admission: AdmissionLimits,
     /// How fast paths may send. Default: CUBIC.
@@ -63,6 +68,7 @@ impl ServerConfig {
             advertise: Vec::new(),
             allowed_origins: Vec::new(),
             max_sessions: 16_384,
+            max_memory_bytes: 1 << 30,
             admission: AdmissionLimits::default(),
             congestion,
             keep_alive,
@@ -148,6 +154,7 @@ pub async fn listen(
             keep_alive: config.keep_alive,
             idle_timeout: config.idle_timeout,
         },
+        max_memory_bytes: config.max_memory_bytes,
         advertise: config.advertise,
         pin,
         gate,

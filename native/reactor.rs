@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -30,6 +30,7 @@ use tokio::time::Sleep;
 use super::admission::Welcome;
 use super::dial_race::Attempt;
 use super::engine::Engine;
+use super::mailbox::{Mail, Mailbox};
 use super::path_driver::{DriverKey, PathDriver, Stage, Turn, send};
 use super::recv_batch::{Datagram, RecvBatch};
 use super::registry::Registry;
@@ -45,17 +46,8 @@ const TURNS_PER_POLL: usize = 16;
 /// How other tasks reach a reactor.
 #[derive(Debug)]
 pub(crate) struct ReactorHandle {
-    mailbox: Mutex<Mailbox>,
+    mailbox: Mailbox<DriverKey, Order>,
     local_addr: SocketAddr,
-}
-
-#[derive(Debug, Default)]
-struct Mailbox {
-    ready: BTreeSet<DriverKey>,
-    orders: Vec<Order>,
-    waker: Option<Waker>,
-    /// The reactor is gone, or has made up its mind to go.
-    closed: bool,
 }
 
 /// What a reactor is told to do.
@@ -99,52 +91,22 @@ impl ReactorHandle {
 
     /// The path has something to send.
     pub(crate) fn transmit(&self, driver: DriverKey) {
-        let mut mailbox = self.lock();
-        mailbox.ready.insert(driver);
-        wake(mailbox);
+        self.mailbox.ready(driver);
     }
 
     /// Gives an order. It comes back if the reactor is gone.
     pub(crate) fn order(&self, order: Order) -> Result<(), Order> {
-        let mut mailbox = self.lock();
-        if mailbox.closed {
-            return Err(order);
-        }
-        mailbox.orders.push(order);
-        wake(mailbox);
-        Ok(())
-    }
-
-    /// Whether the reactor is gone.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Mailbox> {
-        // Every critical section leaves the mailbox whole.
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Wakes the reactor once: until it has looked, there is no waker.
-fn wake(mut mailbox: MutexGuard<'_, Mailbox>) {
-    let waker = mailbox.waker.take();
-    drop(mailbox);
-    if let Some(waker) = waker {
-        waker.wake();
+        self.mailbox.order(order)
     }
 }
 
 /// Keeps a reactor going. It ends when it has no paths and nobody holds a lease.
-#[derive(Debug, Clone)]
-pub(crate) struct ReactorLease(Arc<Held>);
-
 #[derive(Debug)]
-struct Held(Arc<ReactorHandle>);
+pub(crate) struct ReactorLease(Arc<ReactorHandle>);
 
 impl ReactorLease {
     pub(crate) fn handle(&self) -> &Arc<ReactorHandle> {
-        &self.0.0
+        &self.0
     }
 
     pub(crate) fn downgrade(&self) -> WeakLease {
@@ -152,21 +114,33 @@ impl ReactorLease {
     }
 }
 
-/// A lease that keeps nothing.
-#[derive(Debug)]
-pub(crate) struct WeakLease(std::sync::Weak<Held>);
-
-impl WeakLease {
-    /// A lease, if anybody still holds one and the reactor is there.
-    pub(crate) fn upgrade(&self) -> Option<ReactorLease> {
-        self.0.upgrade().filter(|held| !held.0.is_closed()).map(ReactorLease)
+impl Clone for ReactorLease {
+    fn clone(&self) -> Self {
+        // A lease is held, so the reactor is there, unless its runtime has ended: then neither lease keeps anything.
+        self.0.mailbox.hold();
+        Self(Arc::clone(&self.0))
     }
 }
 
-impl Drop for Held {
+impl Drop for ReactorLease {
     fn drop(&mut self) {
-        // The reactor looks whether it is still needed.
-        wake(self.0.lock());
+        self.0.mailbox.release();
+    }
+}
+
+/// A lease that keeps nothing.
+#[derive(Debug)]
+pub(crate) struct WeakLease(Weak<ReactorHandle>);
+
+impl WeakLease {
+    /// A lease, if the reactor is there.
+    pub(crate) fn upgrade(&self) -> Option<ReactorLease> {
+        self.0.upgrade().filter(|handle| handle.mailbox.hold()).map(ReactorLease)
+    }
+
+    /// Whether the reactor is gone for good.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.0.upgrade().is_none_or(|handle| handle.mailbox.is_closed())
     }
 }
 
@@ -177,7 +151,6 @@ type Job = (usize, Box<PathDriver>);
 pub(crate) struct Reactor {
     engine: Arc<Engine>,
     handle: Arc<ReactorHandle>,
-    lease: std::sync::Weak<Held>,
     socket: UdpSocket,
     endpoint: Endpoint,
     /// Where clients go; without one the reactor only dials.
@@ -202,8 +175,8 @@ impl Reactor {
         registry: Option<Arc<Registry>>,
     ) -> std::io::Result<ReactorLease> {
         let local_addr = socket.local_addr()?;
-        let handle = Arc::new(ReactorHandle { mailbox: Mutex::default(), local_addr });
-        let held = Arc::new(Held(Arc::clone(&handle)));
+        let handle = Arc::new(ReactorHandle { mailbox: Mailbox::new(), local_addr });
+        let lease = ReactorLease(Arc::clone(&handle));
         let server = registry.as_ref().map(|registry| registry.endpoint_config());
         let endpoint =
             Endpoint::new(Arc::new(EndpointConfig::default()), server, !socket.may_fragment(), None);
@@ -212,7 +185,6 @@ impl Reactor {
             engine,
             handle,
             datagrams: Vec::new(),
-            lease: Arc::downgrade(&held),
             socket,
             endpoint,
             registry,
@@ -225,7 +197,7 @@ impl Reactor {
             scratch: Vec::new(),
         };
         tokio::spawn(reactor);
-        Ok(ReactorLease(held))
+        Ok(lease)
     }
 
     /// One round. `None`: there was nothing to do. `Some(false)`: the reactor has come to its end.
@@ -249,14 +221,7 @@ impl Reactor {
     // ---- mail ----
 
     fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> bool {
-        let (ready, orders) = {
-            let mut mailbox = self.handle.lock();
-            if mailbox.ready.is_empty() && mailbox.orders.is_empty() {
-                mailbox.waker = Some(cx.waker().clone());
-                return false;
-            }
-            (std::mem::take(&mut mailbox.ready), std::mem::take(&mut mailbox.orders))
-        };
+        let Some(Mail { ready, orders }) = self.handle.mailbox.take(cx.waker()) else { return false };
         for order in orders {
             match order {
                 Order::Connect(connect) => self.connect(*connect, now),
@@ -465,12 +430,7 @@ impl Reactor {
 
     /// Whether there is a path, or anybody who may want one. If not, nobody gets an order in any more.
     fn is_needed(&self) -> bool {
-        if !self.drivers.is_empty() || self.lease.strong_count() > 0 {
-            return true;
-        }
-        let mut mailbox = self.handle.lock();
-        mailbox.closed = mailbox.orders.is_empty();
-        !mailbox.closed
+        !self.drivers.is_empty() || !self.handle.mailbox.close_if_unused()
     }
 }
 
@@ -530,11 +490,7 @@ impl Drop for Reactor {
     fn drop(&mut self) {
         let losses = self.socket.send_losses();
         tracing::debug!(local = %self.handle.local_addr, ?losses, "a socket is closed");
-        let orders = {
-            let mut mailbox = self.handle.lock();
-            mailbox.closed = true;
-            std::mem::take(&mut mailbox.orders)
-        };
+        let orders = self.handle.mailbox.close();
         // Dropped without the lock: an attempt that is dropped tells whoever waits for it.
         drop(orders);
     }

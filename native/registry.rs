@@ -21,13 +21,15 @@ use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
 use crate::proto::frame::Intent;
 use crate::proto::greeter::Greeted;
-use crate::proto::id::{PathId, SessionId};
+use crate::proto::id::{PathId, SessionId, Side};
+use crate::proto::memory::MemoryBudget;
 use crate::proto::session::Session;
 
 /// What a listener was told about its sessions.
 pub(crate) struct Terms {
     pub(crate) session: SessionConfig,
     pub(crate) settings: TransportSettings,
+    pub(crate) max_memory_bytes: u64,
     /// Told to each client: `host:port`, with the certificate of this listener.
     pub(crate) advertise: Vec<String>,
     pub(crate) pin: CertificatePin,
@@ -41,6 +43,7 @@ pub(crate) struct Registry {
     /// Where the sessions' tasks run. Sessions are made on workers, which have no runtime of their own.
     runtime: tokio::runtime::Handle,
     terms: Terms,
+    memory: Arc<MemoryBudget>,
     base: Arc<quinn_proto::ServerConfig>,
     admission: Arc<Admission>,
     members: Mutex<Members>,
@@ -72,6 +75,7 @@ impl Registry {
         Arc::new(Self {
             engine,
             runtime: tokio::runtime::Handle::current(),
+            memory: MemoryBudget::new(terms.max_memory_bytes),
             terms,
             base: Arc::new(base),
             admission,
@@ -101,7 +105,8 @@ impl Registry {
         &self,
         remote: IpAddr,
     ) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
-        let (transport, observations) = self.terms.settings.to_config(self.engine.clock, remote);
+        let (transport, observations) =
+            self.terms.settings.to_config(self.engine.clock, remote, Side::Server);
         let mut config = quinn_proto::ServerConfig::clone(&self.base);
         config.transport_config(transport);
         (Arc::new(config), observations)
@@ -154,7 +159,8 @@ impl Registry {
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|_| TransportCode::Internal)?;
-        let session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        let mut session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        session.share_memory(&self.memory);
         let id = session.id().ok_or(TransportCode::Internal)?;
         let (bond, hold, evicted) = {
             let mut members = self.members();
@@ -186,7 +192,10 @@ impl Registry {
         bond.shared.with(|session, now| {
             session.attach(now, greeted);
             for (priority, authority) in (0..).zip(&self.terms.advertise) {
-                session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority);
+                if session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority).is_err() {
+                    // As many as the client takes are told it, in the order given.
+                    break;
+                }
             }
         });
         self.members().waiting.push_back(hold);

@@ -95,6 +95,29 @@ fn undelivered(bytes: u64) -> String {
     if bytes == 0 { String::new() } else { format!("; {bytes} bytes were not delivered") }
 }
 
+/// Why an address cannot be advertised.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdvertiseError {
+    /// Only a server advertises addresses; a client adds paths.
+    #[error("only a server advertises addresses; a client adds paths")]
+    NotServer,
+    /// The address is too long.
+    #[error("an address of {len} bytes is too long: at most {max} fit")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest that can be said.
+        max: usize,
+    },
+    /// The client takes no more paths than this, and so no more addresses.
+    #[error("the client takes {max} paths, and as many addresses are advertised; withdraw one first")]
+    TooMany {
+        /// The client's `max_paths`.
+        max: usize,
+    },
+}
+
 /// Why a stream cannot be written to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
