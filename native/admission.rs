@@ -28,6 +28,9 @@ use super::path_driver::DriverKey;
 use super::reactor::{Order, ReactorHandle};
 use crate::proto::id::SessionId;
 
+/// Longer timeouts are as good as this, and times stay within what the clock can say.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What a reactor does with a client's first packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Welcome {
@@ -59,7 +62,7 @@ struct HalfOpenPath {
 
 impl Admission {
     pub(crate) fn new(limits: AdmissionLimits, max_sessions: usize) -> Arc<Self> {
-        let half_open_timeout = limits.half_open_timeout;
+        let half_open_timeout = limits.half_open_timeout.min(LONGEST);
         Arc::new(Self { account: Mutex::new(Account::new(limits, max_sessions)), half_open_timeout })
     }
 
