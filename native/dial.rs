@@ -84,18 +84,19 @@ pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     };
     let handshake_timeout = config.session.handshake_timeout;
     let role = Role::Client(Dialler::new(settings, config.roots));
-    let backend = NativeBackend::new(Arc::clone(&engine), role);
+    let runtime = tokio::runtime::Handle::current();
+    let backend = NativeBackend::new(Arc::clone(&engine), runtime, role);
     let first = PathAddress { local: config.local, ..PathAddress::from(&address) };
     let now = engine.clock.time(std::time::Instant::now());
     let session = crate::proto::session::Session::client(now, config.session, seed, first);
     let shared = Shared::new(session, Arc::clone(&backend) as _);
-    tokio::spawn(Arc::clone(&backend).keep_time(Arc::clone(&shared)));
+    backend.start_clock(Arc::clone(&shared));
     let opened = Session::opened(Hold::new(shared)).await;
     opened.map_err(|error| match error {
         SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
-        SessionError::DialFailed { .. } => {
+        SessionError::DialFailed { loss } => {
             let failure = backend.dialler().and_then(Dialler::take_failure);
-            failure.unwrap_or(DialError::NoAnswer { after: handshake_timeout })
+            failure.unwrap_or_else(|| DialError::from_loss(loss, handshake_timeout))
         }
         error => DialError::Session(error),
     })

@@ -12,6 +12,7 @@ use super::worker_pool::WorkerPoolError;
 use crate::carrier::h3::Ended;
 use crate::proto::code::TransportCode;
 use crate::proto::error::{AddressError, SessionError};
+use crate::proto::event::PathLoss;
 
 /// A server could not be reached, or did not want us.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,9 @@ pub enum DialError {
         /// What happened.
         reason: String,
     },
+    /// The connection was there, and went before the session was open.
+    #[error("the connection was lost before the session was open: {0}")]
+    Lost(PathLoss),
     /// The server refused the session.
     #[error("the server refused the session: {code}: {}", String::from_utf8_lossy(.reason))]
     Rejected {
@@ -131,6 +135,14 @@ impl DialError {
             Self::Refused { remote }
         } else {
             Self::Failed { remote, reason: reason.to_string() }
+        }
+    }
+
+    /// The first path is gone, and whoever dialled it has no error to tell.
+    pub(crate) fn from_loss(loss: PathLoss, handshake_timeout: Duration) -> Self {
+        match loss {
+            PathLoss::TimedOut => Self::NoAnswer { after: handshake_timeout },
+            loss => Self::Lost(loss),
         }
     }
 

@@ -69,7 +69,7 @@ pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     let (hold, _) = start(PathAddress::from(&address.parse::<Address>()?), config)?;
     Session::opened(hold).await.map_err(|error| match error {
         SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
-        SessionError::DialFailed { reason } => DialError::Failed { reason },
+        SessionError::DialFailed { loss } => DialError::Failed { reason: loss.to_string() },
         error => DialError::Session(error),
     })
 }

@@ -15,7 +15,7 @@ use quinn_proto::{
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::carrier::quic::{Arrival, Change, MAX_SLACK_BYTES, QuicCarrier};
-use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::carrier::{Allowance, Clock, Observations, ObservedFactory};
 use crate::proto::carrier::{Carrier, LaneClosed};
 use crate::proto::id::{Dir, LaneId};
 
@@ -88,7 +88,7 @@ impl End {
                 Change::Lost(reason) => self.lost = Some(reason),
             }
         }
-        carrier.receive(|arrival| match arrival {
+        carrier.receive(&Allowance::unlimited(), |arrival| match arrival {
             Arrival::Data { lane, data, .. } => {
                 self.received.entry(lane.0).or_default().extend_from_slice(&data)
             }
@@ -96,6 +96,7 @@ impl End {
             Arrival::Reset(lane) => self.reset.push(lane),
             Arrival::Stopped(lane) => self.stopped.push(lane),
             Arrival::Datagram(data) => self.datagrams.push(data),
+            Arrival::DatagramsDropped(count) => panic!("{count} datagrams dropped"),
         });
         while let Some(event) = carrier.poll_endpoint_events() {
             if let Some(answer) = self.endpoint.handle_event(handle, event) {

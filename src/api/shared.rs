@@ -35,7 +35,7 @@ use super::events::Subscribers;
 use super::trace;
 use super::waiters::{Place, Topic, Waiters};
 use crate::proto::error::{AppCode, SessionError};
-use crate::proto::event::{Action, Event, PathAddress, SessionEvent};
+use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use crate::proto::id::PathId;
 use crate::proto::session::{CloseState, Session};
 use crate::proto::time::Time;
@@ -144,6 +144,16 @@ impl Shared {
         self.run(Some(path), |core, now| input(&mut core.session, now))
     }
 
+    /// The work on a path has panicked, and its connection is over. If that was in the session's own code, nothing can
+    /// be said of the session's state, so that it ends; otherwise it goes on without the path.
+    pub(crate) fn fail_path(self: &Arc<Self>, path: PathId, reason: String) {
+        let is_broken = self.core.is_poisoned();
+        self.with(|session, now| match is_broken {
+            true => session.fail(now, reason),
+            false => session.path_closed(now, path, PathLoss::Failed(reason)),
+        });
+    }
+
     /// The deadline has come, or may have.
     pub(crate) fn on_timeout(self: &Arc<Self>) {
         self.enter(|core, now| {
@@ -195,7 +205,8 @@ impl Shared {
     }
 
     /// The core has no state that a panic in the middle of an input could make unsafe, and users should see the
-    /// panic itself, not a hundred others that follow from it.
+    /// panic itself, not a hundred others that follow from it. Where a panic is caught, the session ends:
+    /// [`fail_path`](Self::fail_path).
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,6 +217,7 @@ impl Shared {
         let result = {
             let mut core = self.lock();
             let result = input(&mut core, now);
+            core.session.check_memory(now);
             core.drain(&mut outputs);
             result
         };

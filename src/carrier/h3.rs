@@ -293,6 +293,7 @@ impl H3 {
                     take(Arrival::Datagram(data));
                 }
             }
+            Arrival::DatagramsDropped(count) => take(Arrival::DatagramsDropped(count)),
         }
         Ok(())
     }

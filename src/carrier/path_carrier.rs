@@ -7,6 +7,7 @@ use bytes::Bytes;
 use quinn_proto::{Connection, ConnectionError, ConnectionEvent, EndpointEvent, Transmit};
 
 use super::Observations;
+use super::allowance::Allowance;
 use super::h3::{ALPN_H3, Effect, Ended, Gate, H3, H3Code, LANE_CODE};
 use super::quic::{self, Arrival, QuicCarrier};
 use crate::proto::carrier::{Carrier, Figures, LaneClosed};
@@ -80,6 +81,11 @@ impl PathCarrier {
         self.quic.allow_lanes(config);
     }
 
+    /// As [`QuicCarrier::allow_bytes`].
+    pub(crate) fn allow_bytes(&mut self, bytes: u64) {
+        self.quic.allow_bytes(bytes);
+    }
+
     // ---- what comes in ----
 
     /// A packet, or news from the endpoint.
@@ -146,19 +152,23 @@ impl PathCarrier {
         self.quic.has_arrivals()
     }
 
-    /// Takes in everything that has arrived on the lanes.
+    /// Takes in what has arrived on the lanes, as [`QuicCarrier::receive`].
     ///
     /// # Errors
     ///
     /// When the session is over, though the connection is not.
-    pub(crate) fn receive(&mut self, mut take: impl FnMut(Arrival)) -> Result<(), Ended> {
+    pub(crate) fn receive(
+        &mut self,
+        allowance: &Allowance,
+        mut take: impl FnMut(Arrival),
+    ) -> Result<(), Ended> {
         let Layer::Http(h3) = &mut self.layer else {
-            self.quic.receive(take);
+            self.quic.receive(allowance, take);
             return Ok(());
         };
         let mut outcome = Ok(());
         self.early_datagrams.drain(..).for_each(|data| take(Arrival::Datagram(data)));
-        self.quic.receive(|arrival| {
+        self.quic.receive(allowance, |arrival| {
             // What has arrived on lanes together with the farewell is the session's still.
             if !matches!(outcome, Err(Ended::Violation { .. }))
                 && let Err(ended) = h3.on_arrival(arrival, &mut take)
@@ -180,6 +190,8 @@ impl PathCarrier {
             Layer::Undecided(_) => {}
             Layer::Bare => {
                 self.quic.receive_from(|lane, _| if lane == LaneId(0) { usize::MAX } else { 0 }, take);
+                // Nobody can know what they are of: so they are not kept for it either.
+                self.quic.drop_datagrams();
             }
             Layer::Http(_) => drop(self.receive_http(&mut take)?),
         }
@@ -268,6 +280,26 @@ impl PathCarrier {
     /// Ends the connection, whatever is on it.
     pub(crate) fn cut(&mut self, now: Instant, code: H3Code) {
         self.quic.close(now, code as u64, Bytes::new());
+    }
+
+    /// Ends the connection for want of room, without waiting for anything.
+    pub(crate) fn evict(&mut self, now: Instant) {
+        match self.layer {
+            Layer::Http(_) => self.cut(now, H3Code::ExcessiveLoad),
+            Layer::Undecided(_) | Layer::Bare => {
+                self.quic.close(now, TransportCode::Busy.as_u64(), Bytes::new());
+            }
+        }
+    }
+
+    /// Ends the connection through no fault of the peer's, which no longer hears anything else.
+    pub(crate) fn fail(&mut self, now: Instant) {
+        match self.layer {
+            Layer::Http(_) => self.cut(now, H3Code::InternalError),
+            Layer::Undecided(_) | Layer::Bare => {
+                self.quic.close(now, TransportCode::Internal.as_u64(), Bytes::new());
+            }
+        }
     }
 
     /// What the peer's code of a connection's closing means to a session. HTTP/3's own say nothing about it.

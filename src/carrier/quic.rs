@@ -23,6 +23,7 @@ use quinn_proto::{
 };
 
 use super::ack_hold::AckHold;
+use super::allowance::Allowance;
 use super::observed::Observations;
 use crate::proto::carrier::{Carrier, Figures, LaneClosed};
 use crate::proto::config::SessionConfig;
@@ -65,6 +66,8 @@ pub(crate) enum Arrival {
     Stopped(LaneId),
     /// A datagram.
     Datagram(Bytes),
+    /// So many datagrams, for which there was no time.
+    DatagramsDropped(u64),
 }
 
 /// What quinn-proto did not take at once. It is bounded as [`Carrier`] says.
@@ -83,6 +86,8 @@ pub(crate) struct QuicCarrier {
     stopped: Vec<LaneId>,
     held_back: BTreeMap<LaneId, HeldBack>,
     datagrams_wait: bool,
+    /// What the peer was allowed by `allow_bytes`.
+    receive_window_bytes: u64,
     /// Written and not sent yet, by the account.
     unsent_bytes: u64,
     /// Written since quinn-proto was last asked to send.
@@ -105,6 +110,7 @@ impl QuicCarrier {
             stopped: Vec::new(),
             held_back: BTreeMap::new(),
             datagrams_wait: false,
+            receive_window_bytes: 0,
             unsent_bytes: 0,
             fresh_bytes: 0,
             ack_hold: AckHold::default(),
@@ -203,18 +209,44 @@ impl QuicCarrier {
         !self.readable.is_empty() || self.datagrams_wait || !self.stopped.is_empty()
     }
 
-    /// Takes in everything that has arrived.
-    pub(crate) fn receive(&mut self, mut take: impl FnMut(Arrival)) {
+    /// Takes in what has arrived, as far as the allowance goes, which `take` spends. What is left of the lanes waits;
+    /// of datagrams, which nobody holds back, nothing is left.
+    pub(crate) fn receive(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
         for lane in self.stopped.drain(..) {
             take(Arrival::Stopped(lane));
         }
-        while let Some(id) = self.readable.pop_first() {
-            self.read(id, usize::MAX, &mut take);
+        while !allowance.is_spent()
+            && let Some(id) = self.readable.pop_first()
+        {
+            if self.read(id, allowance, usize::MAX, &mut take) {
+                self.readable.insert(id);
+            }
         }
         if std::mem::take(&mut self.datagrams_wait) {
+            let mut dropped = 0;
             while let Some(data) = self.connection.datagrams().recv() {
-                take(Arrival::Datagram(data));
+                match allowance.is_spent() {
+                    true => dropped += 1,
+                    false => take(Arrival::Datagram(data)),
+                }
             }
+            if dropped > 0 {
+                take(Arrival::DatagramsDropped(dropped));
+            }
+        }
+    }
+
+    /// Datagrams that have arrived before anybody could want them.
+    pub(crate) fn drop_datagrams(&mut self) {
+        while self.connection.datagrams().recv().is_some() {}
+        self.datagrams_wait = false;
+    }
+
+    /// The peer may have this many bytes of lanes on their way. Never less than before.
+    pub(crate) fn allow_bytes(&mut self, bytes: u64) {
+        if bytes > self.receive_window_bytes {
+            self.receive_window_bytes = bytes;
+            self.connection.set_receive_window(VarInt::from_u64(bytes).unwrap_or(VarInt::MAX));
         }
     }
 
@@ -228,7 +260,7 @@ impl QuicCarrier {
         let with_wish = |id: &StreamId| (*id, wanted(lane_of(*id), dir_of(*id)));
         let some: Vec<_> = self.readable.iter().map(with_wish).filter(|(_, bytes)| *bytes > 0).collect();
         for (id, max_bytes) in some {
-            if !self.read(id, max_bytes, &mut take) {
+            if !self.read(id, &Allowance::unlimited(), max_bytes, &mut take) {
                 self.readable.remove(&id);
             }
         }
@@ -246,13 +278,20 @@ impl QuicCarrier {
         }
     }
 
-    /// Reads of a stream what there is, and no more than this. Returns whether there may be more.
-    fn read(&mut self, id: StreamId, mut max_bytes: usize, take: &mut impl FnMut(Arrival)) -> bool {
+    /// Reads of a stream what there is, and no more than may be. Returns whether there may be more.
+    fn read(
+        &mut self,
+        id: StreamId,
+        allowance: &Allowance,
+        mut max_bytes: usize,
+        take: &mut impl FnMut(Arrival),
+    ) -> bool {
         let (lane, dir) = (lane_of(id), dir_of(id));
         let mut stream = self.connection.recv_stream(id);
         // A stream that is gone already was read to its end.
         let Ok(mut chunks) = stream.read(true) else { return false };
-        while max_bytes > 0 {
+        let mut is_all = false;
+        while max_bytes > 0 && !allowance.is_spent() {
             match chunks.next(max_bytes) {
                 Ok(Some(chunk)) => {
                     max_bytes -= chunk.bytes.len();
@@ -260,18 +299,23 @@ impl QuicCarrier {
                 }
                 Ok(None) => {
                     take(Arrival::Finished(lane));
+                    is_all = true;
                     break;
                 }
                 Err(ReadError::Reset(_)) => {
                     take(Arrival::Reset(lane));
+                    is_all = true;
                     break;
                 }
-                Err(ReadError::Blocked) => break,
+                Err(ReadError::Blocked) => {
+                    is_all = true;
+                    break;
+                }
             }
         }
         // Whoever reads asks `poll_transmit` next, so there is no need to know whether it has to.
         let _ = chunks.finalize();
-        max_bytes == 0
+        !is_all
     }
 
     // ---- what goes out ----

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::code::TransportCode;
+use super::event::PathLoss;
 use super::id::{PathId, StreamId};
 
 /// A code that the application gives to a reset, a stop or a close: up to 2^62 - 1.
@@ -53,12 +54,23 @@ pub enum SessionError {
         /// What it did.
         reason: String,
     },
+    /// This end failed: a panic in the session's code, or in a scheduler that was given to it.
+    #[error("the session failed, by a fault of this end: {reason}; please report it")]
+    Failed {
+        /// What is known of it.
+        reason: String,
+    },
     /// No path came back in time.
     #[error("no path came back within {after:?}; raise resume_timeout to wait longer")]
     ResumeTimeout {
         /// How long the session was kept.
         after: Duration,
     },
+    /// It was without a path, and the server that this end is needed its room for another session.
+    #[error(
+        "the session was without a path, and its room was needed for another; raise max_sessions or max_suspended"
+    )]
+    Evicted,
     /// The server refused the session, or to take it up again.
     #[error("the server refused the session: {code}: {}", text(.reason))]
     Rejected {
@@ -68,10 +80,10 @@ pub enum SessionError {
         reason: Bytes,
     },
     /// The first path could not be opened.
-    #[error("the server could not be reached: {reason}")]
+    #[error("the server could not be reached: {loss}")]
     DialFailed {
-        /// What the carrier said.
-        reason: String,
+        /// What became of it.
+        loss: PathLoss,
     },
 }
 
@@ -81,6 +93,29 @@ fn text(reason: &Bytes) -> std::borrow::Cow<'_, str> {
 
 fn undelivered(bytes: u64) -> String {
     if bytes == 0 { String::new() } else { format!("; {bytes} bytes were not delivered") }
+}
+
+/// Why an address cannot be advertised.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdvertiseError {
+    /// Only a server advertises addresses; a client adds paths.
+    #[error("only a server advertises addresses; a client adds paths")]
+    NotServer,
+    /// The address is too long.
+    #[error("an address of {len} bytes is too long: at most {max} fit")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest that can be said.
+        max: usize,
+    },
+    /// The client takes no more paths than this, and so no more addresses.
+    #[error("the client takes {max} paths, and as many addresses are advertised; withdraw one first")]
+    TooMany {
+        /// The client's `max_paths`.
+        max: usize,
+    },
 }
 
 /// Why a stream cannot be written to.

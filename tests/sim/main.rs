@@ -4,6 +4,7 @@
 //! fails is printed with what replays it alone.
 
 mod app;
+mod burden;
 mod carrier;
 mod dice;
 mod families;

@@ -316,7 +316,7 @@ fn a_transfer_outlives_the_death_of_every_path() {
 fn a_server_that_cannot_be_reached_fails_the_dial() {
     let (mut net, hold) = Net::dialling(SessionConfig::default(), "nowhere:1");
     let failed = net.block_on(Session::opened(hold)).err();
-    assert_eq!(failed, Some(SessionError::DialFailed { reason: "no route".into() }));
+    assert_eq!(failed, Some(SessionError::DialFailed { loss: crate::PathLoss::Failed("no route".into()) }));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub(crate) enum H3Code {
     DatagramError = 0x33,
     NoError = 0x100,
+    InternalError = 0x102,
     StreamCreation = 0x103,
     ClosedCriticalStream = 0x104,
     FrameUnexpected = 0x105,

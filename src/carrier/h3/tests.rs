@@ -58,7 +58,7 @@ impl End {
             }
             Arrival::Finished(lane) => heard.finished.push(lane.0),
             Arrival::Datagram(data) => heard.datagrams.push(data),
-            Arrival::Reset(_) | Arrival::Stopped(_) => {}
+            Arrival::Reset(_) | Arrival::Stopped(_) | Arrival::DatagramsDropped(_) => {}
         })
     }
 

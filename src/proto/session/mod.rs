@@ -28,6 +28,7 @@ pub(super) mod transmit;
 mod wake;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha8Rng;
@@ -36,7 +37,9 @@ use rand_core::{Rng, SeedableRng};
 pub use app::CloseState;
 pub use paths::PathInfo;
 
+use super::assembler::Held;
 use super::budget::ReinjectionBudget;
+use super::code::TransportCode;
 use super::config::SessionConfig;
 use super::datagrams::{DatagramQueue, DedupWindow};
 use super::destinations::Destinations;
@@ -44,8 +47,10 @@ use super::error::{AppCode, SessionError};
 use super::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use super::flow::{RecvWindow, SendCredit};
 use super::frame::{Accept, AddPath, Credentials, Hello, Intent, Parameters};
+use super::futile::FutileWork;
 use super::id::{Dir, PathId, SessionId, Side, StreamId};
 use super::limits::VERSION;
+use super::memory::{MemoryBudget, MemoryShare, Pressure};
 use super::path::{Path, Phase};
 use super::path_ids::UsedPathIds;
 use super::recv_stream::{RecvStream, Violation};
@@ -148,6 +153,15 @@ pub struct Session {
     unsent_bytes: u64,
     recv_window: RecvWindow,
     credit: SendCredit,
+    /// What all receiving streams keep.
+    held: Held,
+    /// This session's part of what its server may hold, if there is a bound to that.
+    memory: Option<MemoryShare>,
+    pressure: Pressure,
+    /// What the peer has sent that was of no use.
+    futile: FutileWork,
+    /// Frames, records and datagrams that have been worked on.
+    items: u64,
     /// When to look for streams whose last acknowledgement is overdue.
     overdue_at: Option<Time>,
     draining: Draining,
@@ -235,6 +249,11 @@ impl Session {
             unsent_bytes: 0,
             recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
             credit: SendCredit::new(0),
+            held: Held::default(),
+            memory: None,
+            pressure: Pressure::default(),
+            futile: FutileWork::default(),
+            items: 0,
             overdue_at: None,
             draining: Draining::default(),
             statements: Statements::default(),
@@ -279,6 +298,51 @@ impl Session {
                 + self.datagrams_out.dropped()
                 + self.datagrams_in.dropped(),
             ..self.stats
+        }
+    }
+
+    /// Frames, records and datagrams of the peer's that have been worked on so far: a measure of the time that took.
+    pub fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// How much the peer may have on its way at one time, in bytes of streams.
+    pub fn receive_window_bytes(&self) -> u64 {
+        self.recv_window.window()
+    }
+
+    /// What the session holds for its peer and its application, in bytes of memory: what was written and is not
+    /// acknowledged, what has arrived and was not read, datagrams.
+    pub fn memory_bytes(&self) -> u64 {
+        let datagrams = self.datagrams_in.waiting_bytes() + self.datagrams_out.waiting_bytes();
+        self.retained_bytes + self.held.memory_bytes() + datagrams as u64
+    }
+
+    /// The session is one of those that share `budget`.
+    pub fn share_memory(&mut self, budget: &Arc<MemoryBudget>) {
+        self.memory = Some(MemoryShare::new(Arc::clone(budget)));
+    }
+
+    /// Tells what the session holds to those that it shares memory with; it ends when that is too much. To be called
+    /// after a batch of inputs.
+    pub fn check_memory(&mut self, now: Time) {
+        let held_bytes = if self.is_closed() { self.held.memory_bytes() } else { self.memory_bytes() };
+        let Some(share) = &mut self.memory else { return };
+        let before = std::mem::replace(&mut self.pressure, share.update(held_bytes));
+        match (before, self.pressure) {
+            (_, Pressure::Exceeded) if !self.is_closed() => {
+                let reason =
+                    format!("the server is out of memory, and this session holds {held_bytes} bytes");
+                let close = super::frame::Close {
+                    application: false,
+                    code: TransportCode::LimitExceeded.as_u64(),
+                    reason: Bytes::copy_from_slice(reason.as_bytes()),
+                };
+                let code = TransportCode::LimitExceeded;
+                self.end(now, SessionError::Protocol { code, reason }, Some(close));
+            }
+            (Pressure::High, Pressure::None) => self.notify_writers(),
+            _ => {}
         }
     }
 
@@ -416,7 +480,8 @@ impl Session {
     /// it, and goes alone.
     fn violation(&mut self, now: Time, path: PathId, violation: Violation) {
         let Violation { code, reason } = violation;
-        if self.paths.get(&path).is_some_and(|path| !path.is_accepted()) {
+        if let Some(entry) = self.paths.get_mut(&path).filter(|path| !path.is_accepted()) {
+            entry.close_code = Some(code.as_u64());
             self.lose_path(now, path, PathLoss::Failed(reason));
             return;
         }

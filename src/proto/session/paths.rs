@@ -12,11 +12,12 @@ use crate::proto::config::PathPolicy;
 use crate::proto::error::{AppCode, PathError, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use crate::proto::frame::{Accept, AddPath, Intent, PathStatus, Reject};
+use crate::proto::futile::Use;
 use crate::proto::greeter::Greeted;
 use crate::proto::id::{PathId, Side, StreamId};
 use crate::proto::limits::VERSION;
-use crate::proto::path::{Path, PathState, Phase};
-use crate::proto::recv_stream::RecvState;
+use crate::proto::path::{Path, PathState, Phase, Wish};
+use crate::proto::recv_stream::{RecvState, Violation};
 use crate::proto::send_stream::SendState;
 use crate::proto::time::Time;
 use crate::proto::token;
@@ -150,7 +151,7 @@ impl Session {
     pub(super) fn on_accept(&mut self, now: Time, path: PathId, accept: Accept) {
         if accept.version != VERSION || (self.id.is_none() && accept.credentials.is_none()) {
             let what = "the server accepts a version that was not offered, or gives no credentials";
-            self.lose_path(now, path, PathLoss::Failed(what.into()));
+            self.violation(now, path, Violation::new(TransportCode::ProtocolViolation, what));
             return;
         }
         match self.id {
@@ -162,7 +163,8 @@ impl Session {
                 self.events.push_back(Event::Opened);
             }
             Some(id) if id != accept.session => {
-                self.lose_path(now, path, PathLoss::Failed("the server answered for another session".into()));
+                let what = "the server answered for another session";
+                self.violation(now, path, Violation::new(TransportCode::ProtocolViolation, what));
                 return;
             }
             Some(_) => {}
@@ -404,6 +406,7 @@ impl Session {
         self.statements.max_streams_uni = true;
         self.statements.go_away |= self.draining.own;
         self.statements.advice.extend(self.advice.keys());
+        self.statements.restate_path_closes();
         for (id, stream) in &self.recv {
             self.statements.ack(*id, Time::ZERO);
             match stream.state {
@@ -425,15 +428,14 @@ impl Session {
     }
 
     /// PATH_STATUS.
-    pub(super) fn on_path_status(&mut self, status: &PathStatus) {
-        if let Some(path) = self.paths.get_mut(&status.path)
-            && status.sequence > path.peer.sequence
-        {
-            path.peer.sequence = status.sequence;
-            path.peer.standby = status.standby;
-            path.peer.cost = status.cost;
+    pub(super) fn on_path_status(&mut self, status: &PathStatus) -> Use {
+        let PathStatus { path, sequence, standby, cost } = *status;
+        let wish = Wish { sequence, standby, cost };
+        if self.paths.get_mut(&path).is_some_and(|path| path.on_peer_wish(wish)) {
             self.wake_all();
         }
+        // However new it is, an honest peer has little of this to say.
+        Use::None
     }
 
     // ---- ends ----
@@ -443,7 +445,7 @@ impl Session {
         let Some(path) = self.paths.remove(&id) else { return };
         let was_closing = matches!(path.phase, Phase::Closing { .. });
         if !matches!(loss, PathLoss::ClosedByPeer(_)) || path.phase == Phase::Dialling {
-            let code = TransportCode::PathAbandoned.as_u64();
+            let code = path.close_code.unwrap_or(TransportCode::PathAbandoned.as_u64());
             self.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
         }
         if self.is_closed() {
@@ -453,12 +455,7 @@ impl Session {
             self.stats.path_failures += 1;
         }
         if self.id.is_none() {
-            let reason = match &loss {
-                PathLoss::Failed(reason) => reason.clone(),
-                PathLoss::ClosedByPeer(code) => format!("the server closed the connection with code {code}"),
-                PathLoss::TimedOut | PathLoss::Removed => "no answer".to_owned(),
-            };
-            self.end(now, SessionError::DialFailed { reason }, None);
+            self.end(now, SessionError::DialFailed { loss }, None);
             return;
         }
         self.statements.path_statuses.remove(&id);
