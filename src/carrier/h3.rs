@@ -24,6 +24,7 @@ mod frames;
 mod fuzzing;
 mod gate;
 mod huffman;
+mod lanes;
 mod qpack;
 mod requests;
 mod settings;
@@ -58,9 +59,6 @@ pub(crate) const ALPN_H3: &[u8] = b"h3";
 
 /// The application's code 0 as the codes of lanes are written (draft-ietf-webtrans-http3 section 4.4).
 pub(crate) const LANE_CODE: u64 = 0x52e4_a40f_a8db;
-
-/// What a lane begins with, at most: two varints.
-const MAX_LANE_HEAD_BYTES: usize = 16;
 
 /// A datagram names its session by a quarter of its id (RFC 9297 section 2.1).
 const MAX_QUARTER_STREAM_ID: u64 = (1 << 60) - 1;
@@ -223,22 +221,12 @@ impl H3 {
         std::mem::take(&mut self.effects)
     }
 
-    // ---- lanes and datagrams that go out ----
-
-    /// What a lane of this end's begins with. The session is open.
-    pub(crate) fn lane_head(&mut self, lane: LaneId, dir: Dir) -> Bytes {
-        let mut head = BytesMut::with_capacity(MAX_LANE_HEAD_BYTES);
-        match dir {
-            Dir::Bi => {
-                // What comes back on it has no head.
-                self.readings.insert(lane, Reading::Lane);
-                varint::put(&mut head, frames::WT_STREAM);
-            }
-            Dir::Uni => varint::put(&mut head, streams::WT_STREAM),
-        }
-        varint::put(&mut head, self.session.map_or(0, |session| session.0));
-        head.freeze()
+    /// A stream was [stopped](Effect::Stop): nothing more arrives on it, and it is as if it had never been.
+    pub(crate) fn forget(&mut self, lane: LaneId) {
+        self.readings.remove(&lane);
     }
+
+    // ---- lanes and datagrams that go out ----
 
     /// A datagram as it is sent (RFC 9297 section 2.1).
     pub(crate) fn wrap_datagram(&self, data: &[u8]) -> Bytes {
@@ -410,7 +398,7 @@ impl H3 {
         let bytes = if first.is_empty() { data } else { [first.freeze(), data].concat().into() };
         let mut rest = bytes.clone();
         let Some(kind) = varint::get(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
-        if kind == lane_signal(dir) {
+        if kind == lanes::signal(dir) {
             let Some(session) = varint::get(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
             let reading = self.sort_lane(lane, dir, session)?;
             if matches!(reading, Reading::Lane) && !rest.is_empty() {
@@ -429,57 +417,6 @@ impl H3 {
             }
             (Dir::Uni, _) => self.read_special(lane, kind, &rest),
         }
-    }
-
-    /// Whose a lane is (draft-ietf-webtrans-http3 sections 4 and 4.6).
-    fn sort_lane(&mut self, lane: LaneId, dir: Dir, session: u64) -> Result<Reading, Ended> {
-        let session = LaneId(session);
-        if session.0 % 4 != 0 {
-            return Err(violation(H3Code::IdError, "a lane of what cannot be a session"));
-        }
-        if self.session == Some(session) {
-            if dir == Dir::Bi {
-                self.first_lane.get_or_insert(lane);
-            }
-            return Ok(Reading::Lane);
-        }
-        if self.may_yet_open(session) && dir == Dir::Uni {
-            return Ok(Reading::Held(session));
-        }
-        self.reject_lane(lane, dir);
-        self.turn_to_next_request(lane);
-        Ok(Reading::Ignored)
-    }
-
-    /// Whether this may become the session's id.
-    fn may_yet_open(&self, session: LaneId) -> bool {
-        !self.is_open
-            && match &self.role {
-                Role::Server { requests_seen, .. } => session.0 >= requests_seen * 4,
-                Role::Client { connect, .. } => Some(session) == *connect,
-            }
-    }
-
-    fn reject_lane(&mut self, lane: LaneId, dir: Dir) {
-        self.effects.push(Effect::Stop(lane, H3Code::BufferedStreamRejected));
-        if dir == Dir::Bi {
-            self.effects.push(Effect::Reset(lane, H3Code::BufferedStreamRejected));
-        }
-    }
-
-    /// Sets lanes free that waited for their session, and rejects those whose session will not come.
-    fn settle_held(&mut self) {
-        let mut readings = std::mem::take(&mut self.readings);
-        for (lane, reading) in &mut readings {
-            let Reading::Held(session) = *reading else { continue };
-            if self.session == Some(session) {
-                *reading = Reading::Lane;
-            } else if !self.may_yet_open(session) {
-                *reading = Reading::Ignored;
-                self.reject_lane(*lane, Dir::Uni);
-            }
-        }
-        self.readings = readings;
     }
 
     fn read_special(&mut self, lane: LaneId, kind: u64, data: &[u8]) -> Result<Reading, Ended> {
@@ -598,14 +535,6 @@ impl H3 {
 /// RFC 9000 section 2.1.
 fn is_bidirectional(lane: LaneId) -> bool {
     lane.0 & 0b10 == 0
-}
-
-/// What a lane begins with.
-fn lane_signal(dir: Dir) -> u64 {
-    match dir {
-        Dir::Bi => frames::WT_STREAM,
-        Dir::Uni => streams::WT_STREAM,
-    }
 }
 
 /// How many bytes are missing until the beginning of a stream says more: of its type, or of a lane's session.

@@ -329,7 +329,10 @@ fn carry_out(h3: &mut H3, quic: &mut QuicCarrier) {
             Effect::Write(lane, bytes) => drop(quic.write(lane, bytes)),
             Effect::Finish(lane) => quic.finish(lane),
             Effect::Reset(lane, code) => quic.reset_with(lane, code as u64),
-            Effect::Stop(lane, code) => quic.stop(lane, code as u64),
+            Effect::Stop(lane, code) => {
+                quic.stop(lane, code as u64);
+                h3.forget(lane);
+            }
         }
     }
 }

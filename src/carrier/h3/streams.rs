@@ -50,7 +50,7 @@ impl ControlStream {
         let id = varint::get(&mut payload).filter(|_| payload.is_empty()).ok_or(NOT_ONE_ID)?;
         match kind {
             // RFC 9114 section 5.2: a client names a push, a server a request.
-            GOAWAY if !is_server && id % 4 != 0 => {
+            GOAWAY if !is_server && !id.is_multiple_of(4) => {
                 Err(violation(H3Code::IdError, "GOAWAY with an id that is no request's"))
             }
             GOAWAY if self.goaway.replace(id).is_some_and(|before| id > before) => {

@@ -345,6 +345,29 @@ fn a_lane_of_another_session_is_rejected_and_the_running_one_goes_on() {
     assert_eq!(server.heard.lanes[&8], b"lane");
 }
 
+/// Streams that are stopped make room for others without end: what is known of each must not stay.
+#[test]
+fn a_thousand_rejected_streams_leave_nothing_behind() {
+    let (_, mut server) = pair();
+    let before = server.h3.readings.len();
+    for n in 0..1000 {
+        for (stream, bytes) in [
+            (CLIENT_UNI + 4 + 12 * n, lane_of_client(0x54, 8, b"?")),
+            (CLIENT_UNI + 8 + 12 * n, vec![0x21]),
+            (4 + 8 * n, lane_of_client(0x41, 8, b"?")),
+            (8 + 8 * n, frame(1, &qpack::encode(&[]))),
+        ] {
+            server.data(stream, &bytes).unwrap();
+        }
+        for effect in server.h3.take_effects() {
+            if let Effect::Stop(lane, _) = effect {
+                server.h3.forget(lane);
+            }
+        }
+    }
+    assert_eq!(server.h3.readings.len(), before);
+}
+
 #[test]
 fn a_client_asks_when_the_server_has_said_what_it_can_and_hears_a_refusal() {
     let (mut client, mut server) = (End::client(), End::server(Gate::new(&["*".to_owned()]).unwrap()));
