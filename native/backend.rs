@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
+use super::admission::SessionPermit;
 use super::dial_race;
 use super::dialler::Dialler;
 use super::engine::Engine;
@@ -42,6 +43,8 @@ pub(crate) enum Role {
         id: SessionId,
         /// Where it is known.
         registry: Weak<Registry>,
+        /// Its room, until it is over. Locked with the routes or alone, so that it knows whether there are any.
+        permit: Mutex<Option<SessionPermit>>,
         /// The listener's sockets, on which the client may come back, until the session is over.
         sockets: Mutex<Option<Arc<Vec<ReactorLease>>>>,
     },
@@ -127,14 +130,37 @@ impl NativeBackend {
     /// Server: a path has come.
     pub(crate) fn open(&self, path: PathId, open: OpenRoute) {
         let route = Route::Open { route: open, _counted: Counted::path(Side::Server) };
-        self.routes().insert(path, route);
+        let mut routes = self.routes();
+        routes.insert(path, route);
+        self.with_permit(SessionPermit::resume);
     }
 
     /// The path's connection is gone.
     pub(crate) fn forget(&self, path: PathId) {
-        let route = self.routes().remove(&path);
         // Without the lock: its socket may go with it.
-        drop(route);
+        drop(self.take_route(path));
+    }
+
+    /// Takes a path out. When it was a server's last one, the session's room may be another's from now on.
+    fn take_route(&self, path: PathId) -> Option<Route> {
+        let (route, evicted) = {
+            let mut routes = self.routes();
+            let route = routes.remove(&path);
+            let evicted = if routes.is_empty() { self.with_permit(SessionPermit::suspend) } else { None };
+            (route, evicted.flatten())
+        };
+        if let (Some(id), Role::Server { registry, .. }) = (evicted, &self.role)
+            && let Some(registry) = registry.upgrade()
+        {
+            registry.evict(id);
+        }
+        route
+    }
+
+    /// Server: changes how its room is counted, while it has any.
+    fn with_permit<T>(&self, change: impl FnOnce(&mut SessionPermit) -> T) -> Option<T> {
+        let Role::Server { permit, .. } = &self.role else { return None };
+        permit.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(change)
     }
 
     fn side(&self) -> Side {
@@ -229,7 +255,7 @@ impl Backend for NativeBackend {
     }
 
     fn close_path(&self, path: PathId, code: u64, reason: Bytes) {
-        let route = self.routes().remove(&path);
+        let route = self.take_route(path);
         if let Some(Route::Open { route: open, .. }) = &route {
             // A reactor that is gone has closed it already.
             let _ = open.reactor.order(Order::Close { driver: open.driver, code, reason });
@@ -246,12 +272,13 @@ impl Backend for NativeBackend {
     }
 
     fn over(&self) {
-        if let Role::Server { id, registry, sockets } = &self.role {
+        if let Role::Server { id, registry, permit, sockets } = &self.role {
             if let Some(registry) = registry.upgrade() {
                 registry.remove(*id);
             }
+            let permit = permit.lock().unwrap_or_else(PoisonError::into_inner).take();
             let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
-            drop(sockets);
+            drop((permit, sockets));
         }
         let routes = std::mem::take(&mut *self.routes());
         drop(routes);

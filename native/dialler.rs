@@ -17,6 +17,7 @@ use crate::api::CertificatePin;
 use crate::carrier::h3::ALPN_H3;
 use crate::carrier::{Clock, Observations};
 use crate::proto::event::Scheme;
+use crate::proto::id::Side;
 use crate::proto::limits::ALPN;
 
 /// Sockets that dial, of all sessions: which runtime they belong to, their local address, and which of a session's
@@ -78,7 +79,7 @@ impl Dialler {
         tls: Arc<QuicClientConfig>,
         remote: IpAddr,
     ) -> (ClientConfig, Arc<Observations>) {
-        let (transport, observations) = self.settings.to_config(clock, remote);
+        let (transport, observations) = self.settings.to_config(clock, remote, Side::Client);
         let mut config = ClientConfig::new(tls);
         config.transport_config(transport);
         (config, observations)
@@ -94,7 +95,7 @@ pub(crate) fn socket(
 ) -> Result<ReactorLease, BindError> {
     let runtime = tokio::runtime::Handle::current().id().to_string();
     let mut sockets = SOCKETS.lock().unwrap_or_else(PoisonError::into_inner);
-    sockets.retain(|_, lease| lease.upgrade().is_some());
+    sockets.retain(|_, lease| !lease.is_dead());
     let key = (runtime, local, ordinal);
     if let Some(lease) = sockets.get(&key).and_then(WeakLease::upgrade) {
         return Ok(lease);

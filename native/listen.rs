@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admission::{Admission, AdmissionLimits};
 use super::certificate::{Identity, IdentityError, state_directory};
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
@@ -35,8 +36,17 @@ pub struct ServerConfig {
     /// this machine count as one host). Other pages get HTTP status 403. Programs, which have no origin, are not
     /// concerned.
     pub allowed_origins: Vec<String>,
-    /// Sessions at one time, those not accepted yet included. Default 10,000.
+    /// Sessions at one time, those not accepted yet and those without a path included. One client's address or network
+    /// cannot take all of them: see [`AdmissionLimits::share_of_free`]. Default 16,384: some 50 KB each when they do
+    /// nothing, and 10,000 of them may come from one address.
     pub max_sessions: usize,
+    /// Bytes of memory that all sessions together may hold for their peers and applications: what was written and is not
+    /// acknowledged, what has arrived and was not read. Above three quarters of it windows grow no more and send buffers
+    /// shrink; above all of it, a session that holds more than its even share ends with LIMIT_EXCEEDED. Default 1 GiB: a
+    /// quarter of a small server's memory.
+    pub max_memory_bytes: u64,
+    /// How the room for clients is shared between those who come, so that none of them locks out the rest.
+    pub admission: AdmissionLimits,
     /// How fast paths may send. Default: CUBIC.
     pub congestion: Congestion,
     /// A path on which nothing was sent for this long sends a packet. Default 5 s.
@@ -57,7 +67,9 @@ impl ServerConfig {
             session: SessionConfig::default(),
             advertise: Vec::new(),
             allowed_origins: Vec::new(),
-            max_sessions: 10_000,
+            max_sessions: 16_384,
+            max_memory_bytes: 1 << 30,
+            admission: AdmissionLimits::default(),
             congestion,
             keep_alive,
             idle_timeout,
@@ -142,12 +154,13 @@ pub async fn listen(
             keep_alive: config.keep_alive,
             idle_timeout: config.idle_timeout,
         },
-        max_sessions: config.max_sessions,
+        max_memory_bytes: config.max_memory_bytes,
         advertise: config.advertise,
         pin,
         gate,
     };
-    let registry = Registry::new(Arc::clone(&engine), terms, base);
+    let admission = Admission::new(config.admission, config.max_sessions);
+    let registry = Registry::new(Arc::clone(&engine), terms, base, admission);
     let mut sockets: Vec<ReactorLease> = Vec::with_capacity(addresses.len());
     for address in addresses {
         let socket = UdpSocket::bind(address, PortSharing::Exclusive)?;

@@ -3,13 +3,16 @@
 //! ```text
 //! dial, listen          what users call
 //! dialler, dial_race    how a path's connection is had        registry   where a path finds its session
+//! admission             who is let in, and who makes way for whom
 //! backend               one session's world: its paths' drivers, its time
 //! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
+//! mailbox               what other tasks want of a reactor                occupancy     what a pool's workers have to do
 //! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
 //! meter                 what sessions and paths report as metrics
 //! tls, certificate, validity, transport                                what QUIC is set to
 //! ```
 
+mod admission;
 mod backend;
 mod buffer_pool;
 #[cfg(test)]
@@ -21,13 +24,16 @@ mod dial_race;
 mod dialler;
 mod engine;
 mod listen;
+mod mailbox;
 mod meter;
+mod occupancy;
 mod path_driver;
 mod reactor;
 mod recv_batch;
 mod registry;
 mod resolve;
 mod socket;
+mod sync;
 mod timers;
 mod tls;
 mod transport;
@@ -36,6 +42,7 @@ mod worker_pool;
 #[cfg(test)]
 mod worker_turns;
 
+pub use admission::{AdmissionLimits, RateLimit};
 pub use buffer_pool::BufferPoolStats;
 pub use certificate::{Identity, IdentityError};
 pub use dial::{Config, dial};

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn_proto::{ConnectionError, ConnectionEvent, EndpointEvent, Transmit};
 
+use super::admission::HalfOpenPermit;
 use super::backend::NativeBackend;
 use super::buffer_pool::{BufferPool, SendSlab};
 use super::dial_race::Attempt;
@@ -24,7 +25,7 @@ use super::socket::{SendOutcome, UdpSocket};
 use crate::api::shared::Shared;
 use crate::carrier::h3::{Ended, H3Code};
 use crate::carrier::quic::Arrival;
-use crate::carrier::{Change, PathCarrier};
+use crate::carrier::{Allowance, Change, PathCarrier};
 use crate::proto::carrier::Carrier;
 use crate::proto::code::TransportCode;
 use crate::proto::error::AppCode;
@@ -36,8 +37,11 @@ use crate::proto::time::Time;
 
 /// Bursts that one turn may send before other paths of the same socket get theirs.
 const BURSTS_PER_TURN: usize = 16;
-/// How long a client may take from its first packet to its HELLO.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Frames, records and other items that one turn may take in before other paths of the same socket get theirs: what bulk
+/// data makes of one batch of packets, and half a millisecond's work when the items are as small as they can be.
+const ITEMS_PER_TURN: u64 = 512;
+/// What the peer may have on its way beyond the session's receive window: copies, frames and the heads of records.
+const LANE_MARGIN_BYTES: u64 = 1024 * 1024;
 /// How long a peer may take to hear why it was refused, or that the path is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A turn with more packets than this is worth another thread's wake-up (40 to 50 µs measured, 1.3 µs a packet).
@@ -102,11 +106,18 @@ pub(crate) struct PathDriver {
     pub(crate) wants_turn: bool,
     /// The connection is to be closed with this code.
     pub(crate) close: Option<(u64, Bytes)>,
+    /// It has to make way for another client's path, if it still belongs to no session: the peer is told, and the
+    /// connection is forgotten after the turn. (What still comes for it gets a stateless reset, RFC 9000 section 10.2.)
+    pub(crate) is_evicted: bool,
+    /// Server: its room, as long as it has none in a session.
+    half_open: Option<HalfOpenPermit>,
     carrier: PathCarrier,
     stage: Stage,
     /// What the kernel had no room for.
     unsent: Option<(Transmit, SendSlab)>,
     packets_sent_last_turn: usize,
+    /// What this turn may still work on.
+    allowance: Allowance,
 }
 
 impl PathDriver {
@@ -119,21 +130,27 @@ impl PathDriver {
             deadline: None,
             wants_turn: false,
             close: None,
+            is_evicted: false,
+            half_open: None,
             carrier,
             stage,
             unsent: None,
             packets_sent_last_turn: 0,
+            allowance: Allowance::new(ITEMS_PER_TURN),
         }
     }
 
-    /// What a server does with a client that has just sent its first packet.
-    pub(crate) fn greeting(registry: Arc<Registry>, now: Instant) -> Stage {
-        Stage::Greeting { registry, greeter: Greeter::new(), until: now + GREETING_TIMEOUT }
-    }
-
-    /// Whether it belongs to no session yet.
-    pub(crate) fn is_greeting(&self) -> bool {
-        matches!(self.stage, Stage::Greeting { .. })
+    /// A server's, for a client that has just sent its first packet.
+    pub(crate) fn accepted(
+        key: DriverKey,
+        carrier: PathCarrier,
+        registry: Arc<Registry>,
+        permit: HalfOpenPermit,
+        now: Instant,
+    ) -> Self {
+        let until = now + registry.admission().half_open_timeout();
+        let stage = Stage::Greeting { registry, greeter: Greeter::new(), until };
+        Self { half_open: Some(permit), ..Self::new(key, carrier, stage) }
     }
 
     /// Whether the kernel had no room for what it wanted to send.
@@ -161,10 +178,16 @@ impl PathDriver {
         if let Some((code, reason)) = self.close.take() {
             self.leave(turn.now, code, reason);
         }
+        if self.is_evicted {
+            self.make_way(turn.now);
+        }
         while let Some(change) = self.carrier.poll() {
             self.on_change(turn, change);
         }
+        self.allowance = Allowance::new(ITEMS_PER_TURN);
         self.exchange(turn);
+        // The rest of what has arrived waits until the other paths have had their turn.
+        self.wants_turn |= matches!(self.stage, Stage::Bound(_)) && self.carrier.has_arrivals();
         self.conclude();
     }
 
@@ -225,12 +248,9 @@ impl PathDriver {
     /// Over HTTP/3: the session is over, or refused, though the connection is there.
     fn on_ended(&mut self, now: Instant, ended: &Ended) {
         tracing::debug!(remote = %self.remote(), reason = %ended, "a path's session over HTTP/3 is gone");
-        let (code, loss) = match ended {
-            Ended::Closed { code } => (H3Code::NoError, PathLoss::ClosedByPeer(AppCode(u64::from(*code)))),
-            Ended::Violation { code, .. } => (*code, PathLoss::Failed(ended.to_string())),
-            Ended::Refused { .. } | Ended::NotOffered => {
-                (H3Code::NoError, PathLoss::Failed(ended.to_string()))
-            }
+        let loss = match ended {
+            Ended::Closed { code } => PathLoss::ClosedByPeer(AppCode(u64::from(*code))),
+            ended => PathLoss::Failed(ended.to_string()),
         };
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Dialling(attempt) => attempt.refused(ended),
@@ -240,7 +260,7 @@ impl PathDriver {
             }
         }
         self.stage = Stage::Done;
-        self.carrier.cut(now, code);
+        self.carrier.cut(now, ended.code());
     }
 
     /// Closes the connection, which the session has done with.
@@ -252,6 +272,17 @@ impl PathDriver {
             self.stage = Stage::Leaving { code, reason, until: now + FAREWELL };
         } else {
             self.end(now, code, reason);
+        }
+    }
+
+    /// Closes the connection of a path whose room is another's.
+    fn make_way(&mut self, now: Instant) {
+        // The HELLO may have come while the order was under way.
+        self.is_evicted = self.half_open.is_some();
+        if self.is_evicted && !matches!(self.stage, Stage::Done) {
+            tracing::debug!(remote = %self.remote(), "a half-open path makes way");
+            self.stage = Stage::Done;
+            self.carrier.evict(now);
         }
     }
 
@@ -294,6 +325,7 @@ impl PathDriver {
         let carrier = &mut self.carrier;
         shared.with_on_path(*path, |session, now| {
             carrier.allow_lanes(session.config());
+            session.path_remote(*path, remote.ip());
             session.path_connected(now, *path);
         });
         self.stage = Stage::Bound(bond);
@@ -356,9 +388,15 @@ impl PathDriver {
             Stage::Bound(bond) => {
                 let carrier = &mut self.carrier;
                 let path = bond.path;
+                let allowance = &self.allowance;
                 let (outcome, named) = bond.shared.with_on_path(path, |session, now| {
-                    carrier.receive(|arrival| take_in(session, now, path, arrival))?;
+                    carrier.receive(allowance, |arrival| {
+                        let before = session.items();
+                        take_in(session, now, path, arrival);
+                        allowance.spend((session.items() - before).max(1));
+                    })?;
                     session.transmit(now, path, carrier);
+                    carrier.allow_bytes(session.receive_window_bytes() + LANE_MARGIN_BYTES);
                     Ok(())
                 });
                 if let Err(ended) = outcome {
@@ -377,10 +415,15 @@ impl PathDriver {
                 self.end(now, code, Bytes::new());
                 false
             }
+            Stage::Refused { .. } => {
+                if let Err(ended) = self.carrier.receive_early(drop) {
+                    self.on_ended(now, &ended);
+                }
+                false
+            }
             Stage::Leaving { code, reason, until } => {
-                if self.carrier.receive(drop).is_err() {
-                    self.stage = Stage::Done;
-                    self.carrier.cut(now, H3Code::NoError);
+                if let Err(ended) = self.carrier.receive(&Allowance::unlimited(), drop) {
+                    self.on_ended(now, &ended);
                 } else if *until <= now {
                     let (code, reason) = (*code, std::mem::take(reason));
                     self.end(now, code, reason);
@@ -388,23 +431,25 @@ impl PathDriver {
                 false
             }
             Stage::Closing { until } => {
-                if *until <= now || self.carrier.receive(drop).is_err() {
+                if *until <= now {
                     self.stage = Stage::Done;
                     self.carrier.cut(now, H3Code::NoError);
+                } else if let Err(ended) = self.carrier.receive(&Allowance::unlimited(), drop) {
+                    self.on_ended(now, &ended);
                 }
                 false
             }
-            Stage::Dialling(_) | Stage::Refused { .. } | Stage::Done => false,
+            Stage::Dialling(_) | Stage::Done => false,
         }
     }
 
-    /// Reads the first lane until the client has said which session it wants.
+    /// Reads the first lane, and what HTTP/3 has to know, until the client has said which session it wants.
     fn greet(&mut self, turn: &Turn<'_>, now: Instant) -> bool {
         if !self.carrier.has_arrivals() {
             return false;
         }
         let mut pieces = Vec::new();
-        if let Err(ended) = self.carrier.receive_first_lane(|arrival| pieces.push(arrival)) {
+        if let Err(ended) = self.carrier.receive_early(|arrival| pieces.push(arrival)) {
             self.on_ended(now, &ended);
             return false;
         }
@@ -417,7 +462,7 @@ impl PathDriver {
                     self.refuse(now, lane, TransportCode::ProtocolViolation);
                     return false;
                 }
-                Arrival::Datagram(_) => continue,
+                Arrival::Datagram(_) | Arrival::DatagramsDropped(_) => continue,
             };
             match std::mem::take(greeter).on_lane_data(lane, dir, data) {
                 Ok(Err(unsated)) => *greeter = unsated,
@@ -446,6 +491,7 @@ impl PathDriver {
             Ok(bond) => {
                 bond.shared.look(|core| self.carrier.allow_lanes(core.session.config()));
                 self.stage = Stage::Bound(bond);
+                self.half_open = None;
             }
             Err(code) => self.refuse(now, control, code),
         }
@@ -479,5 +525,6 @@ fn take_in(session: &mut Session, now: Time, path: PathId, arrival: Arrival) {
         Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
         Arrival::Stopped(lane) => session.on_lane_stopped(now, path, lane),
         Arrival::Datagram(data) => session.on_datagram(now, path, data),
+        Arrival::DatagramsDropped(count) => session.on_datagrams_dropped(count),
     }
 }

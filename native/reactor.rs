@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -27,8 +27,10 @@ use quinn_proto::{
 };
 use tokio::time::Sleep;
 
+use super::admission::Welcome;
 use super::dial_race::Attempt;
 use super::engine::Engine;
+use super::mailbox::{Mail, Mailbox};
 use super::path_driver::{DriverKey, PathDriver, Stage, Turn, send};
 use super::recv_batch::{Datagram, RecvBatch};
 use super::registry::Registry;
@@ -40,25 +42,12 @@ use crate::carrier::PathCarrier;
 
 /// Turns before the runtime's other tasks get theirs.
 const TURNS_PER_POLL: usize = 16;
-/// Clients that have not said yet which session they want, beyond which a new one has to prove its address.
-const RETRY_ABOVE: usize = 64;
-/// The same, beyond which a new one is refused.
-const REFUSE_ABOVE: usize = 1_024;
 
 /// How other tasks reach a reactor.
 #[derive(Debug)]
 pub(crate) struct ReactorHandle {
-    mailbox: Mutex<Mailbox>,
+    mailbox: Mailbox<DriverKey, Order>,
     local_addr: SocketAddr,
-}
-
-#[derive(Debug, Default)]
-struct Mailbox {
-    ready: BTreeSet<DriverKey>,
-    orders: Vec<Order>,
-    waker: Option<Waker>,
-    /// The reactor is gone, or has made up its mind to go.
-    closed: bool,
 }
 
 /// What a reactor is told to do.
@@ -67,6 +56,8 @@ pub(crate) enum Order {
     Connect(Box<Connect>),
     /// Close a path's connection, whatever its stage.
     Close { driver: DriverKey, code: u64, reason: Bytes },
+    /// Close a path that still belongs to no session, and forget it at once: its room is another's.
+    Evict(DriverKey),
 }
 
 impl std::fmt::Debug for Order {
@@ -74,6 +65,7 @@ impl std::fmt::Debug for Order {
         f.write_str(match self {
             Self::Connect(_) => "Connect",
             Self::Close { .. } => "Close",
+            Self::Evict(_) => "Evict",
         })
     }
 }
@@ -99,52 +91,22 @@ impl ReactorHandle {
 
     /// The path has something to send.
     pub(crate) fn transmit(&self, driver: DriverKey) {
-        let mut mailbox = self.lock();
-        mailbox.ready.insert(driver);
-        wake(mailbox);
+        self.mailbox.ready(driver);
     }
 
     /// Gives an order. It comes back if the reactor is gone.
     pub(crate) fn order(&self, order: Order) -> Result<(), Order> {
-        let mut mailbox = self.lock();
-        if mailbox.closed {
-            return Err(order);
-        }
-        mailbox.orders.push(order);
-        wake(mailbox);
-        Ok(())
-    }
-
-    /// Whether the reactor is gone.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Mailbox> {
-        // Every critical section leaves the mailbox whole.
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Wakes the reactor once: until it has looked, there is no waker.
-fn wake(mut mailbox: MutexGuard<'_, Mailbox>) {
-    let waker = mailbox.waker.take();
-    drop(mailbox);
-    if let Some(waker) = waker {
-        waker.wake();
+        self.mailbox.order(order)
     }
 }
 
 /// Keeps a reactor going. It ends when it has no paths and nobody holds a lease.
-#[derive(Debug, Clone)]
-pub(crate) struct ReactorLease(Arc<Held>);
-
 #[derive(Debug)]
-struct Held(Arc<ReactorHandle>);
+pub(crate) struct ReactorLease(Arc<ReactorHandle>);
 
 impl ReactorLease {
     pub(crate) fn handle(&self) -> &Arc<ReactorHandle> {
-        &self.0.0
+        &self.0
     }
 
     pub(crate) fn downgrade(&self) -> WeakLease {
@@ -152,21 +114,33 @@ impl ReactorLease {
     }
 }
 
-/// A lease that keeps nothing.
-#[derive(Debug)]
-pub(crate) struct WeakLease(std::sync::Weak<Held>);
-
-impl WeakLease {
-    /// A lease, if anybody still holds one and the reactor is there.
-    pub(crate) fn upgrade(&self) -> Option<ReactorLease> {
-        self.0.upgrade().filter(|held| !held.0.is_closed()).map(ReactorLease)
+impl Clone for ReactorLease {
+    fn clone(&self) -> Self {
+        // A lease is held, so the reactor is there, unless its runtime has ended: then neither lease keeps anything.
+        self.0.mailbox.hold();
+        Self(Arc::clone(&self.0))
     }
 }
 
-impl Drop for Held {
+impl Drop for ReactorLease {
     fn drop(&mut self) {
-        // The reactor looks whether it is still needed.
-        wake(self.0.lock());
+        self.0.mailbox.release();
+    }
+}
+
+/// A lease that keeps nothing.
+#[derive(Debug)]
+pub(crate) struct WeakLease(Weak<ReactorHandle>);
+
+impl WeakLease {
+    /// A lease, if the reactor is there.
+    pub(crate) fn upgrade(&self) -> Option<ReactorLease> {
+        self.0.upgrade().filter(|handle| handle.mailbox.hold()).map(ReactorLease)
+    }
+
+    /// Whether the reactor is gone for good.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.0.upgrade().is_none_or(|handle| handle.mailbox.is_closed())
     }
 }
 
@@ -177,7 +151,6 @@ type Job = (usize, Box<PathDriver>);
 pub(crate) struct Reactor {
     engine: Arc<Engine>,
     handle: Arc<ReactorHandle>,
-    lease: std::sync::Weak<Held>,
     socket: UdpSocket,
     endpoint: Endpoint,
     /// Where clients go; without one the reactor only dials.
@@ -188,7 +161,6 @@ pub(crate) struct Reactor {
     slots: BTreeMap<DriverKey, usize>,
     ready: BTreeSet<usize>,
     blocked: BTreeSet<usize>,
-    greeting: usize,
     timers: Timers,
     sleep: Pin<Box<Sleep>>,
     /// For the endpoint's own packets.
@@ -203,8 +175,8 @@ impl Reactor {
         registry: Option<Arc<Registry>>,
     ) -> std::io::Result<ReactorLease> {
         let local_addr = socket.local_addr()?;
-        let handle = Arc::new(ReactorHandle { mailbox: Mutex::default(), local_addr });
-        let held = Arc::new(Held(Arc::clone(&handle)));
+        let handle = Arc::new(ReactorHandle { mailbox: Mailbox::new(), local_addr });
+        let lease = ReactorLease(Arc::clone(&handle));
         let server = registry.as_ref().map(|registry| registry.endpoint_config());
         let endpoint =
             Endpoint::new(Arc::new(EndpointConfig::default()), server, !socket.may_fragment(), None);
@@ -213,7 +185,6 @@ impl Reactor {
             engine,
             handle,
             datagrams: Vec::new(),
-            lease: Arc::downgrade(&held),
             socket,
             endpoint,
             registry,
@@ -221,13 +192,12 @@ impl Reactor {
             slots: BTreeMap::new(),
             ready: BTreeSet::new(),
             blocked: BTreeSet::new(),
-            greeting: 0,
             timers: Timers::default(),
             sleep: Box::pin(tokio::time::sleep_until(Instant::now().into())),
             scratch: Vec::new(),
         };
         tokio::spawn(reactor);
-        Ok(ReactorLease(held))
+        Ok(lease)
     }
 
     /// One round. `None`: there was nothing to do. `Some(false)`: the reactor has come to its end.
@@ -251,20 +221,19 @@ impl Reactor {
     // ---- mail ----
 
     fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> bool {
-        let (ready, orders) = {
-            let mut mailbox = self.handle.lock();
-            if mailbox.ready.is_empty() && mailbox.orders.is_empty() {
-                mailbox.waker = Some(cx.waker().clone());
-                return false;
-            }
-            (std::mem::take(&mut mailbox.ready), std::mem::take(&mut mailbox.orders))
-        };
+        let Some(Mail { ready, orders }) = self.handle.mailbox.take(cx.waker()) else { return false };
         for order in orders {
             match order {
                 Order::Connect(connect) => self.connect(*connect, now),
                 Order::Close { driver, code, reason } => {
                     if let Some((slot, driver)) = self.driver(driver) {
                         driver.close = Some((code, reason));
+                        self.ready.insert(slot);
+                    }
+                }
+                Order::Evict(driver) => {
+                    if let Some((slot, driver)) = self.driver(driver) {
+                        driver.is_evicted = true;
                         self.ready.insert(slot);
                     }
                 }
@@ -342,29 +311,31 @@ impl Reactor {
             self.endpoint.ignore(incoming);
             return;
         };
-        if self.greeting >= REFUSE_ABOVE {
-            metrics::counter!("kwik_handshakes_refused_total").increment(1);
-            let transmit = self.endpoint.refuse(incoming, &mut self.scratch);
-            self.respond(&transmit);
-        } else if self.greeting >= RETRY_ABOVE && incoming.may_retry() {
+        let remote = incoming.remote_address();
+        match registry.admission().knock(remote, incoming.remote_address_validated(), now) {
+            Welcome::Accept => self.accept(now, incoming, registry),
             // Only when its address is true will the client get this and come again.
-            metrics::counter!("kwik_handshakes_retried_total").increment(1);
-            if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.scratch) {
-                self.respond(&transmit);
+            Welcome::Retry => {
+                if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.scratch) {
+                    self.respond(&transmit);
+                }
             }
-        } else {
-            self.accept(now, incoming, registry);
+            Welcome::Ignore => self.endpoint.ignore(incoming),
         }
     }
 
     fn accept(&mut self, now: Instant, incoming: Incoming, registry: Arc<Registry>) {
-        let (config, observations) = registry.connection_config(incoming.remote_address().ip());
+        let remote = incoming.remote_address();
+        let key = DriverKey::new();
+        let Some(permit) = registry.admission().enter(remote, &self.handle, key, now) else {
+            self.endpoint.ignore(incoming);
+            return;
+        };
+        let (config, observations) = registry.connection_config(remote.ip());
         match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
             Ok((handle, connection)) => {
                 let carrier = PathCarrier::accepted(connection, observations, registry.gate());
-                let stage = PathDriver::greeting(registry, now);
-                self.greeting += 1;
-                self.insert(handle, PathDriver::new(DriverKey::new(), carrier, stage));
+                self.insert(handle, PathDriver::accepted(key, carrier, registry, permit, now));
             }
             Err(error) => {
                 tracing::debug!(cause = %error.cause, "a handshake failed at its first packet");
@@ -409,7 +380,6 @@ impl Reactor {
 
     fn work(&mut self, now: Instant) {
         let ready = std::mem::take(&mut self.ready);
-        let greeting_before = self.count_greeting(&ready);
         let mut jobs: Vec<Job> =
             ready.iter().filter_map(|slot| Some((*slot, self.drivers.remove(slot)?))).collect();
         let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
@@ -422,12 +392,6 @@ impl Reactor {
                 self.settle(slot, driver);
             }
         }
-        let greeting_after = self.count_greeting(&ready);
-        self.greeting = (self.greeting + greeting_after).saturating_sub(greeting_before);
-    }
-
-    fn count_greeting(&self, slots: &BTreeSet<usize>) -> usize {
-        slots.iter().filter_map(|slot| self.drivers.get(slot)).filter(|driver| driver.is_greeting()).count()
     }
 
     /// After a turn: what the path has for the endpoint, and when it wants its next one.
@@ -441,6 +405,11 @@ impl Reactor {
                 self.remove(slot, driver.key);
                 return;
             }
+        }
+        if driver.is_evicted {
+            self.remove(slot, driver.key);
+            self.endpoint.handle_event(ConnectionHandle(slot), EndpointEvent::drained());
+            return;
         }
         if !driver.inbox.is_empty() || driver.wants_turn {
             self.ready.insert(slot);
@@ -461,12 +430,7 @@ impl Reactor {
 
     /// Whether there is a path, or anybody who may want one. If not, nobody gets an order in any more.
     fn is_needed(&self) -> bool {
-        if !self.drivers.is_empty() || self.lease.strong_count() > 0 {
-            return true;
-        }
-        let mut mailbox = self.handle.lock();
-        mailbox.closed = mailbox.orders.is_empty();
-        !mailbox.closed
+        !self.drivers.is_empty() || !self.handle.mailbox.close_if_unused()
     }
 }
 
@@ -526,11 +490,7 @@ impl Drop for Reactor {
     fn drop(&mut self) {
         let losses = self.socket.send_losses();
         tracing::debug!(local = %self.handle.local_addr, ?losses, "a socket is closed");
-        let orders = {
-            let mut mailbox = self.handle.lock();
-            mailbox.closed = true;
-            std::mem::take(&mut mailbox.orders)
-        };
+        let orders = self.handle.mailbox.close();
         // Dropped without the lock: an attempt that is dropped tells whoever waits for it.
         drop(orders);
     }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::admission::{Admission, TooManySessions};
 use super::backend::{NativeBackend, OpenRoute, Role};
 use super::engine::Engine;
 use super::path_driver::{Bond, DriverKey};
@@ -19,14 +21,15 @@ use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
 use crate::proto::frame::Intent;
 use crate::proto::greeter::Greeted;
-use crate::proto::id::{PathId, SessionId};
+use crate::proto::id::{PathId, SessionId, Side};
+use crate::proto::memory::MemoryBudget;
 use crate::proto::session::Session;
 
 /// What a listener was told about its sessions.
 pub(crate) struct Terms {
     pub(crate) session: SessionConfig,
     pub(crate) settings: TransportSettings,
-    pub(crate) max_sessions: usize,
+    pub(crate) max_memory_bytes: u64,
     /// Told to each client: `host:port`, with the certificate of this listener.
     pub(crate) advertise: Vec<String>,
     pub(crate) pin: CertificatePin,
@@ -40,7 +43,9 @@ pub(crate) struct Registry {
     /// Where the sessions' tasks run. Sessions are made on workers, which have no runtime of their own.
     runtime: tokio::runtime::Handle,
     terms: Terms,
+    memory: Arc<MemoryBudget>,
     base: Arc<quinn_proto::ServerConfig>,
+    admission: Arc<Admission>,
     members: Mutex<Members>,
     /// Somebody waits in the queue, or nobody will any more.
     news: Notify,
@@ -61,12 +66,19 @@ struct Members {
 
 impl Registry {
     /// Must be called inside a tokio runtime, whose the sessions' tasks are.
-    pub(crate) fn new(engine: Arc<Engine>, terms: Terms, base: quinn_proto::ServerConfig) -> Arc<Self> {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        terms: Terms,
+        base: quinn_proto::ServerConfig,
+        admission: Arc<Admission>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             engine,
             runtime: tokio::runtime::Handle::current(),
+            memory: MemoryBudget::new(terms.max_memory_bytes),
             terms,
             base: Arc::new(base),
+            admission,
             members: Mutex::default(),
             news: Notify::new(),
             emptied: Notify::new(),
@@ -76,6 +88,11 @@ impl Registry {
     /// What the sockets of the listener are set to.
     pub(crate) fn endpoint_config(&self) -> Arc<quinn_proto::ServerConfig> {
         Arc::clone(&self.base)
+    }
+
+    /// Who is let in at all.
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     /// Whom to let in over HTTP/3.
@@ -88,7 +105,8 @@ impl Registry {
         &self,
         remote: IpAddr,
     ) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
-        let (transport, observations) = self.terms.settings.to_config(self.engine.clock, remote);
+        let (transport, observations) =
+            self.terms.settings.to_config(self.engine.clock, remote, Side::Server);
         let mut config = quinn_proto::ServerConfig::clone(&self.base);
         config.transport_config(transport);
         (Arc::new(config), observations)
@@ -112,7 +130,11 @@ impl Registry {
             Intent::New => self.admit_new(greeted, open),
             Intent::Join { session, .. } => {
                 let session = *session;
-                self.admit_join(session, greeted, open)
+                let joined = self.admit_join(session, greeted, open);
+                if let Err(TransportCode::BadProof) = joined {
+                    self.admission.note_wrong_proof(remote, Instant::now());
+                }
+                joined
             }
         }
     }
@@ -121,9 +143,13 @@ impl Registry {
         let member = self.members().sessions.get(&id).cloned();
         let (shared, backend) = member.ok_or(TransportCode::UnknownSession)?;
         let path = greeted.hello.path;
-        shared.with(|session, _| session.check_join(path, &greeted.hello.intent))?;
-        backend.open(path, open);
-        shared.with(|session, now| session.attach(now, greeted));
+        // In one go: a session that has no path may end at any moment.
+        shared.with(|session, now| {
+            session.check_join(path, &greeted.hello.intent)?;
+            backend.open(path, open);
+            session.attach(now, greeted);
+            Ok(())
+        })?;
         Ok(Bond { shared, backend, path })
     }
 
@@ -133,35 +159,56 @@ impl Registry {
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|_| TransportCode::Internal)?;
-        let session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        let mut session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        session.share_memory(&self.memory);
         let id = session.id().ok_or(TransportCode::Internal)?;
-        let (bond, hold) = {
+        let (bond, hold, evicted) = {
             let mut members = self.members();
             let Some(sockets) = members.sockets.clone().filter(|_| !members.is_draining) else {
                 return Err(TransportCode::GoingAway);
             };
-            if members.sessions.len() >= self.terms.max_sessions {
-                return Err(TransportCode::TooManySessions);
-            }
-            let sockets = Mutex::new(Some(sockets));
-            let role = Role::Server { id, registry: Arc::downgrade(self), sockets };
+            let (permit, evicted) = self
+                .admission
+                .open_session(open.remote, id)
+                .map_err(|TooManySessions| TransportCode::TooManySessions)?;
+            let registry = Arc::downgrade(self);
+            let role = Role::Server {
+                id,
+                registry,
+                permit: Mutex::new(Some(permit)),
+                sockets: Mutex::new(Some(sockets)),
+            };
             let backend = NativeBackend::new(Arc::clone(&self.engine), self.runtime.clone(), role);
             let shared = Shared::new(session, Arc::clone(&backend) as _);
             members.sessions.insert(id, (Arc::clone(&shared), Arc::clone(&backend)));
             let hold = Hold::new(Arc::clone(&shared));
-            (Bond { shared, backend, path: PathId::PRIMARY }, hold)
+            (Bond { shared, backend, path: PathId::PRIMARY }, hold, evicted)
         };
+        if let Some(evicted) = evicted {
+            self.evict(evicted);
+        }
         bond.backend.open(bond.path, open);
         bond.backend.start_clock(Arc::clone(&bond.shared));
         bond.shared.with(|session, now| {
             session.attach(now, greeted);
             for (priority, authority) in (0..).zip(&self.terms.advertise) {
-                session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority);
+                if session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority).is_err() {
+                    // As many as the client takes are told it, in the order given.
+                    break;
+                }
             }
         });
         self.members().waiting.push_back(hold);
         self.news.notify_one();
         Ok(bond)
+    }
+
+    /// A session without a path ends, because its room is another's.
+    pub(crate) fn evict(&self, id: SessionId) {
+        let member = self.members().sessions.get(&id).cloned();
+        if let Some((shared, _)) = member {
+            shared.with(|session, now| session.evict(now));
+        }
     }
 
     /// A session is over.

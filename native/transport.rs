@@ -12,13 +12,21 @@ use quinn_proto::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewReno
 use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::proto::id::Side;
 
 /// Lanes of each kind the peer may open at first. quinn-proto reserves memory for each (10,000 cost
 /// 711 KB per connection, measured); the limit is raised while the connection lives.
 const INITIAL_STREAMS: u32 = 100;
 
-/// Bytes the peer may have on the way: 100 ms at 1.3 Gbit/s. What arrives is read at once.
-const RECEIVE_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// Bytes of one lane the peer may have on the way; all lanes together are bounded by what follows.
+const LANE_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Bytes that a server may have on the way to a client: 100 ms at 1.3 Gbit/s. What arrives is read at once.
+const CLIENT_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Bytes that a client may have on the way before it has said which session it wants. Then it is what the session
+/// allows: [`QuicCarrier::allow_bytes`](crate::carrier::quic::QuicCarrier::allow_bytes).
+const GREETING_WINDOW_BYTES: u32 = 64 * 1024;
 
 /// Bytes handed to QUIC and not acknowledged yet, at first; adapted to the path while it lives.
 const INITIAL_SEND_WINDOW_BYTES: u64 = 4 * 1024 * 1024;
@@ -82,7 +90,16 @@ impl Default for TransportSettings {
 
 impl TransportSettings {
     /// The configuration of quinn-proto for one connection, with `remote`, and what its congestion controller tells.
-    pub(crate) fn to_config(self, clock: Clock, remote: IpAddr) -> (Arc<TransportConfig>, Arc<Observations>) {
+    pub(crate) fn to_config(
+        self,
+        clock: Clock,
+        remote: IpAddr,
+        side: Side,
+    ) -> (Arc<TransportConfig>, Arc<Observations>) {
+        let window = match side {
+            Side::Client => CLIENT_WINDOW_BYTES,
+            Side::Server => GREETING_WINDOW_BYTES,
+        };
         let observations = Observations::new(clock);
         let controllers = ObservedFactory::new(self.congestion.factory(), Arc::clone(&observations));
         let mut mtu_discovery = MtuDiscoveryConfig::default();
@@ -91,8 +108,8 @@ impl TransportSettings {
         config
             .max_concurrent_bidi_streams(INITIAL_STREAMS.into())
             .max_concurrent_uni_streams(INITIAL_STREAMS.into())
-            .stream_receive_window(RECEIVE_WINDOW_BYTES.into())
-            .receive_window(RECEIVE_WINDOW_BYTES.into())
+            .stream_receive_window(LANE_WINDOW_BYTES.into())
+            .receive_window(window.into())
             .send_window(INITIAL_SEND_WINDOW_BYTES)
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
             .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)

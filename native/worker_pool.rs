@@ -15,11 +15,13 @@
 use std::any::Any;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+
+use super::occupancy::{Occupancy, Running};
 
 /// Jobs that may wait, for each worker.
 const JOBS_PER_WORKER: usize = 10;
@@ -131,10 +133,7 @@ pub struct BatchPanicked {
 struct Shared {
     /// `None` once shut down.
     threads: Mutex<Option<Arc<rayon::ThreadPool>>>,
-    workers: usize,
-    queued: AtomicUsize,
-    /// Workers in a job.
-    running: AtomicUsize,
+    occupancy: Occupancy,
     executed: AtomicU64,
     dropped: AtomicU64,
     panicked: AtomicU64,
@@ -175,9 +174,7 @@ impl WorkerPool {
         Ok(Self {
             shared: Arc::new(Shared {
                 threads: Mutex::new(Some(Arc::new(threads))),
-                workers,
-                queued: AtomicUsize::new(0),
-                running: AtomicUsize::new(0),
+                occupancy: Occupancy::new(workers, workers * JOBS_PER_WORKER),
                 executed: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),
                 panicked: AtomicU64::new(0),
@@ -253,7 +250,7 @@ impl WorkerPool {
         T: Send,
         F: Fn(&mut T) + Sync,
     {
-        let helpers_wanted = items.len().saturating_sub(1).min(self.shared.free_workers());
+        let helpers_wanted = items.len().saturating_sub(1).min(self.shared.occupancy.free_workers());
         let batch = Batch { work: Mutex::new(items.iter_mut().enumerate()), panics: Mutex::default() };
         match self.threads() {
             Some(threads) if helpers_wanted > 0 => threads.in_place_scope(|scope| {
@@ -286,8 +283,8 @@ impl WorkerPool {
     pub fn stats(&self) -> WorkerPoolStats {
         let shared = &self.shared;
         WorkerPoolStats {
-            workers: if lock(&shared.threads).is_some() { shared.workers } else { 0 },
-            queued: shared.queued.load(Ordering::Relaxed),
+            workers: if lock(&shared.threads).is_some() { shared.occupancy.workers() } else { 0 },
+            queued: shared.occupancy.queued(),
             executed: shared.executed.load(Ordering::Relaxed),
             dropped: shared.dropped.load(Ordering::Relaxed),
             panicked: shared.panicked.load(Ordering::Relaxed),
@@ -304,20 +301,14 @@ impl Shared {
     /// Lets the threads go; each ends when nothing is left for it to do.
     fn close(&self, reason: &'static str) {
         if lock(&self.threads).take().is_some() {
-            metrics::gauge!("kwik_worker_pool_workers").decrement(self.workers as f64);
+            metrics::gauge!("kwik_worker_pool_workers").decrement(self.occupancy.workers() as f64);
             tracing::debug!(reason, "worker pool closed");
         }
     }
 
     /// Takes a place in the queue, if there is one.
     fn reserve(&self) -> bool {
-        let limit = self.workers * JOBS_PER_WORKER;
-        let reserved = self
-            .queued
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
-                (queued < limit).then_some(queued + 1)
-            })
-            .is_ok();
+        let reserved = self.occupancy.reserve();
         if reserved {
             metrics::gauge!("kwik_worker_pool_queued").increment(1.0);
         }
@@ -326,16 +317,8 @@ impl Shared {
 
     /// Gives the place in the queue back, and takes up a worker until the guard is dropped.
     fn begin(&self) -> Running<'_> {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        self.queued.fetch_sub(1, Ordering::Relaxed);
         metrics::gauge!("kwik_worker_pool_queued").decrement(1.0);
-        Running { shared: self }
-    }
-
-    /// Workers with nothing to do and nothing coming to them. A guess: it may change at any moment.
-    fn free_workers(&self) -> usize {
-        let taken = self.running.load(Ordering::Relaxed) + self.queued.load(Ordering::Relaxed);
-        self.workers.saturating_sub(taken)
+        self.occupancy.begin()
     }
 
     fn count_dropped(&self) {
@@ -371,17 +354,6 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.close("its last user is gone");
-    }
-}
-
-/// A worker in a job.
-struct Running<'a> {
-    shared: &'a Shared,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.shared.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -20,8 +20,14 @@
 //! | `kwik_sent_bytes_total`, `kwik_delivered_bytes_total` | bytes of streams sent first, and read | `side` |
 //! | `kwik_reinjected_bytes_total`, `kwik_retransmitted_bytes_total` | bytes sent again | `side` |
 //! | `kwik_dropped_datagrams_total` | datagrams dropped for want of room | `side` |
+//! | `kwik_advice_not_followed_total` | a server's advice that its client did not follow | `reason`: `address`, `taken_back`, `room`, `budget` |
 //! | `kwik_paths_refused_total` | paths that a server refused, with a code | |
-//! | `kwik_handshakes_retried_total`, `kwik_handshakes_refused_total` | clients put off by a server under load | |
+//! | `kwik_admission_half_open` | connections of a server that belong to no session (yet) | |
+//! | `kwik_admission_retried_total` | clients that had to prove their addresses first | |
+//! | `kwik_admission_ignored_total` | first packets of clients that got no answer | `reason` |
+//! | `kwik_admission_evicted_total` | half-open paths and suspended sessions that made way for others | `what` |
+//! | `kwik_admission_sessions_refused_total` | sessions for which there was no room | `reason` |
+//! | `kwik_admission_wrong_proofs_total` | joins with a wrong proof | |
 //! | `kwik_udp_send_lost_total` | datagrams that the kernel did not take | `reason` |
 //! | `kwik_buffer_pool_hits_total`, `kwik_buffer_pool_misses_total` | memory used again, and new | |
 //! | `kwik_worker_pool_workers`, `kwik_worker_pool_queued` | threads, jobs that wait | |
@@ -65,6 +71,7 @@ cfg_if::cfg_if! {
         pub use proto::code::TransportCode;
         pub use proto::config::{PathPolicy, SessionConfig, Window};
         pub use proto::error::{
+            AdvertiseError,
             AddressError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
         };
         pub use proto::event::{PathAddress, PathLoss, Scheme, SessionEvent};
@@ -73,7 +80,7 @@ cfg_if::cfg_if! {
         pub use proto::scheduler::{
             Copies, EarliestCompletion, PathView, Scheduler, SchedulerKind, Verdict, Work,
         };
-        pub use proto::session::{PathInfo, SessionStats};
+        pub use proto::session::{AdviceNotFollowed, PathInfo, SessionStats};
 
         /// The examples of the README are compiled with the other examples.
         #[cfg(doctest)]

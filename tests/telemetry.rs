@@ -2,46 +2,12 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use kwik::{AppCode, SessionEvent};
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use support::*;
 use tracing_subscriber::fmt::MakeWriter;
-
-/// Counters and gauges by `name{side}`, added up: reading one sets it back.
-struct Figures {
-    snapshotter: Snapshotter,
-    values: BTreeMap<String, f64>,
-}
-
-impl Figures {
-    fn refresh(&mut self) {
-        for (key, _, _, value) in self.snapshotter.snapshot().into_vec() {
-            let key = key.key();
-            let label = key.labels().next().map_or(String::new(), |label| format!("{{{}}}", label.value()));
-            let entry = self.values.entry(format!("{}{label}", key.name())).or_default();
-            match value {
-                DebugValue::Counter(more) => *entry += more as f64,
-                DebugValue::Gauge(more) => *entry += more.into_inner(),
-                DebugValue::Histogram(_) => {}
-            }
-        }
-    }
-
-    fn get(&mut self, name: &str) -> f64 {
-        self.refresh();
-        self.values.get(name).copied().unwrap_or_default()
-    }
-
-    async fn until(&mut self, name: &str, value: f64) {
-        while self.get(name) != value {
-            tokio::task::yield_now().await;
-        }
-    }
-}
 
 /// What was written to the log.
 #[derive(Clone, Default)]
@@ -74,9 +40,7 @@ impl Log {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_paths_and_bytes_are_counted_and_logged() {
-    let recorder = DebuggingRecorder::new();
-    let mut figures = Figures { snapshotter: recorder.snapshotter(), values: BTreeMap::new() };
-    recorder.install().unwrap();
+    let mut figures = Figures::install();
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)

@@ -3,11 +3,8 @@
 
 mod support;
 
-use bytes::BytesMut;
-use kwik::proto::frame::{Accept, Credentials, Frame, Hello, Intent, Parameters};
-use kwik::proto::lane::{LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header};
-use kwik::proto::limits::{ALPN, VERSION};
-use kwik::proto::token;
+use kwik::proto::frame::{Credentials, Intent};
+use kwik::proto::limits::ALPN;
 use kwik::{Config, Dir, Listener, PathId, SessionId, Side, StreamId, TransportCode};
 use support::*;
 
@@ -15,15 +12,6 @@ use support::*;
 struct Scene {
     listener: Listener,
     quic: quinn::Endpoint,
-}
-
-/// One path, made by hand.
-struct RawPath {
-    connection: quinn::Connection,
-    control: quinn::RecvStream,
-    reader: LaneReader,
-    /// Dropping it would finish the control lane.
-    _control: quinn::SendStream,
 }
 
 impl Scene {
@@ -34,15 +22,7 @@ impl Scene {
 
     /// Opens a connection and says HELLO on its control lane.
     async fn path(&self, id: PathId, intent: Intent) -> RawPath {
-        let server = self.listener.local_addrs()[0];
-        let connection = self.quic.connect(server, "localhost").unwrap().await.unwrap();
-        let (mut send, control) = connection.open_bi().await.unwrap();
-        let mut hello = BytesMut::new();
-        put_control_header(&mut hello);
-        let parameters = Parameters { max_paths: 8, resume_timeout_ms: 30_000, ..Parameters::default() };
-        Frame::Hello(Hello { versions: vec![VERSION], path: id, intent, parameters }).encode(&mut hello);
-        send.write_all(&hello).await.unwrap();
-        RawPath { connection, control, reader: LaneReader::new(), _control: send }
+        RawPath::open(&self.quic, self.listener.local_addrs()[0], id, intent).await.unwrap()
     }
 
     /// Opens a session over a path made by hand.
@@ -53,59 +33,6 @@ impl Scene {
         assert_eq!(accept.session, server.id());
         (path, accept.session, accept.credentials.unwrap(), server)
     }
-}
-
-impl RawPath {
-    /// The next frame of the control lane.
-    async fn frame(&mut self) -> Frame {
-        loop {
-            match self.reader.next().unwrap() {
-                Some(LaneItem::Frame(frame)) => return frame,
-                Some(_) => {}
-                None => {
-                    let piece = self.control.read_chunk(usize::MAX, true).await.unwrap();
-                    self.reader.push(piece.expect("the control lane ends without an answer").bytes);
-                }
-            }
-        }
-    }
-
-    async fn accepted(&mut self) -> Accept {
-        match self.frame().await {
-            Frame::Accept(accept) => accept,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Why the path is refused, said with a frame; the connection ends with the same code.
-    async fn refused(mut self) -> TransportCode {
-        let code = match self.frame().await {
-            Frame::Reject(reject) => TransportCode::from_u64(reject.code).unwrap(),
-            other => panic!("{other:?}"),
-        };
-        match self.connection.closed().await {
-            quinn::ConnectionError::ApplicationClosed(close) => {
-                assert_eq!(close.error_code.into_inner(), code.as_u64());
-            }
-            other => panic!("{other:?}"),
-        }
-        code
-    }
-
-    /// Sends a whole stream on a lane of this path.
-    async fn send(&self, stream: StreamId, data: &[u8]) {
-        let mut lane = BytesMut::new();
-        put_stream_header(&mut lane, stream);
-        put_record_header(&mut lane, 0, data.len(), true);
-        lane.extend_from_slice(data);
-        let mut send = self.connection.open_uni().await.unwrap();
-        send.write_all(&lane).await.unwrap();
-        send.finish().unwrap();
-    }
-}
-
-fn join(session: SessionId, credentials: &Credentials, path: PathId) -> Intent {
-    Intent::Join { session, proof: token::proof(credentials, session, path) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

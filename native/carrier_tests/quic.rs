@@ -15,7 +15,7 @@ use quinn_proto::{
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::carrier::quic::{Arrival, Change, MAX_SLACK_BYTES, QuicCarrier};
-use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::carrier::{Allowance, Clock, Observations, ObservedFactory};
 use crate::proto::carrier::{Carrier, LaneClosed};
 use crate::proto::id::{Dir, LaneId};
 
@@ -88,7 +88,7 @@ impl End {
                 Change::Lost(reason) => self.lost = Some(reason),
             }
         }
-        carrier.receive(|arrival| match arrival {
+        carrier.receive(&Allowance::unlimited(), |arrival| match arrival {
             Arrival::Data { lane, data, .. } => {
                 self.received.entry(lane.0).or_default().extend_from_slice(&data)
             }
@@ -96,6 +96,7 @@ impl End {
             Arrival::Reset(lane) => self.reset.push(lane),
             Arrival::Stopped(lane) => self.stopped.push(lane),
             Arrival::Datagram(data) => self.datagrams.push(data),
+            Arrival::DatagramsDropped(count) => panic!("{count} datagrams dropped"),
         });
         while let Some(event) = carrier.poll_endpoint_events() {
             if let Some(answer) = self.endpoint.handle_event(handle, event) {
@@ -253,7 +254,7 @@ fn lanes_that_are_given_up_or_not_wanted_tell_the_other_end() {
     }
     pair.run(ms(50));
     pair.client.carrier().reset(lanes[0]);
-    pair.server.carrier().stop(lanes[1]);
+    pair.server.carrier().stop(lanes[1], 0);
     pair.run(ms(50));
     assert_eq!(pair.server.reset, [lanes[0]]);
     assert_eq!(pair.client.stopped, [lanes[1]]);
@@ -450,7 +451,7 @@ fn before_a_client_is_known_only_its_first_lane_is_read() {
     while carrier.poll().is_some() {}
     let mut lanes = Vec::new();
     carrier.receive_from(
-        |lane, _| lane == LaneId(0),
+        |lane, _| if lane == LaneId(0) { usize::MAX } else { 0 },
         |arrival| match arrival {
             Arrival::Data { lane, .. } => lanes.push(lane),
             other => panic!("{other:?}"),

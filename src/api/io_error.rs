@@ -31,7 +31,9 @@ fn kind(error: &SessionError) -> ErrorKind {
     match error {
         SessionError::LocallyClosed { .. } => ErrorKind::NotConnected,
         SessionError::ClosedByPeer { .. } => ErrorKind::ConnectionReset,
-        SessionError::PeerError { .. } | SessionError::Protocol { .. } => ErrorKind::ConnectionAborted,
+        SessionError::PeerError { .. } | SessionError::Protocol { .. } | SessionError::Evicted => {
+            ErrorKind::ConnectionAborted
+        }
         SessionError::Failed { .. } => ErrorKind::Other,
         SessionError::ResumeTimeout { .. } => ErrorKind::TimedOut,
         SessionError::Rejected { .. } | SessionError::DialFailed { .. } => ErrorKind::ConnectionRefused,

@@ -26,4 +26,4 @@ pub use events::SessionEvents;
 pub use path::{PathHandle, Standby};
 pub use recv_stream::{ReadExactError, ReadToEndError, RecvStream};
 pub use send_stream::SendStream;
-pub use session::{AdvertiseError, AdviceId, Session};
+pub use session::{AdviceId, Session};

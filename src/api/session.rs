@@ -12,32 +12,14 @@ use super::send_stream::SendStream;
 use super::shared::Hold;
 use super::waiters::Topic;
 use crate::proto::config::PathPolicy;
-use crate::proto::error::{AppCode, DatagramError, OpenError, PathError, SessionError};
+use crate::proto::error::{AdvertiseError, AppCode, DatagramError, OpenError, PathError, SessionError};
 use crate::proto::event::PathAddress;
 use crate::proto::id::{Dir, PathId, SessionId, StreamId};
-use crate::proto::limits::MAX_AUTHORITY_BYTES;
 use crate::proto::session::{PathInfo, SessionStats};
 
 /// Names an address that a server advertises, to withdraw it with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AdviceId(u64);
-
-/// Why an address cannot be advertised.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AdvertiseError {
-    /// Only a server advertises addresses; a client adds paths.
-    #[error("only a server advertises addresses; a client adds paths")]
-    NotServer,
-    /// The address is too long.
-    #[error("an address of {len} bytes is too long: at most {max} fit")]
-    TooLong {
-        /// Its length in bytes.
-        len: usize,
-        /// The longest that can be said.
-        max: usize,
-    },
-}
 
 /// One session with a peer, carried by any number of paths.
 ///
@@ -212,18 +194,19 @@ impl Session {
     /// Server: tells the client of a further address, `host:port`, by which this session can be reached, now and
     /// for paths to come. `pin` is the SHA-256 of the certificate there, when it is not that of the first path;
     /// addresses of a lower `priority` come first.
+    ///
+    /// # Errors
+    ///
+    /// When this end is the client, the address is too long, or as many are standing as the client takes paths.
     pub fn advertise(
         &self,
         authority: &str,
         pin: Option<[u8; 32]>,
         priority: u64,
     ) -> Result<AdviceId, AdvertiseError> {
-        if authority.len() > MAX_AUTHORITY_BYTES {
-            return Err(AdvertiseError::TooLong { len: authority.len(), max: MAX_AUTHORITY_BYTES });
-        }
-        let advice =
-            self.hold.with(|session, now| session.advertise(now, authority.to_owned(), pin, priority));
-        advice.map(AdviceId).ok_or(AdvertiseError::NotServer)
+        self.hold
+            .with(|session, now| session.advertise(now, authority.to_owned(), pin, priority))
+            .map(AdviceId)
     }
 
     /// Server: withdraws an address; the client closes the path that came of it.

@@ -217,6 +217,7 @@ impl Shared {
         let result = {
             let mut core = self.lock();
             let result = input(&mut core, now);
+            core.session.check_memory(now);
             core.drain(&mut outputs);
             result
         };

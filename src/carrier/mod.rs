@@ -4,12 +4,14 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod ack_hold;
+mod allowance;
 mod clock;
 pub(crate) mod h3;
 mod observed;
 mod path_carrier;
 pub(crate) mod quic;
 
+pub(crate) use allowance::Allowance;
 pub(crate) use clock::Clock;
 pub(crate) use observed::{Observations, ObservedFactory};
 pub(crate) use path_carrier::{Change, PathCarrier};

@@ -1,9 +1,12 @@
 //! Puts one receiving stream back in order, from chunks of any path, in any order, with any overlap.
 //!
-//! Promises: every byte is handed out once and in order; no byte is held twice; what is held costs memory in
-//! proportion to its length, whatever the sizes a peer chooses. For that, a small piece that has to wait gets
-//! an allocation of its own (as a slice it would keep a whole receive slab alive) and small neighbours share
-//! one. Longer pieces are held and handed out by reference.
+//! Promises: every byte is handed out once and in order; no byte is held twice; and [`Assembler::held`] says what is
+//! kept, in memory and not in stream bytes, so that the session can bound it.
+//!
+//! A piece is a slice of what it was received in: natively a slab of 64 KiB, all of which it keeps alive. So a piece
+//! that waits for bytes before it is copied unless it is most of a slab, and small neighbours share one allocation.
+//! What is in order and waits for the reader only, as bulk data does for a moment, stays by reference as long as the
+//! session can afford it ([`Pinning`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -12,10 +15,51 @@ use bytes::Bytes;
 
 use super::range_set::RangeSet;
 
-/// A shorter piece is copied when it has to wait.
+/// A shorter piece is joined with its neighbours when it has to wait.
 const SMALL_BYTES: usize = 512;
+/// A shorter piece is copied when it has to wait for bytes before it: a quarter of what it may keep alive.
+const PART_OF_SLAB_BYTES: usize = 16 * 1024;
 /// Copied neighbours are joined up to this length, which bounds what joining one more piece can cost.
 const JOINED_BYTES: usize = 4_096;
+
+/// Between the payloads of two packets of one batch: a packet's headers and tag, a frame's and a record's header.
+const HEADERS_BYTES: usize = 128;
+
+/// What a piece costs on top of its bytes: its shares of the nodes of two trees, and its allocation. Measured with pieces
+/// of one byte at every other offset: 140 bytes and the allocation's rounding.
+pub(crate) const PIECE_COST_BYTES: u64 = 192;
+/// What a piece by reference may keep alive.
+pub(crate) const SLAB_BYTES: u64 = 64 * 1024;
+
+/// Whether one more slab may be kept alive by what waits for the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pinning {
+    Allowed,
+    /// It is copied instead.
+    Denied,
+}
+
+/// What is kept, as memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Stream bytes, and what their pieces cost.
+    pub(crate) cost_bytes: u64,
+    /// Slabs kept alive for a part of them; what they cost is on top.
+    pub(crate) pinned_slabs: u64,
+}
+
+impl Held {
+    /// One of the parts of this sum has changed.
+    pub(crate) fn exchange(&mut self, before: Self, after: Self) {
+        self.cost_bytes = self.cost_bytes + after.cost_bytes - before.cost_bytes;
+        self.pinned_slabs = self.pinned_slabs + after.pinned_slabs - before.pinned_slabs;
+    }
+
+    /// All of it, in bytes of memory.
+    pub(crate) fn memory_bytes(self) -> u64 {
+        self.cost_bytes + self.pinned_slabs * SLAB_BYTES
+    }
+}
 
 /// The stream arrives in more separate pieces than the limit allows; the chunk was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +77,8 @@ pub(crate) struct Assembler {
     contiguous_end: u64,
     /// What the reader can have: the bytes from `read_offset` to `contiguous_end`.
     ready: VecDeque<Piece>,
+    /// Slabs that `ready` keeps alive.
+    pinned_slabs: u64,
     /// What waits for bytes before it, by offset; disjoint.
     held: BTreeMap<u64, Piece>,
     /// The ranges that `held` covers, joined where pieces touch.
@@ -43,20 +89,34 @@ pub(crate) struct Assembler {
 #[derive(Debug)]
 enum Piece {
     /// By reference to where they were received.
-    Shared(Bytes),
+    Shared(Bytes, Slab),
     /// Copied.
     Own(Vec<u8>),
 }
 
+/// Which piece by reference answers for the slab that it lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slab {
+    /// This one.
+    Pins,
+    /// The one before it, right behind which it lies.
+    Same,
+    /// None: it is as long as a good part of a slab.
+    Whole,
+}
+
 impl Piece {
-    /// The form in which `bytes` may wait for an unknown time.
+    /// The form in which `bytes` may wait for bytes before them, for an unknown time.
     fn to_hold(bytes: Bytes) -> Self {
-        if bytes.len() < SMALL_BYTES { Piece::Own(bytes.to_vec()) } else { Piece::Shared(bytes) }
+        match bytes.len() < PART_OF_SLAB_BYTES {
+            true => Piece::Own(bytes.to_vec()),
+            false => Piece::Shared(bytes, Slab::Whole),
+        }
     }
 
     fn as_slice(&self) -> &[u8] {
         match self {
-            Piece::Shared(bytes) => bytes,
+            Piece::Shared(bytes, _) => bytes,
             Piece::Own(bytes) => bytes,
         }
     }
@@ -68,7 +128,7 @@ impl Piece {
     /// Takes in `next`, which follows it, when both are small enough for one allocation.
     fn join(&mut self, next: &Piece) -> bool {
         let shareable = |piece: &Piece| match piece {
-            Piece::Shared(bytes) => bytes.len() < SMALL_BYTES,
+            Piece::Shared(bytes, _) => bytes.len() < SMALL_BYTES,
             Piece::Own(_) => true,
         };
         if !shareable(self) || !shareable(next) || self.len() + next.len() > JOINED_BYTES {
@@ -76,16 +136,28 @@ impl Piece {
         }
         match self {
             Piece::Own(bytes) => bytes.extend_from_slice(next.as_slice()),
-            Piece::Shared(bytes) => *self = Piece::Own([bytes, next.as_slice()].concat()),
+            Piece::Shared(bytes, _) => *self = Piece::Own([bytes, next.as_slice()].concat()),
         }
         true
     }
 
     fn into_bytes(self) -> Bytes {
         match self {
-            Piece::Shared(bytes) => bytes,
+            Piece::Shared(bytes, _) => bytes,
             Piece::Own(bytes) => bytes.into(),
         }
+    }
+
+    fn pins(&self) -> u64 {
+        u64::from(matches!(self, Piece::Shared(_, Slab::Pins)))
+    }
+
+    /// Whether `bytes` lie right behind this piece in memory, with no more between them than a packet's or a record's
+    /// header: then they are in the same slab.
+    fn is_followed_in_memory_by(&self, bytes: &Bytes) -> bool {
+        let Piece::Shared(own, _) = self else { return false };
+        let end = own.as_ptr() as usize + own.len();
+        (bytes.as_ptr() as usize).checked_sub(end).is_some_and(|between| between <= HEADERS_BYTES)
     }
 }
 
@@ -97,16 +169,23 @@ impl Assembler {
             read_offset: 0,
             contiguous_end: 0,
             ready: VecDeque::new(),
+            pinned_slabs: 0,
             held: BTreeMap::new(),
             held_ranges: RangeSet::new(),
         }
     }
 
-    /// Takes in the bytes at `offset`; returns how many of them had not arrived before.
+    /// Takes in the bytes at `offset`; returns how many of them had not arrived before. `pinning`: whether they may keep
+    /// the slab alive in which they were received.
     ///
     /// # Errors
     /// [`TooManyRanges`] when they would wait apart from all others and too many do already; nothing changes.
-    pub(crate) fn insert(&mut self, offset: u64, mut bytes: Bytes) -> Result<u64, TooManyRanges> {
+    pub(crate) fn insert(
+        &mut self,
+        offset: u64,
+        mut bytes: Bytes,
+        pinning: Pinning,
+    ) -> Result<u64, TooManyRanges> {
         // A stream has no offsets beyond those of a u64; what would lie there is not stream data.
         bytes.truncate(usize::try_from(u64::MAX - offset).unwrap_or(usize::MAX));
         let chunk = offset.max(self.contiguous_end)..offset + bytes.len() as u64;
@@ -116,7 +195,7 @@ impl Assembler {
         let piece =
             |range: &Range<u64>| bytes.slice((range.start - offset) as usize..(range.end - offset) as usize);
         if self.held.is_empty() && chunk.start == self.contiguous_end {
-            self.push_ready(Piece::Shared(piece(&chunk)));
+            self.push_ready(piece(&chunk), pinning);
             return Ok(chunk.end - chunk.start);
         }
         let waits_apart = chunk.start != self.contiguous_end && !self.held_ranges.touches(&chunk);
@@ -160,22 +239,40 @@ impl Assembler {
             && *first.key() == self.contiguous_end
         {
             let piece = first.remove();
-            self.push_ready(piece);
+            self.contiguous_end += piece.len() as u64;
+            let joined = match self.ready.back_mut() {
+                Some(last @ Piece::Own(_)) => last.join(&piece),
+                _ => false,
+            };
+            if !joined {
+                self.ready.push_back(piece);
+            }
         }
         self.held_ranges.trim_below(self.contiguous_end);
     }
 
-    fn push_ready(&mut self, piece: Piece) {
-        self.contiguous_end += piece.len() as u64;
-        let Some(last) = self.ready.back_mut() else {
-            // The reader has caught up and likely takes it at once: not worth a copy.
-            return self.ready.push_back(piece);
+    /// What is in order already, and waits for the reader only.
+    fn push_ready(&mut self, bytes: Bytes, pinning: Pinning) {
+        self.contiguous_end += bytes.len() as u64;
+        let last = self.ready.back_mut();
+        let slab = match &last {
+            _ if bytes.len() >= PART_OF_SLAB_BYTES => Some(Slab::Whole),
+            // Small neighbours are joined below.
+            Some(_) if bytes.len() < SMALL_BYTES => None,
+            Some(last) if last.is_followed_in_memory_by(&bytes) => Some(Slab::Same),
+            _ => (pinning == Pinning::Allowed).then_some(Slab::Pins),
         };
-        if !last.join(&piece) {
-            self.ready.push_back(match piece {
-                Piece::Shared(bytes) => Piece::to_hold(bytes),
-                own => own,
-            });
+        let piece = match slab {
+            Some(slab) => Piece::Shared(bytes, slab),
+            None => Piece::Own(bytes.to_vec()),
+        };
+        let joined = match last {
+            Some(last @ Piece::Own(_)) => last.join(&piece),
+            _ => false,
+        };
+        if !joined {
+            self.pinned_slabs += piece.pins();
+            self.ready.push_back(piece);
         }
     }
 
@@ -185,10 +282,19 @@ impl Assembler {
         if max_len == 0 {
             return None;
         }
-        let mut bytes = self.ready.pop_front()?.into_bytes();
+        let piece = self.ready.pop_front()?;
+        let pins = piece.pins();
+        let slab = if let Piece::Shared(_, slab) = &piece { *slab } else { Slab::Whole };
+        let mut bytes = piece.into_bytes();
         if bytes.len() > max_len {
             let rest = bytes.split_off(max_len);
-            self.ready.push_front(Piece::Shared(rest));
+            self.ready.push_front(Piece::Shared(rest, slab));
+        } else if let Some(Piece::Shared(_, next @ Slab::Same)) = self.ready.front_mut() {
+            // The slab is still kept alive, by what comes next in it.
+            *next = Slab::Pins;
+            self.pinned_slabs += 1 - pins;
+        } else {
+            self.pinned_slabs -= pins;
         }
         self.read_offset += bytes.len() as u64;
         Some(bytes)
@@ -212,6 +318,15 @@ impl Assembler {
     /// Bytes that have arrived and have not been handed out.
     pub(crate) fn buffered_bytes(&self) -> u64 {
         self.contiguous_end - self.read_offset + self.held_ranges.total()
+    }
+
+    /// What that costs.
+    pub(crate) fn held(&self) -> Held {
+        let pieces = self.ready.len() + self.held.len();
+        Held {
+            cost_bytes: self.buffered_bytes() + pieces as u64 * PIECE_COST_BYTES,
+            pinned_slabs: self.pinned_slabs,
+        }
     }
 
     /// Drops all bytes that have not been handed out, as if they had never arrived; returns how many.
@@ -250,40 +365,95 @@ mod tests {
     fn bytes_in_order_are_handed_out_by_reference() {
         let mut assembler = Assembler::new(8);
         let chunk = stream(0..100);
-        assert_eq!(assembler.insert(0, chunk.clone()), Ok(100));
+        assert_eq!(assembler.insert(0, chunk.clone(), Pinning::Allowed), Ok(100));
         let read = assembler.read(usize::MAX).unwrap();
         assert_eq!(read.as_ptr(), chunk.as_ptr());
         assert_eq!(assembler.read(usize::MAX), None);
     }
 
     #[test]
-    fn long_pieces_that_had_to_wait_are_handed_out_by_reference() {
+    fn a_piece_that_waits_for_others_is_handed_out_by_reference_if_it_is_most_of_a_slab() {
+        for (len, is_shared) in [(1_400, false), (PART_OF_SLAB_BYTES as u64, true)] {
+            let mut assembler = Assembler::new(8);
+            let (first, second) = (stream(0..1_000), stream(1_000..1_000 + len));
+            assembler.insert(1_000, second.clone(), Pinning::Allowed).unwrap();
+            assert_eq!(assembler.read(usize::MAX), None);
+            assembler.insert(0, first, Pinning::Allowed).unwrap();
+            assert_eq!(assembler.read(1_000).unwrap().len(), 1_000);
+            let read = assembler.read(usize::MAX).unwrap();
+            assert_eq!((read.as_ptr() == second.as_ptr(), read), (is_shared, second));
+        }
+    }
+
+    /// The bytes `range` of the stream, in a slab of their own.
+    fn slab_with(range: Range<u64>) -> Bytes {
+        let len = (range.end - range.start) as usize;
+        let mut slab = vec![0; SLAB_BYTES as usize];
+        slab[..len].copy_from_slice(&stream(range));
+        Bytes::from(slab).slice(..len)
+    }
+
+    #[test]
+    fn slabs_that_wait_for_the_reader_are_counted_until_they_are_read() {
         let mut assembler = Assembler::new(8);
-        let (first, second) = (stream(0..1_000), stream(1_000..2_000));
-        assembler.insert(1_000, second.clone()).unwrap();
-        assert_eq!(assembler.read(usize::MAX), None);
-        assembler.insert(0, first).unwrap();
-        assert_eq!(assembler.read(1_000).unwrap().len(), 1_000);
-        assert_eq!(assembler.read(usize::MAX).unwrap().as_ptr(), second.as_ptr());
+        // Three packets of one batch, and one of another.
+        let batch = stream(0..4_200);
+        for at in [0u64, 1_400, 2_800] {
+            let piece = batch.slice(at as usize..at as usize + 1_400);
+            assembler.insert(at, piece, Pinning::Allowed).unwrap();
+        }
+        assembler.insert(4_200, slab_with(4_200..5_600), Pinning::Allowed).unwrap();
+        let pinned = |assembler: &Assembler| assembler.held().pinned_slabs;
+        assert_eq!(pinned(&assembler), 2);
+        assembler.read(1_000);
+        assembler.read(usize::MAX);
+        assert_eq!(pinned(&assembler), 2, "the rest of the batch still keeps its slab");
+        assembler.read(usize::MAX);
+        assembler.read(usize::MAX);
+        assert_eq!(pinned(&assembler), 1);
+        assert_eq!(read_all(&mut assembler), stream(4_200..5_600));
+        assert_eq!(assembler.held(), Held::default());
+    }
+
+    #[test]
+    fn without_room_for_more_slabs_what_waits_is_copied() {
+        let mut assembler = Assembler::new(8);
+        let piece = slab_with(0..1_400);
+        assembler.insert(0, piece.clone(), Pinning::Denied).unwrap();
+        assert_eq!(assembler.held().pinned_slabs, 0);
+        let read = assembler.read(usize::MAX).unwrap();
+        assert_ne!(read.as_ptr(), piece.as_ptr());
+        assert_eq!(read, piece);
+    }
+
+    #[test]
+    fn pieces_of_one_byte_cost_what_they_take_and_not_what_they_carry() {
+        let mut assembler = Assembler::new(8_192);
+        for i in 0..1_000 {
+            assembler.insert(i * 2 + 1, stream(0..1), Pinning::Allowed).unwrap();
+        }
+        assert_eq!(assembler.held().cost_bytes, 1_000 * (1 + PIECE_COST_BYTES));
+        assembler.clear();
+        assert_eq!(assembler.held(), Held::default());
     }
 
     #[test]
     fn the_same_chunk_over_two_paths_counts_once() {
         let mut assembler = Assembler::new(8);
-        assert_eq!(assembler.insert(10, stream(10..20)), Ok(10));
-        assert_eq!(assembler.insert(10, stream(10..20)), Ok(0));
-        assert_eq!(assembler.insert(0, stream(0..15)), Ok(10));
-        assert_eq!(assembler.insert(0, stream(0..20)), Ok(0));
+        assert_eq!(assembler.insert(10, stream(10..20), Pinning::Allowed), Ok(10));
+        assert_eq!(assembler.insert(10, stream(10..20), Pinning::Allowed), Ok(0));
+        assert_eq!(assembler.insert(0, stream(0..15), Pinning::Allowed), Ok(10));
+        assert_eq!(assembler.insert(0, stream(0..20), Pinning::Allowed), Ok(0));
         assert_eq!(assembler.buffered_bytes(), 20);
         assert_eq!(read_all(&mut assembler), stream(0..20));
-        assert_eq!(assembler.insert(0, stream(0..20)), Ok(0));
+        assert_eq!(assembler.insert(0, stream(0..20), Pinning::Allowed), Ok(0));
         assert_eq!(assembler.read(1), None);
     }
 
     #[test]
     fn a_reader_that_takes_little_gets_every_byte() {
         let mut assembler = Assembler::new(8);
-        assembler.insert(0, stream(0..10)).unwrap();
+        assembler.insert(0, stream(0..10), Pinning::Allowed).unwrap();
         assert_eq!(assembler.read(0), None);
         assert_eq!(assembler.read(3).unwrap(), stream(0..3));
         assert_eq!(assembler.read_offset(), 3);
@@ -293,15 +463,15 @@ mod tests {
     #[test]
     fn one_gap_too_many_is_refused_and_nothing_changes() {
         let mut assembler = Assembler::new(2);
-        assembler.insert(10, stream(10..20)).unwrap();
-        assembler.insert(30, stream(30..40)).unwrap();
-        assert_eq!(assembler.insert(50, stream(50..60)), Err(TooManyRanges { limit: 2 }));
+        assembler.insert(10, stream(10..20), Pinning::Allowed).unwrap();
+        assembler.insert(30, stream(30..40), Pinning::Allowed).unwrap();
+        assert_eq!(assembler.insert(50, stream(50..60), Pinning::Allowed), Err(TooManyRanges { limit: 2 }));
         assert_eq!(assembler.received_ranges().collect::<Vec<_>>(), [10..20, 30..40]);
         // What fills a gap or lengthens a range is welcome all the same, and makes room.
-        assert_eq!(assembler.insert(40, stream(40..50)), Ok(10));
-        assert_eq!(assembler.insert(0, stream(0..5)), Ok(5));
-        assert_eq!(assembler.insert(5, stream(5..10)), Ok(5));
-        assert_eq!(assembler.insert(60, stream(60..70)), Ok(10));
+        assert_eq!(assembler.insert(40, stream(40..50), Pinning::Allowed), Ok(10));
+        assert_eq!(assembler.insert(0, stream(0..5), Pinning::Allowed), Ok(5));
+        assert_eq!(assembler.insert(5, stream(5..10), Pinning::Allowed), Ok(5));
+        assert_eq!(assembler.insert(60, stream(60..70), Pinning::Allowed), Ok(10));
         assert_eq!(assembler.contiguous_end(), 20);
     }
 
@@ -310,7 +480,7 @@ mod tests {
         let mut assembler = Assembler::new(8);
         for offset in (1..4_000).rev().chain([0]).chain(4_000..8_000) {
             let slab = stream(offset..offset + 65_536);
-            assembler.insert(offset, slab.slice(..1)).unwrap();
+            assembler.insert(offset, slab.slice(..1), Pinning::Allowed).unwrap();
         }
         assert!(assembler.ready.iter().all(|piece| matches!(piece, Piece::Own(_))));
         assert!(pieces(&assembler) <= 4, "{} pieces", pieces(&assembler));
@@ -321,9 +491,9 @@ mod tests {
     fn a_long_chunk_over_many_holes_is_cut_to_the_holes() {
         let mut assembler = Assembler::new(8_192);
         for i in 0..4_096 {
-            assembler.insert(i * 2 + 1, stream(i * 2 + 1..i * 2 + 2)).unwrap();
+            assembler.insert(i * 2 + 1, stream(i * 2 + 1..i * 2 + 2), Pinning::Allowed).unwrap();
         }
-        assert_eq!(assembler.insert(0, stream(0..8_192)), Ok(4_096));
+        assert_eq!(assembler.insert(0, stream(0..8_192), Pinning::Allowed), Ok(4_096));
         assert_eq!(assembler.buffered_bytes(), 8_192);
         assert!(pieces(&assembler) <= 4, "{} pieces", pieces(&assembler));
         assert_eq!(read_all(&mut assembler), stream(0..8_192));
@@ -332,16 +502,16 @@ mod tests {
     #[test]
     fn offsets_at_the_end_of_the_number_space_do_not_overflow() {
         let mut assembler = Assembler::new(8);
-        assert_eq!(assembler.insert(u64::MAX, stream(0..10)), Ok(0));
-        assert_eq!(assembler.insert(u64::MAX - 4, stream(0..10)), Ok(4));
+        assert_eq!(assembler.insert(u64::MAX, stream(0..10), Pinning::Allowed), Ok(0));
+        assert_eq!(assembler.insert(u64::MAX - 4, stream(0..10), Pinning::Allowed), Ok(4));
         assert_eq!(assembler.contiguous_end(), 0);
     }
 
     #[test]
     fn clearing_forgets_what_was_not_read() {
         let mut assembler = Assembler::new(8);
-        assembler.insert(0, stream(0..10)).unwrap();
-        assembler.insert(20, stream(20..30)).unwrap();
+        assembler.insert(0, stream(0..10), Pinning::Allowed).unwrap();
+        assembler.insert(20, stream(20..30), Pinning::Allowed).unwrap();
         assembler.read(4);
         assert_eq!(assembler.clear(), 16);
         assert_eq!((assembler.read_offset(), assembler.contiguous_end()), (4, 4));
@@ -377,7 +547,11 @@ mod tests {
         });
         assert_eq!(held, assembler.held_ranges);
         let long = |piece: &Piece| matches!(piece, Piece::Own(_)) || piece.len() >= SMALL_BYTES;
-        assert!(assembler.held.values().chain(assembler.ready.iter().skip(1)).all(long));
+        assert!(assembler.ready.iter().skip(1).all(long));
+        let whole = |piece: &Piece| matches!(piece, Piece::Own(_) | Piece::Shared(_, Slab::Whole));
+        assert!(assembler.held.values().all(whole));
+        let pinned = assembler.ready.iter().map(Piece::pins).sum::<u64>();
+        assert_eq!(assembler.held().pinned_slabs, pinned);
     }
 
     proptest! {
@@ -393,7 +567,7 @@ mod tests {
                         let flags = &mut arrived[range.start as usize..range.end as usize];
                         let new = flags.iter().filter(|&&arrived| !arrived).count();
                         flags.fill(true);
-                        prop_assert_eq!(assembler.insert(offset, stream(range)), Ok(new as u64));
+                        prop_assert_eq!(assembler.insert(offset, stream(range), Pinning::Allowed), Ok(new as u64));
                     }
                     Op::Read(max_len) => {
                         let bytes = assembler.read(max_len).unwrap_or_default();
@@ -411,7 +585,7 @@ mod tests {
                 prop_assert_eq!(assembler.buffered_bytes(), total - read);
                 check_overhead(&assembler);
             }
-            assembler.insert(0, stream(0..STREAM_LEN)).unwrap();
+            assembler.insert(0, stream(0..STREAM_LEN), Pinning::Allowed).unwrap();
             prop_assert_eq!(read_all(&mut assembler), stream(read..STREAM_LEN));
         }
     }

@@ -47,6 +47,8 @@ wire_enum! {
         HandshakeTimeout = 0x12, "handshake timed out";
         /// The server is about to stop and takes nothing new.
         GoingAway = 0x13, "going away";
+        /// The server needed the room of a path that belonged to no session yet, or of a session without a path.
+        Busy = 0x14, "too busy, come again later";
     }
 }
 
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_number_that_was_never_given_out_has_no_code() {
-        assert_eq!(TransportCode::from_u64(0x14), None);
+        assert_eq!(TransportCode::from_u64(0x15), None);
         assert_eq!(TransportCode::from_u64(u64::MAX), None);
     }
 }

@@ -129,6 +129,11 @@ impl<T> DatagramQueue<T> {
         Some(datagram)
     }
 
+    /// Payload bytes that wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Whether none waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()

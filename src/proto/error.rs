@@ -66,6 +66,11 @@ pub enum SessionError {
         /// How long the session was kept.
         after: Duration,
     },
+    /// It was without a path, and the server that this end is needed its room for another session.
+    #[error(
+        "the session was without a path, and its room was needed for another; raise max_sessions or max_suspended"
+    )]
+    Evicted,
     /// The server refused the session, or to take it up again.
     #[error("the server refused the session: {code}: {}", text(.reason))]
     Rejected {
@@ -88,6 +93,29 @@ fn text(reason: &Bytes) -> std::borrow::Cow<'_, str> {
 
 fn undelivered(bytes: u64) -> String {
     if bytes == 0 { String::new() } else { format!("; {bytes} bytes were not delivered") }
+}
+
+/// Why an address cannot be advertised.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdvertiseError {
+    /// Only a server advertises addresses; a client adds paths.
+    #[error("only a server advertises addresses; a client adds paths")]
+    NotServer,
+    /// The address is too long.
+    #[error("an address of {len} bytes is too long: at most {max} fit")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest that can be said.
+        max: usize,
+    },
+    /// The client takes no more paths than this, and so no more addresses.
+    #[error("the client takes {max} paths, and as many addresses are advertised; withdraw one first")]
+    TooMany {
+        /// The client's `max_paths`.
+        max: usize,
+    },
 }
 
 /// Why a stream cannot be written to.

@@ -21,11 +21,18 @@ pub(crate) struct Exceeded {
     pub(crate) received_bytes: u64,
 }
 
+/// Whether there is memory for a larger window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    Allowed,
+    Denied,
+}
+
 /// The receiving end: what the peer has been granted, and when to grant more.
 ///
 /// Promise: never more than the window is granted beyond what the application has consumed, so the window
 /// bounds what can wait here unread. The window doubles, up to its maximum, whenever half of it is used up
-/// within two round trips (of 5 ms at least), because it is then what holds the peer back.
+/// within two round trips (of 5 ms at least), because it is then what holds the peer back, if there is memory for it.
 #[derive(Clone, Debug)]
 pub(crate) struct RecvWindow {
     limit: u64,
@@ -81,13 +88,15 @@ impl RecvWindow {
 
     /// The new limit that the peer should be told now, if any. `rtt` is that of the path which carries the
     /// data; with several of them, the longest.
-    pub(crate) fn next_update(&mut self, now: Time, rtt: Duration) -> Option<u64> {
+    pub(crate) fn next_update(&mut self, now: Time, rtt: Duration, growth: Growth) -> Option<u64> {
         let granted_at = *self.granted_at.get_or_insert(now);
         let remaining = self.limit.saturating_sub(self.consumed);
         if remaining > self.window / 2 {
             return None;
         }
-        if now.saturating_since(granted_at) < rtt.max(MIN_ROUND).saturating_mul(2) {
+        if growth == Growth::Allowed
+            && now.saturating_since(granted_at) < rtt.max(MIN_ROUND).saturating_mul(2)
+        {
             self.window = self.window.saturating_mul(2).min(self.max_window);
         }
         let limit = self.consumed.saturating_add(self.window);
@@ -97,6 +106,11 @@ impl RecvWindow {
         self.limit = limit;
         self.granted_at = Some(now);
         Some(limit)
+    }
+
+    /// How much may wait unread: the window as it is now.
+    pub(crate) fn window(&self) -> u64 {
+        self.window
     }
 
     /// What has arrived; for a stream: one past its highest byte.
@@ -161,6 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn a_window_does_not_grow_while_memory_is_short() {
+        let mut window = RecvWindow::new(1_000, 8_000);
+        assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), None);
+        window.on_received(500).unwrap();
+        window.on_consumed(500);
+        assert_eq!(window.next_update(at(1), RTT, Growth::Denied), Some(1_500), "it moves on all the same");
+        assert_eq!(window.window(), 1_000);
+    }
+
+    #[test]
     fn a_peer_that_overruns_its_credit_is_told_by_how_much() {
         let mut window = RecvWindow::new(1_000, 1_000);
         assert_eq!(window.on_received(1_000), Ok(()));
@@ -183,48 +207,48 @@ mod tests {
     fn credit_is_renewed_when_half_of_it_is_used_up() {
         let mut window = RecvWindow::new(1_000, 1_000);
         window.on_consumed(499);
-        assert_eq!(window.next_update(at(0), RTT), None);
+        assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), None);
         window.on_consumed(1);
-        assert_eq!(window.next_update(at(0), RTT), Some(1_500));
-        assert_eq!(window.next_update(at(0), RTT), None);
+        assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), Some(1_500));
+        assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), None);
     }
 
     #[test]
     fn a_reader_that_does_not_read_grants_nothing() {
         let mut window = RecvWindow::new(1_000, 64_000);
         window.on_received(1_000).unwrap();
-        assert_eq!(window.next_update(at(0), RTT), None);
+        assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), None);
     }
 
     #[test]
     fn the_window_doubles_for_a_fast_peer_up_to_the_maximum() {
         let mut window = RecvWindow::new(1_000, 4_000);
-        assert_eq!(window.next_update(at(0), RTT), None);
+        assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), None);
         window.on_consumed(500);
-        assert_eq!(window.next_update(at(99), RTT), Some(500 + 2_000));
+        assert_eq!(window.next_update(at(99), RTT, Growth::Allowed), Some(500 + 2_000));
         window.on_consumed(1_000);
-        assert_eq!(window.next_update(at(198), RTT), Some(1_500 + 4_000));
+        assert_eq!(window.next_update(at(198), RTT, Growth::Allowed), Some(1_500 + 4_000));
         window.on_consumed(2_000);
-        assert_eq!(window.next_update(at(199), RTT), Some(3_500 + 4_000));
+        assert_eq!(window.next_update(at(199), RTT, Growth::Allowed), Some(3_500 + 4_000));
     }
 
     #[test]
     fn the_window_stays_for_a_slow_peer() {
         let mut window = RecvWindow::new(1_000, 4_000);
-        assert_eq!(window.next_update(at(0), RTT), None);
+        assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), None);
         window.on_consumed(500);
-        assert_eq!(window.next_update(at(100), RTT), Some(1_500));
+        assert_eq!(window.next_update(at(100), RTT, Growth::Allowed), Some(1_500));
     }
 
     #[test]
     fn a_window_that_is_used_up_in_bursts_grows_although_the_round_trip_is_short() {
         let rtt = Duration::from_millis(1);
         let mut window = RecvWindow::new(1_000, 4_000);
-        assert_eq!(window.next_update(at(0), rtt), None);
+        assert_eq!(window.next_update(at(0), rtt, Growth::Allowed), None);
         window.on_consumed(500);
-        assert_eq!(window.next_update(at(9), rtt), Some(2_500));
+        assert_eq!(window.next_update(at(9), rtt, Growth::Allowed), Some(2_500));
         window.on_consumed(1_000);
-        assert_eq!(window.next_update(at(19), rtt), Some(3_500), "this was not too fast");
+        assert_eq!(window.next_update(at(19), rtt, Growth::Allowed), Some(3_500), "this was not too fast");
     }
 
     #[test]
@@ -233,7 +257,7 @@ mod tests {
         for limit in 2..10 {
             assert_eq!(window.on_received(1), Ok(()));
             window.on_consumed(1);
-            assert_eq!(window.next_update(at(0), RTT), Some(limit));
+            assert_eq!(window.next_update(at(0), RTT, Growth::Allowed), Some(limit));
         }
     }
 
@@ -267,7 +291,7 @@ mod tests {
                 unread -= read;
                 window.on_consumed(read);
                 now += wait;
-                if let Some(limit) = window.next_update(at(now), RTT) {
+                if let Some(limit) = window.next_update(at(now), RTT, Growth::Allowed) {
                     prop_assert!(credit.raise(limit));
                 }
                 prop_assert!(unread > 0 || credit.available() > 0, "all is read and nothing may be sent");

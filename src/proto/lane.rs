@@ -136,6 +136,8 @@ pub struct LaneReader {
     /// The beginning of a varint or of a frame's body that `input` ended in the middle of.
     held: BytesMut,
     state: State,
+    /// Frames of unknown types, and empty records, since somebody asked.
+    skipped: u64,
 }
 
 /// What comes next on the lane.
@@ -231,6 +233,11 @@ impl LaneReader {
         }
     }
 
+    /// How many frames of unknown types and empty records there were since the last time: nothing else tells of them.
+    pub fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
+    }
+
     /// Whether the lane may end here: not inside a header, frame or record. (A lane may end without `fin`, and
     /// before its first byte: then the stream's bytes travel elsewhere.)
     pub fn finish(&self) -> Result<(), LaneError> {
@@ -284,12 +291,18 @@ impl LaneReader {
                 FrameError::check_length(frame_type, value)?;
                 let state = match FrameType::from_u64(frame_type) {
                     Some(_) => State::FrameBody { frame_type, length: value as usize },
-                    None => State::Skipped { left: value },
+                    None => {
+                        self.skipped += 1;
+                        State::Skipped { left: value }
+                    }
                 };
                 (state, None)
             }
             State::Offset { stream } => (State::Tag { stream, offset: value }, None),
-            State::Tag { stream, offset } => (record(stream, offset, value)?, None),
+            State::Tag { stream, offset } => {
+                self.skipped += u64::from(value == 0);
+                (record(stream, offset, value)?, None)
+            }
             // `step` reads no varint in any other state.
             other => (other, None),
         };

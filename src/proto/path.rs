@@ -45,7 +45,7 @@ const INITIAL_WINDOW_BYTES: u64 = 128 * 1024;
 const MIN_WINDOW_BYTES: u64 = 32 * 1024;
 /// A report is due after so many bytes, if not before; see [`BULK_ACK_INTERVAL`].
 const REPORT_BYTES: u64 = 64 * 1024;
-/// Pings that may wait for their answers to be written.
+/// Pings that may wait for their answers to be written; of more, the newest are answered (docs/PROTOCOL.md section 4.2).
 const MAX_PONGS: usize = 64;
 /// Pings that may be under way and are remembered.
 const MAX_PINGS: usize = 64;
@@ -138,11 +138,13 @@ pub(crate) struct Path {
     pub(crate) figures: Figures,
     pub(crate) kind: Lanes,
     pub(crate) own: Wish,
-    pub(crate) peer: Wish,
+    peer: Wish,
+    /// Of the newest PATH_STATUS: the first one counts, whatever its sequence is.
+    peer_sequence: Option<u64>,
     pub(crate) weight: u32,
     pub(crate) counts: PathCounts,
     /// Tokens of pings to answer.
-    pub(crate) pongs: Vec<u64>,
+    pub(crate) pongs: VecDeque<u64>,
     /// Tokens of pings that the application, or suspicion, wants sent.
     pub(crate) pings: Vec<u64>,
     /// Pings that are under way, oldest first, and since when.
@@ -196,9 +198,10 @@ impl Path {
             kind: Lanes::Many,
             own: Wish::default(),
             peer: Wish::default(),
+            peer_sequence: None,
             weight: 1,
             counts: PathCounts::default(),
-            pongs: Vec::new(),
+            pongs: VecDeque::new(),
             pings: Vec::new(),
             pinged: VecDeque::new(),
             starved: false,
@@ -337,13 +340,22 @@ impl Path {
         std::mem::take(&mut self.early)
     }
 
-    /// PING: the answer goes out with the next transmission. A peer that floods is cut off.
-    pub(crate) fn queue_pong(&mut self, token: u64) -> Result<(), Violation> {
+    /// PING: the answer goes out with the next transmission.
+    pub(crate) fn queue_pong(&mut self, token: u64) {
         if self.pongs.len() >= MAX_PONGS {
-            return Err(Violation::new(TransportCode::LimitExceeded, "too many pings at once"));
+            self.pongs.pop_front();
         }
-        self.pongs.push(token);
-        Ok(())
+        self.pongs.push_back(token);
+    }
+
+    /// PATH_STATUS of the peer. Returns whether it is news: not one that a newer one has overtaken.
+    pub(crate) fn on_peer_wish(&mut self, wish: Wish) -> bool {
+        let is_news = self.peer_sequence.is_none_or(|newest| wish.sequence > newest);
+        if is_news {
+            self.peer_sequence = Some(wish.sequence);
+            self.peer = wish;
+        }
+        is_news
     }
 
     /// What the scheduler sees.
@@ -413,6 +425,11 @@ impl Path {
             }
         }
         true
+    }
+
+    /// How much the peer has reported.
+    pub(crate) fn reported_bytes(&self) -> u64 {
+        self.reported_bytes
     }
 
     /// How long the greeting took.

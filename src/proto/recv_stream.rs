@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use super::assembler::Assembler;
+use super::assembler::{Assembler, Held, Pinning};
 use super::code::TransportCode;
 use super::config::Window;
 use super::error::AppCode;
@@ -78,13 +78,19 @@ impl RecvStream {
     }
 
     /// Takes a chunk. Returns by how much it advanced what flow control counts.
-    pub(crate) fn on_chunk(&mut self, offset: u64, data: Bytes, fin: bool) -> Result<u64, Violation> {
+    pub(crate) fn on_chunk(
+        &mut self,
+        offset: u64,
+        data: Bytes,
+        fin: bool,
+        pinning: Pinning,
+    ) -> Result<u64, Violation> {
         let end = offset + data.len() as u64;
         let advance = self.check_end(end, fin)?;
         if self.state != RecvState::Open {
             return Ok(advance);
         }
-        match self.assembler.insert(offset, data) {
+        match self.assembler.insert(offset, data, pinning) {
             Ok(new_bytes) => {
                 self.unacked_bytes += new_bytes;
                 Ok(advance)
@@ -219,6 +225,11 @@ impl RecvStream {
         self.assembler.buffered_bytes()
     }
 
+    /// What it keeps, as memory.
+    pub(crate) fn held(&self) -> Held {
+        self.assembler.held()
+    }
+
     pub(crate) fn ack(&mut self) -> Ack {
         self.unacked_bytes = 0;
         Ack {
@@ -260,10 +271,10 @@ mod tests {
     #[test]
     fn bytes_out_of_order_are_read_in_order_and_then_the_end() {
         let mut stream = stream();
-        assert_eq!(stream.on_chunk(3, bytes(2), true), Ok(5));
+        assert_eq!(stream.on_chunk(3, bytes(2), true, Pinning::Allowed), Ok(5));
         assert_eq!(stream.read(100), Read::Blocked);
         assert!(stream.reader_waits && !stream.is_readable());
-        assert_eq!(stream.on_chunk(0, bytes(3), false), Ok(0));
+        assert_eq!(stream.on_chunk(0, bytes(3), false, Pinning::Allowed), Ok(0));
         assert!(stream.is_complete() && stream.is_readable());
         assert_eq!(stream.read(4), Read::Data(bytes(4)));
         assert_eq!(stream.read(4), Read::Data(bytes(1)));
@@ -274,47 +285,51 @@ mod tests {
     #[test]
     fn an_acknowledgement_tells_what_is_here_and_whether_that_is_all() {
         let mut stream = stream();
-        stream.on_chunk(0, bytes(2), false).unwrap();
-        stream.on_chunk(5, bytes(5), true).unwrap();
+        stream.on_chunk(0, bytes(2), false, Pinning::Allowed).unwrap();
+        stream.on_chunk(5, bytes(5), true, Pinning::Allowed).unwrap();
         let ack = stream.ack();
         assert_eq!((ack.contiguous, ack.complete), (2, false));
         assert_eq!((ack.ranges.len(), ack.ranges.first()), (1, Some(&(5..10))));
-        stream.on_chunk(2, bytes(3), false).unwrap();
+        stream.on_chunk(2, bytes(3), false, Pinning::Allowed).unwrap();
         assert_eq!((stream.ack().contiguous, stream.ack().complete), (10, true));
     }
 
     #[test]
     fn an_end_that_is_told_twice_must_be_the_same() {
         let mut stream = stream();
-        stream.on_chunk(5, bytes(5), true).unwrap();
-        assert_eq!(stream.on_chunk(5, bytes(5), true), Ok(0));
-        blames(stream.on_chunk(0, bytes(5), true), TransportCode::FinalSize);
-        blames(stream.on_chunk(9, bytes(2), false), TransportCode::FinalSize);
+        stream.on_chunk(5, bytes(5), true, Pinning::Allowed).unwrap();
+        assert_eq!(stream.on_chunk(5, bytes(5), true, Pinning::Allowed), Ok(0));
+        blames(stream.on_chunk(0, bytes(5), true, Pinning::Allowed), TransportCode::FinalSize);
+        blames(stream.on_chunk(9, bytes(2), false, Pinning::Allowed), TransportCode::FinalSize);
         blames(stream.on_reset(AppCode(0), 9), TransportCode::FinalSize);
     }
 
     #[test]
     fn an_end_before_what_has_arrived_is_none() {
         let mut stream = stream();
-        stream.on_chunk(5, bytes(5), false).unwrap();
-        blames(stream.on_chunk(0, bytes(5), true), TransportCode::FinalSize);
+        stream.on_chunk(5, bytes(5), false, Pinning::Allowed).unwrap();
+        blames(stream.on_chunk(0, bytes(5), true, Pinning::Allowed), TransportCode::FinalSize);
     }
 
     #[test]
     fn more_than_the_window_is_a_violation_and_reading_makes_room() {
         let mut stream = stream();
-        stream.on_chunk(0, bytes(100), false).unwrap();
-        blames(stream.on_chunk(100, bytes(1), false), TransportCode::FlowControl);
+        stream.on_chunk(0, bytes(100), false, Pinning::Allowed).unwrap();
+        blames(stream.on_chunk(100, bytes(1), false, Pinning::Allowed), TransportCode::FlowControl);
         stream.read(60);
-        let limit = stream.window.next_update(super::super::time::Time::ZERO, std::time::Duration::ZERO);
+        let limit = stream.window.next_update(
+            super::super::time::Time::ZERO,
+            std::time::Duration::ZERO,
+            super::super::flow::Growth::Allowed,
+        );
         assert_eq!(limit, Some(160));
-        assert_eq!(stream.on_chunk(100, bytes(60), false), Ok(60));
+        assert_eq!(stream.on_chunk(100, bytes(60), false, Pinning::Allowed), Ok(60));
     }
 
     #[test]
     fn a_reset_discards_what_is_unread_and_gives_its_credit_back() {
         let mut stream = stream();
-        stream.on_chunk(0, bytes(10), false).unwrap();
+        stream.on_chunk(0, bytes(10), false, Pinning::Allowed).unwrap();
         stream.read(4);
         assert_eq!(stream.on_reset(AppCode(3), 30), Ok((20, 26)));
         assert_eq!(stream.state, RecvState::Reset { code: AppCode(3) });
@@ -332,7 +347,7 @@ mod tests {
     #[test]
     fn a_reset_after_all_has_arrived_comes_too_late() {
         let mut stream = stream();
-        stream.on_chunk(0, bytes(5), true).unwrap();
+        stream.on_chunk(0, bytes(5), true, Pinning::Allowed).unwrap();
         assert_eq!(stream.on_reset(AppCode(3), 5), Ok((0, 0)));
         assert_eq!(stream.read(10), Read::Data(bytes(5)));
         assert_eq!(stream.read(10), Read::Finished);
@@ -341,13 +356,13 @@ mod tests {
     #[test]
     fn a_stopped_stream_drops_what_comes_and_is_over_with_its_end() {
         let mut stream = stream();
-        stream.on_chunk(0, bytes(10), false).unwrap();
+        stream.on_chunk(0, bytes(10), false, Pinning::Allowed).unwrap();
         assert_eq!(stream.stop(AppCode(1)), Some(10));
         assert_eq!(stream.stop_code(), Some(AppCode(1)));
-        assert_eq!(stream.on_chunk(10, bytes(10), false), Ok(10));
+        assert_eq!(stream.on_chunk(10, bytes(10), false, Pinning::Allowed), Ok(10));
         assert_eq!((stream.settle_stopped(), stream.buffered_bytes()), (10, 0));
         assert!(!stream.is_complete());
-        stream.on_chunk(20, bytes(1), true).unwrap();
+        stream.on_chunk(20, bytes(1), true, Pinning::Allowed).unwrap();
         assert_eq!(stream.settle_stopped(), 1);
         assert_eq!(stream.state, RecvState::Done);
         assert_eq!(stream.stop(AppCode(1)), None);
@@ -356,7 +371,7 @@ mod tests {
     #[test]
     fn it_is_forgotten_when_both_the_peer_and_the_application_are_through() {
         let mut stream = stream();
-        stream.on_chunk(0, bytes(1), true).unwrap();
+        stream.on_chunk(0, bytes(1), true, Pinning::Allowed).unwrap();
         stream.released = true;
         assert!(!stream.is_forgettable());
         stream.read(10);
@@ -368,9 +383,9 @@ mod tests {
     fn more_separate_pieces_than_allowed_are_a_violation() {
         let mut stream = RecvStream::new(StreamId(2), Window { initial_bytes: 1 << 20, max_bytes: 1 << 20 });
         for piece in 0..2 * MAX_STREAM_CHUNKS_OUTSTANDING as u64 {
-            stream.on_chunk(1 + 2 * piece, bytes(1), false).unwrap();
+            stream.on_chunk(1 + 2 * piece, bytes(1), false, Pinning::Allowed).unwrap();
         }
         let next = 1 + 4 * MAX_STREAM_CHUNKS_OUTSTANDING as u64;
-        blames(stream.on_chunk(next, bytes(1), false), TransportCode::LimitExceeded);
+        blames(stream.on_chunk(next, bytes(1), false, Pinning::Allowed), TransportCode::LimitExceeded);
     }
 }

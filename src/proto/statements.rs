@@ -4,7 +4,7 @@
 //! it is always the newest that goes out, each at most once per turn, and when a path dies, what may have
 //! been lost with it is simply stated again (docs/PROTOCOL.md section 6.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::id::{PathId, StreamId};
@@ -13,6 +13,10 @@ use super::time::Time;
 /// Acknowledgements of bulk data, and reports on it, are at least this far apart: on a path of 100 MB/s, each of them
 /// would otherwise go for 64 KiB, in a packet and a system call (or a browser's) of its own.
 pub(crate) const BULK_ACK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Closed paths of which the peer is told again when another path dies: more than are open at a time by default. What
+/// an older one was worth is told by now, or by the peer's own probes.
+const MAX_REMEMBERED_PATH_CLOSES: usize = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct Statements {
@@ -28,6 +32,8 @@ pub(crate) struct Statements {
     pub(crate) go_away: bool,
     /// Paths that this end has abandoned, with the code to state.
     pub(crate) path_closes: BTreeMap<PathId, u64>,
+    /// Those of them that were stated, newest last: what said so may die on its way as well.
+    stated_path_closes: VecDeque<(PathId, u64)>,
     /// When acknowledgements have to go out.
     ack_at: Option<Time>,
     /// When they last did.
@@ -45,6 +51,20 @@ impl Statements {
     pub(crate) fn ack_bulk(&mut self, stream: StreamId, now: Time) {
         let next = self.acked_at.map_or(now, |at| at + BULK_ACK_INTERVAL);
         self.ack(stream, next.max(now));
+    }
+
+    /// The paths whose closing is to be stated now.
+    pub(crate) fn take_path_closes(&mut self) -> BTreeMap<PathId, u64> {
+        let closes = std::mem::take(&mut self.path_closes);
+        self.stated_path_closes.extend(closes.iter().map(|(path, code)| (*path, *code)));
+        let beyond = self.stated_path_closes.len().saturating_sub(MAX_REMEMBERED_PATH_CLOSES);
+        self.stated_path_closes.drain(..beyond);
+        closes
+    }
+
+    /// What was stated about closed paths may not have arrived.
+    pub(crate) fn restate_path_closes(&mut self) {
+        self.path_closes.extend(self.stated_path_closes.drain(..));
     }
 
     pub(crate) fn ack_deadline(&self) -> Option<Time> {
@@ -122,6 +142,20 @@ mod tests {
         statements.ack(StreamId(4), at(1));
         statements.ack(StreamId(4), at(2));
         assert_eq!(statements.take_acks(at(2)).len(), 1);
+    }
+
+    #[test]
+    fn the_closing_of_a_path_is_stated_again_when_what_said_it_may_be_lost() {
+        let mut statements = Statements::default();
+        statements.path_closes.insert(PathId(1), 15);
+        assert_eq!(statements.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
+        assert!(!statements.is_due(at(0)));
+        statements.restate_path_closes();
+        assert_eq!(statements.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
+        statements.path_closes.extend((2..100).map(|path| (PathId(path), 0)));
+        statements.take_path_closes();
+        statements.restate_path_closes();
+        assert_eq!(statements.take_path_closes().len(), MAX_REMEMBERED_PATH_CLOSES, "there is an end to it");
     }
 
     #[test]

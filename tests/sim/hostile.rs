@@ -10,7 +10,9 @@ use kwik::proto::code::TransportCode;
 use kwik::proto::config::{SessionConfig, Window};
 use kwik::proto::error::{AppCode, SessionError};
 use kwik::proto::event::Action;
-use kwik::proto::frame::{Accept, Ack, Credentials, Frame, Hello, Intent, Parameters, PathReport};
+use kwik::proto::frame::{
+    Accept, Ack, Credentials, Frame, Hello, Intent, Parameters, PathReport, PathStatus,
+};
 use kwik::proto::greeter::Greeter;
 use kwik::proto::id::{Dir, LaneId, PathId, SessionId, Side, StreamId};
 use kwik::proto::lane::{LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header};
@@ -21,11 +23,11 @@ use kwik::proto::time::Time;
 
 use crate::world::address;
 
-const CONTROL: LaneId = LaneId(0);
+pub(crate) const CONTROL: LaneId = LaneId(0);
 
 /// Takes everything and keeps it.
 #[derive(Default)]
-struct Sink {
+pub(crate) struct Sink {
     lanes: u64,
     written: BTreeMap<LaneId, Vec<u8>>,
     finished: Vec<LaneId>,
@@ -59,13 +61,13 @@ impl Carrier for Sink {
 }
 
 /// One end, and the hand-made peer in front of it.
-struct Victim {
-    now: Time,
-    session: Session,
+pub(crate) struct Victim {
+    pub(crate) now: Time,
+    pub(crate) session: Session,
     carrier: Sink,
 }
 
-fn parameters() -> Parameters {
+pub(crate) fn parameters() -> Parameters {
     Parameters {
         initial_max_data_bytes: 1 << 20,
         initial_max_stream_data_bytes: 1 << 20,
@@ -87,13 +89,13 @@ fn config() -> SessionConfig {
     config
 }
 
-fn bytes_of(frames: &[Frame]) -> Bytes {
+pub(crate) fn bytes_of(frames: &[Frame]) -> Bytes {
     let mut buf = BytesMut::new();
     frames.iter().for_each(|frame| frame.encode(&mut buf));
     buf.freeze()
 }
 
-fn control(frames: &[Frame]) -> Bytes {
+pub(crate) fn control(frames: &[Frame]) -> Bytes {
     let mut buf = BytesMut::new();
     put_control_header(&mut buf);
     buf.extend_from_slice(&bytes_of(frames));
@@ -105,7 +107,11 @@ fn hello() -> Frame {
     Frame::Hello(Hello { versions: vec![VERSION], path: PathId::PRIMARY, intent, parameters: parameters() })
 }
 
-fn accept() -> Frame {
+fn pong(frame: Frame) -> Option<u64> {
+    if let Frame::Pong { token } = frame { Some(token) } else { None }
+}
+
+pub(crate) fn accept() -> Frame {
     let credentials = Some(Credentials { resume_key: [1; 32], nonce: [2; 16] });
     Frame::Accept(Accept {
         version: VERSION,
@@ -116,7 +122,7 @@ fn accept() -> Frame {
 }
 
 /// A lane of `stream` with records of `(offset, bytes, fin)`.
-fn records(stream: StreamId, records: &[(u64, usize, bool)]) -> Bytes {
+pub(crate) fn records(stream: StreamId, records: &[(u64, usize, bool)]) -> Bytes {
     let mut buf = BytesMut::new();
     put_stream_header(&mut buf, stream);
     for (offset, len, fin) in records {
@@ -135,7 +141,7 @@ impl Victim {
         Self::server_with(config(), more)
     }
 
-    fn server_with(config: SessionConfig, more: &[Frame]) -> Self {
+    pub(crate) fn server_with(config: SessionConfig, more: &[Frame]) -> Self {
         let frames: Vec<_> = std::iter::once(hello()).chain(more.iter().cloned()).collect();
         let greeted = Greeter::new().on_lane_data(CONTROL, Dir::Bi, control(&frames)).unwrap();
         let greeted = greeted.unwrap();
@@ -147,7 +153,7 @@ impl Victim {
         victim
     }
 
-    fn server() -> Self {
+    pub(crate) fn server() -> Self {
         Self::server_greeted_with(&[])
     }
 
@@ -177,30 +183,27 @@ impl Victim {
         while self.session.poll_event().is_some() {}
     }
 
-    fn lane(&mut self, lane: LaneId, data: Bytes) {
+    pub(crate) fn lane(&mut self, lane: LaneId, data: Bytes) {
         let dir = if lane.0 & 2 == 0 { Dir::Bi } else { Dir::Uni };
         self.session.on_lane_data(self.now, PathId::PRIMARY, lane, dir, data);
         self.session.transmit(self.now, PathId::PRIMARY, &mut self.carrier);
         self.settle();
     }
 
-    fn say(&mut self, frame: Frame) {
+    pub(crate) fn say(&mut self, frame: Frame) {
         self.lane(CONTROL, bytes_of(&[frame]));
     }
 
     /// The end is over, and says what the peer did wrong.
     #[track_caller]
-    fn blames(mut self, expected: TransportCode) {
+    pub(crate) fn blames(mut self, expected: TransportCode) {
         self.settle();
         match self.session.close_state() {
             CloseState::Closed(SessionError::Protocol { code, .. }) => assert_eq!(code, expected),
             other => panic!("the session is {other:?}, {expected} was expected"),
         }
-        let mut said = LaneReader::new();
-        said.push(Bytes::from(self.carrier.written.remove(&CONTROL).unwrap_or_default()));
-        let said = std::iter::from_fn(|| said.next().expect("what an end says is well-formed"));
-        let closes = said.filter_map(|item| match item {
-            LaneItem::Frame(Frame::Close(close)) => Some(close),
+        let closes = self.said().into_iter().filter_map(|frame| match frame {
+            Frame::Close(close) => Some(close),
             _ => None,
         });
         let codes: Vec<_> = closes.map(|close| (close.application, close.code)).collect();
@@ -208,8 +211,16 @@ impl Victim {
         assert_eq!(self.session.stats().retained_bytes, 0);
     }
 
+    /// All frames that the end has said, once.
+    fn said(&mut self) -> Vec<Frame> {
+        let mut said = LaneReader::new();
+        said.push(Bytes::from(self.carrier.written.remove(&CONTROL).unwrap_or_default()));
+        let said = std::iter::from_fn(|| said.next().expect("what an end says is well-formed"));
+        said.filter_map(|item| if let LaneItem::Frame(frame) = item { Some(frame) } else { None }).collect()
+    }
+
     #[track_caller]
-    fn assert_unharmed(mut self) {
+    pub(crate) fn assert_unharmed(mut self) {
         self.settle();
         assert_eq!(self.session.close_state(), CloseState::Open);
     }
@@ -399,11 +410,22 @@ fn a_frame_longer_than_any_may_be() {
 }
 
 #[test]
-fn a_flood_of_pings_that_leaves_no_time_to_answer() {
+fn of_more_pings_than_anyone_needs_the_newest_are_answered() {
     let mut victim = Victim::server();
-    let pings: Vec<_> = (0..65).map(|token| Frame::Ping { token }).collect();
+    let pings: Vec<_> = (0..100).map(|token| Frame::Ping { token }).collect();
     victim.lane(CONTROL, bytes_of(&pings));
-    victim.blames(TransportCode::LimitExceeded);
+    let answered: Vec<_> = victim.said().into_iter().filter_map(pong).collect();
+    assert_eq!(answered, (36..100).collect::<Vec<_>>());
+    victim.assert_unharmed();
+}
+
+#[test]
+fn the_first_status_of_a_path_counts_whatever_its_sequence_and_an_older_one_does_not() {
+    let mut victim = Victim::server();
+    for (sequence, cost, expected) in [(0, 5, 5), (0, 6, 5), (3, 7, 7), (2, 8, 7)] {
+        victim.say(Frame::PathStatus(PathStatus { path: PathId::PRIMARY, sequence, standby: false, cost }));
+        assert_eq!(victim.session.path_info(PathId::PRIMARY).unwrap().cost, expected);
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A server on loopback, clients for it, and data that tells when it is not itself any more.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+mod figures;
 mod plain_quic;
+mod raw_path;
 
 use std::time::Duration;
 
@@ -10,7 +12,11 @@ use kwik::{Config, Identity, Listener, RecvStream, SendStream, ServerConfig, Ses
 use sha2::{Digest, Sha256};
 
 #[allow(unused_imports, reason = "as above")]
-pub(crate) use plain_quic::server_and_plain_quic;
+pub(crate) use figures::Figures;
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use plain_quic::{PlainQuic, identity_and_plain_quic, server_and_plain_quic};
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use raw_path::{RawPath, join};
 
 pub(crate) const MIB: usize = 1 << 20;
 

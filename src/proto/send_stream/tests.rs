@@ -231,3 +231,21 @@ fn the_opener_of_a_bidirectional_stream_opens_one_lane_per_path_for_both_directi
     assert!(stream.finish_lane(A, LaneId(4)) && !stream.finish_lane(A, LaneId(4)));
     assert_eq!(stream.lane_to_write(A), None);
 }
+
+/// PROTOCOL 5.3: A sender MUST NOT have more than 4,096 chunks of one stream unacknowledged; chunks that follow one
+/// another on one lane count as one, and so does a chunk that is on its way on several paths.
+#[test]
+fn a_stream_in_more_chunks_than_the_peer_has_to_bear_waits_for_acknowledgements() {
+    let mut stream = SendStream::new(StreamId(0), 100_000);
+    stream.write(Bytes::from(vec![1; 100_000]));
+    stream.add_lane(A, LaneId(0));
+    stream.add_lane(B, LaneId(0));
+    for byte in 0..4_096 {
+        assert_eq!(stream.next_piece(1, 100_000, None), Some(Piece::New(byte..byte + 1)));
+        // Each between two that go another way.
+        sent(&mut stream, if byte % 2 == 0 { A } else { B }, byte..byte + 1);
+    }
+    assert_eq!(stream.next_piece(1, 100_000, None), None);
+    stream.on_ack(at(10), &ack(1, &[]));
+    assert_eq!(stream.next_piece(1, 100_000, None), Some(Piece::New(4_096..4_097)));
+}

@@ -7,12 +7,14 @@ use crate::proto::code::TransportCode;
 use crate::proto::config::PathPolicy;
 use crate::proto::datagrams::Datagram;
 use crate::proto::error::{
-    AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
+    AdvertiseError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
 };
 use crate::proto::event::{Event, PathAddress};
+use crate::proto::flow::Growth;
 use crate::proto::frame::{AddPath, Close};
 use crate::proto::id::{Dir, PathId, Side, StreamId};
 use crate::proto::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
+use crate::proto::memory::Pressure;
 use crate::proto::recv_stream::{Read, RecvState, RecvStream};
 use crate::proto::scheduler::Copies;
 use crate::proto::send_stream::{OVERDUE, SendState, SendStream};
@@ -28,6 +30,9 @@ pub enum CloseState {
     /// Over, and why. The backend may still be telling the peer.
     Closed(SessionError),
 }
+
+/// What a session may keep for its peer while the server is short of memory: a short answer's worth, which goes on.
+const PRESSED_SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The least room that is worth waking a writer for.
 const WRITER_WAKE_BYTES: usize = 64 * 1024;
@@ -103,7 +108,16 @@ impl Session {
             |limit: usize, used: u64| limit.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
         left(self.config.stream_send_buffer_bytes, stream.retained_bytes())
             .min(left(self.config.stream_unsent_bytes, stream.unsent_bytes()))
-            .min(left(self.config.session_send_buffer_bytes, self.retained_bytes))
+            .min(left(self.session_send_buffer_bytes(), self.retained_bytes))
+    }
+
+    fn session_send_buffer_bytes(&self) -> usize {
+        match self.pressure {
+            Pressure::None => self.config.session_send_buffer_bytes,
+            Pressure::High | Pressure::Exceeded => {
+                self.config.session_send_buffer_bytes.min(PRESSED_SEND_BUFFER_BYTES)
+            }
+        }
     }
 
     /// Tells writers that wait about room, once there is enough of it to be worth their while.
@@ -114,7 +128,7 @@ impl Session {
         let least = WRITER_WAKE_BYTES
             .min(self.config.stream_send_buffer_bytes / 2)
             .min(self.config.stream_unsent_bytes / 2)
-            .min(self.config.session_send_buffer_bytes / 2)
+            .min(self.session_send_buffer_bytes() / 2)
             .max(1);
         for id in std::mem::take(&mut self.writers) {
             if self.room_for(id) >= least {
@@ -206,7 +220,9 @@ impl Session {
             RecvState::Reset { code } => return Err(ReadError::Reset { stream: id, code }),
             RecvState::Stopped { .. } | RecvState::Done => return Err(ReadError::Closed { stream: id }),
         }
+        let held_before = stream.held();
         let read = stream.read(max_bytes);
+        self.held.exchange(held_before, stream.held());
         match (&read, over) {
             (Read::Blocked, Some(error)) => return Err(ReadError::Session(error)),
             (Read::Data(data), _) => {
@@ -233,11 +249,15 @@ impl Session {
     pub(super) fn consumed(&mut self, now: Time, id: Option<StreamId>, bytes: u64) {
         let rtt = self.longest_rtt();
         self.recv_window.on_consumed(bytes);
-        let mut is_news = self.recv_window.next_update(now, rtt).is_some();
+        let growth = match self.pressure {
+            Pressure::None => Growth::Allowed,
+            Pressure::High | Pressure::Exceeded => Growth::Denied,
+        };
+        let mut is_news = self.recv_window.next_update(now, rtt, growth).is_some();
         self.statements.max_data |= is_news;
         if let Some((id, stream)) = id.and_then(|id| self.recv.get_mut(&id).map(|stream| (id, stream)))
             && !stream.is_complete()
-            && stream.window.next_update(now, rtt).is_some()
+            && stream.window.next_update(now, rtt, growth).is_some()
         {
             self.statements.max_stream_data.insert(id);
             is_news = true;
@@ -250,7 +270,9 @@ impl Session {
     /// The application wants no more of the stream.
     pub fn stop(&mut self, now: Time, id: StreamId, code: AppCode) -> Result<(), ReadError> {
         let stream = self.recv.get_mut(&id).ok_or(ReadError::Closed { stream: id })?;
+        let held_before = stream.held();
         let freed = stream.stop(code).ok_or(ReadError::Closed { stream: id })?;
+        self.held.exchange(held_before, stream.held());
         if matches!(stream.state, RecvState::Stopped { .. }) {
             self.statements.stops.insert(id);
             self.wake_for_statements(now);
@@ -389,7 +411,7 @@ impl Session {
         // Whatever else is due is dialled first, so that the next id is this one's.
         self.dial_due(now);
         let path = PathId(self.next_path);
-        self.destinations.add(now, address, None);
+        self.destinations.add(now, address);
         self.dial_due(now);
         match self.paths.get_mut(&path) {
             Some(entry) => {
@@ -411,9 +433,18 @@ impl Session {
         authority: String,
         pin: Option<[u8; 32]>,
         priority: u64,
-    ) -> Option<u64> {
-        if self.side == Side::Client || authority.len() > MAX_AUTHORITY_BYTES {
-            return None;
+    ) -> Result<u64, AdvertiseError> {
+        if self.side == Side::Client {
+            return Err(AdvertiseError::NotServer);
+        }
+        if authority.len() > MAX_AUTHORITY_BYTES {
+            return Err(AdvertiseError::TooLong { len: authority.len(), max: MAX_AUTHORITY_BYTES });
+        }
+        // PROTOCOL 4.2, ADD_PATH: the client may ignore what is beyond.
+        let max = self.peer_parameters.as_ref().map_or(1, |peer| peer.max_paths.max(1));
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        if self.advice.values().filter(|advice| matches!(advice, Advice::Add(_))).count() >= max {
+            return Err(AdvertiseError::TooMany { max });
         }
         let advice = self.next_advice;
         self.next_advice += 1;
@@ -421,7 +452,7 @@ impl Session {
         self.advice.insert(advice, Advice::Add(add));
         self.statements.advice.insert(advice);
         self.wake_for_statements(now);
-        Some(advice)
+        Ok(advice)
     }
 
     /// Server: withdraws an address; the client closes the path that came of it.
@@ -512,6 +543,11 @@ impl Session {
             State::Closed { error, .. } => Err(error.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// Server: the session has no path, and its room is needed for another.
+    pub fn evict(&mut self, now: Time) {
+        self.end(now, SessionError::Evicted, None);
     }
 
     /// The session is over; `say` goes out on every path that can still carry it.

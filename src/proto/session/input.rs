@@ -3,11 +3,13 @@
 use bytes::Bytes;
 
 use super::{Session, State};
+use crate::proto::assembler::Pinning;
 use crate::proto::code::TransportCode;
 use crate::proto::datagrams::Datagram;
 use crate::proto::error::{AppCode, SessionError};
 use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::frame::{Ack, Close, Frame};
+use crate::proto::futile::{TooMuch, Use};
 use crate::proto::id::{Dir, LaneId, PathId, Side, StreamId};
 use crate::proto::lane::{LaneItem, LaneKind, LaneReader};
 use crate::proto::path::{Early, Path, Phase};
@@ -15,6 +17,13 @@ use crate::proto::recv_stream::Violation;
 use crate::proto::send_stream::SendState;
 use crate::proto::stream_ids::Known;
 use crate::proto::time::Time;
+
+/// Slabs that one session may keep alive for a part of them: 4 MiB, as much as its first receive window. A batch of the
+/// socket is eight slabs, so a reader that is there at all never has as many to wait for it.
+const MAX_PINNED_SLABS: u64 = 64;
+
+/// What may wait for the application may cost this much more than twice the session's receive window.
+const HELD_FLOOR_BYTES: u64 = 1024 * 1024;
 
 /// Acknowledgements go out after so many bytes, if not before: this is bulk data.
 const ACK_BYTES: u64 = 64 * 1024;
@@ -112,19 +121,31 @@ impl Session {
             self.stats.dropped_datagrams += 1;
             return;
         };
-        self.take_datagram(now, path, sequence, data);
+        let was = self.take_datagram(now, path, sequence, data);
+        if let Err(violation) = self.count_work(now, Some(was), 0) {
+            self.violation(now, path, violation);
+        }
     }
 
-    fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) {
-        let Some(entry) = self.paths.get_mut(&path) else { return };
+    /// Datagrams arrived that the backend had no time for.
+    pub fn on_datagrams_dropped(&mut self, count: u64) {
+        self.stats.dropped_datagrams += count;
+    }
+
+    fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) -> Use {
+        let Some(entry) = self.paths.get_mut(&path) else { return Use::None };
         entry.on_heard(now);
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
             self.stats.dropped_datagrams += 1;
         } else if self.datagrams_seen.insert(sequence) && !self.is_closed() {
+            // By reference it would keep the whole slab alive that it was received in.
+            let data = Bytes::copy_from_slice(&data);
             self.datagrams_in.push(Datagram { data, deadline: None, tag: () });
             self.events.push_back(Event::Datagram);
+            return Use::Some;
         }
+        Use::None
     }
 
     /// Goes through what a lane has so far.
@@ -134,16 +155,36 @@ impl Session {
             let Some(reader) = self.paths.get_mut(&path).and_then(|entry| entry.lanes.get_mut(&lane)) else {
                 return;
             };
-            let outcome = match reader.next() {
-                Ok(None) => return,
-                Ok(Some(item)) => self.on_item(now, path, lane, dir, item),
+            let item = reader.next();
+            let skipped = reader.take_skipped();
+            let outcome = match item {
+                Ok(None) => Ok(None),
+                Ok(Some(item)) => self.on_item(now, path, lane, dir, item).map(Some),
                 Err(error) => Err(Violation::new(error.code(), error.to_string())),
             };
-            if let Err(violation) = outcome {
-                self.violation(now, path, violation);
-                return;
+            let outcome = outcome.and_then(|was| self.count_work(now, was, skipped).map(|()| was));
+            match outcome {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(violation) => return self.violation(now, path, violation),
             }
         }
+    }
+
+    /// Keeps account of what the peer makes this end do, and what of it was of use.
+    fn count_work(&mut self, now: Time, was: Option<Use>, skipped: u64) -> Result<(), Violation> {
+        self.items += skipped + u64::from(was.is_some());
+        if was == Some(Use::Some) {
+            self.futile.on_useful();
+        }
+        let futile = skipped + u64::from(was == Some(Use::None));
+        if futile == 0 {
+            return Ok(());
+        }
+        let streams = self.send.len() + self.recv.len();
+        self.futile.on_futile(now, futile, streams).map_err(|TooMuch| {
+            Violation::new(TransportCode::LimitExceeded, "the peer sends little that is of any use")
+        })
     }
 
     fn on_item(
@@ -153,10 +194,10 @@ impl Session {
         lane: LaneId,
         dir: Dir,
         item: LaneItem,
-    ) -> Result<(), Violation> {
+    ) -> Result<Use, Violation> {
         let is_control = self.paths.get(&path).and_then(|entry| entry.control) == Some(lane);
         match item {
-            LaneItem::Kind(LaneKind::Control) if is_control => Ok(()),
+            LaneItem::Kind(LaneKind::Control) if is_control => Ok(Use::None),
             LaneItem::Kind(LaneKind::Control) => {
                 Err(Violation::new(TransportCode::ProtocolViolation, "a second control lane on one path"))
             }
@@ -166,9 +207,9 @@ impl Session {
                 if dir == Dir::Bi && stream.dir() == Dir::Bi && !self.owns_lane(path, lane, stream) {
                     self.lane_of_peer(path, lane, stream);
                 }
-                Ok(())
+                Ok(Use::None)
             }
-            LaneItem::Kind(LaneKind::Unknown(_)) => Ok(()),
+            LaneItem::Kind(LaneKind::Unknown(_)) => Ok(Use::None),
             LaneItem::Frame(frame) => self.on_frame(now, path, frame),
             LaneItem::Chunk { stream, offset, fin, data } => {
                 self.on_chunk(now, path, stream, offset, fin, data)
@@ -232,7 +273,7 @@ impl Session {
         offset: u64,
         fin: bool,
         data: Bytes,
-    ) -> Result<(), Violation> {
+    ) -> Result<Use, Violation> {
         let bytes = data.len() as u64;
         if let Some(entry) = self.paths.get_mut(&path) {
             entry.on_received(now, bytes, self.config.max_ack_delay);
@@ -241,10 +282,19 @@ impl Session {
         let Some(stream) = self.recv.get_mut(&id) else {
             // Forgotten here, so it is over: the peer's acknowledgement of that was lost.
             self.statements.ack(id, now);
-            return Ok(());
+            return Ok(Use::None);
         };
         let was_readable = stream.is_readable();
-        let advance = stream.on_chunk(offset, data, fin)?;
+        let (held_before, arrived_before, was_complete) =
+            (stream.held(), stream.unacked_bytes, stream.is_complete());
+        let pinning = match self.held.pinned_slabs < MAX_PINNED_SLABS {
+            true => Pinning::Allowed,
+            false => Pinning::Denied,
+        };
+        let advance = stream.on_chunk(offset, data, fin, pinning)?;
+        let is_news =
+            advance > 0 || stream.unacked_bytes > arrived_before || stream.is_complete() != was_complete;
+        self.held.exchange(held_before, stream.held());
         let notify = !was_readable && stream.is_readable() && std::mem::take(&mut stream.reader_waits);
         let freed = stream.settle_stopped();
         if stream.is_complete() {
@@ -262,7 +312,18 @@ impl Session {
             self.events.push_back(Event::Readable(id));
         }
         self.retire_recv(id);
-        Ok(())
+        self.check_held()?;
+        Ok(if is_news { Use::Some } else { Use::None })
+    }
+
+    /// Flow control bounds the bytes that wait; this bounds what they cost.
+    fn check_held(&self) -> Result<(), Violation> {
+        let allowed = self.recv_window.window().saturating_mul(2).saturating_add(HELD_FLOOR_BYTES);
+        if self.held.cost_bytes <= allowed {
+            return Ok(());
+        }
+        let what = format!("what has arrived costs {} bytes, in too many pieces", self.held.cost_bytes);
+        Err(Violation::new(TransportCode::LimitExceeded, what))
     }
 
     fn count_received(&mut self, advance: u64) -> Result<(), Violation> {
@@ -271,15 +332,15 @@ impl Session {
         })
     }
 
-    fn on_frame(&mut self, now: Time, path: PathId, frame: Frame) -> Result<(), Violation> {
-        let Some(entry) = self.paths.get_mut(&path) else { return Ok(()) };
+    fn on_frame(&mut self, now: Time, path: PathId, frame: Frame) -> Result<Use, Violation> {
+        let Some(entry) = self.paths.get_mut(&path) else { return Ok(Use::None) };
         if let Phase::Greeting { .. } = entry.phase {
             match frame {
                 Frame::Accept(accept) => self.on_accept(now, path, accept),
                 Frame::Reject(reject) => self.on_reject(now, path, &reject),
                 _ => return Err(Violation::new(TransportCode::ProtocolViolation, "a frame before ACCEPT")),
             }
-            return Ok(());
+            return Ok(Use::Some);
         }
         match frame {
             _ if !entry.is_accepted() => {
@@ -288,84 +349,82 @@ impl Session {
             Frame::Hello(_) | Frame::Accept(_) | Frame::Reject(_) => {
                 Err(Violation::new(TransportCode::ProtocolViolation, "a second greeting on one path"))
             }
-            Frame::PathStatus(status) => {
-                self.on_path_status(&status);
-                Ok(())
+            Frame::PathStatus(status) => Ok(self.on_path_status(&status)),
+            Frame::Ping { token } => {
+                entry.queue_pong(token);
+                Ok(Use::None)
             }
-            Frame::Ping { token } => entry.queue_pong(token),
             Frame::Pong { token } => {
-                if let Some(rtt) = entry.on_pong(now, token) {
-                    self.events.push_back(Event::Pong(path, token, rtt));
-                }
-                Ok(())
+                let Some(rtt) = entry.on_pong(now, token) else { return Ok(Use::None) };
+                self.events.push_back(Event::Pong(path, token, rtt));
+                Ok(Use::Some)
             }
             Frame::PathReport(report) => {
                 let delay = std::time::Duration::from_micros(report.delay_us);
+                let before = entry.reported_bytes();
                 if !entry.on_report(now, report.received_bytes, delay) {
                     let what = "a report of more bytes than were sent on the path";
                     return Err(Violation::new(TransportCode::ProtocolViolation, what));
                 }
-                Ok(())
+                Ok(if entry.reported_bytes() > before { Use::Some } else { Use::None })
             }
             Frame::PathClose { path: closed, code, .. } => {
                 self.on_path_close(now, closed, code);
-                Ok(())
+                Ok(Use::None)
             }
             Frame::AddPath(_) | Frame::RemovePath { .. } if self.side == Side::Server => {
                 Err(Violation::new(TransportCode::ProtocolViolation, "advice from a client"))
             }
             Frame::AddPath(add) => {
                 self.on_advice(now, add);
-                Ok(())
+                Ok(Use::None)
             }
             Frame::RemovePath { advice } => {
                 self.on_advice_withdrawn(now, advice);
-                Ok(())
+                Ok(Use::None)
             }
             Frame::GoAway => {
                 if !std::mem::replace(&mut self.draining.peer, true) {
                     self.notify(SessionEvent::Draining);
                     self.events.extend([Event::Available(Dir::Bi), Event::Available(Dir::Uni)]);
                 }
-                Ok(())
+                Ok(Use::None)
             }
             Frame::Close(close) => {
                 self.on_close(now, close);
-                Ok(())
+                Ok(Use::None)
             }
-            Frame::Datagram { sequence, data } => {
-                self.take_datagram(now, path, sequence, data);
-                Ok(())
-            }
+            Frame::Datagram { sequence, data } => Ok(self.take_datagram(now, path, sequence, data)),
             other => self.on_stream_frame(now, path, other),
         }
     }
 
-    fn on_stream_frame(&mut self, now: Time, path: PathId, frame: Frame) -> Result<(), Violation> {
+    fn on_stream_frame(&mut self, now: Time, path: PathId, frame: Frame) -> Result<Use, Violation> {
         match frame {
             Frame::Ack(ack) => self.on_ack(now, ack),
             Frame::MaxData { max_bytes } => {
-                if self.credit.raise(max_bytes) {
-                    self.wake_for_data();
+                if !self.credit.raise(max_bytes) {
+                    return Ok(Use::None);
                 }
-                Ok(())
+                self.wake_for_data();
+                Ok(Use::Some)
             }
             Frame::MaxStreamData { stream, max_bytes } => {
                 self.check_own_half(stream)?;
                 self.require_stream(stream)?;
-                if let Some(entry) = self.send.get_mut(&stream)
-                    && entry.credit.raise(max_bytes)
-                {
-                    self.enqueue(stream);
-                    self.wake_for_data();
+                if !self.send.get_mut(&stream).is_some_and(|entry| entry.credit.raise(max_bytes)) {
+                    return Ok(Use::None);
                 }
-                Ok(())
+                self.enqueue(stream);
+                self.wake_for_data();
+                Ok(Use::Some)
             }
             Frame::MaxStreams { dir, max } => {
-                if self.ids.raise_limit(dir, max) {
-                    self.events.push_back(Event::Available(dir));
+                if !self.ids.raise_limit(dir, max) {
+                    return Ok(Use::None);
                 }
-                Ok(())
+                self.events.push_back(Event::Available(dir));
+                Ok(Use::Some)
             }
             Frame::ResetStream { stream, code, final_size } => {
                 self.on_reset_stream(now, stream, code, final_size)
@@ -374,7 +433,7 @@ impl Session {
             Frame::Stream { stream, offset, fin, data } => {
                 self.on_chunk(now, path, stream, offset, fin, data)
             }
-            _ => Ok(()),
+            _ => Ok(Use::None),
         }
     }
 
@@ -387,18 +446,19 @@ impl Session {
         Err(Violation::new(TransportCode::StreamState, what))
     }
 
-    fn on_ack(&mut self, now: Time, ack: Ack) -> Result<(), Violation> {
+    fn on_ack(&mut self, now: Time, ack: Ack) -> Result<Use, Violation> {
         self.check_own_half(ack.stream)?;
         self.require_stream(ack.stream)?;
         let id = ack.stream;
-        let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
+        let Some(stream) = self.send.get_mut(&id) else { return Ok(Use::None) };
         if matches!(stream.state, SendState::Open | SendState::Finished) && !stream.is_ack_plausible(&ack) {
             let what = format!("an acknowledgement of bytes of stream {id} that were never sent");
             return Err(Violation::new(TransportCode::ProtocolViolation, what));
         }
         let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
-        stream.on_ack(now, &ack);
+        let mut is_news = stream.on_ack(now, &ack) > 0;
         if ack.complete && stream.state != SendState::Done {
+            is_news = true;
             let lanes = stream.on_complete();
             for (path, lane) in lanes {
                 self.lane_duty(path, super::transmit::LaneDuty::Finish(lane));
@@ -414,10 +474,13 @@ impl Session {
                 self.outstanding.remove(&id);
             }
         }
+        if !is_news {
+            return Ok(Use::None);
+        }
         self.notify_writers();
         self.retire_send(id);
         self.check_flushed(now);
-        Ok(())
+        Ok(Use::Some)
     }
 
     fn on_reset_stream(
@@ -426,11 +489,14 @@ impl Session {
         id: StreamId,
         code: u64,
         final_size: u64,
-    ) -> Result<(), Violation> {
+    ) -> Result<Use, Violation> {
         self.learn_stream(id)?;
         self.statements.ack(id, now);
-        let Some(stream) = self.recv.get_mut(&id) else { return Ok(()) };
+        let Some(stream) = self.recv.get_mut(&id) else { return Ok(Use::None) };
+        let (held_before, state_before) = (stream.held(), stream.state);
         let (advance, freed) = stream.on_reset(AppCode(code), final_size)?;
+        let is_news = stream.state != state_before;
+        self.held.exchange(held_before, stream.held());
         let notify = std::mem::take(&mut stream.reader_waits);
         self.count_received(advance)?;
         self.consumed(now, None, freed);
@@ -439,21 +505,22 @@ impl Session {
         }
         self.statements.stops.remove(&id);
         self.retire_recv(id);
-        Ok(())
+        Ok(if is_news { Use::Some } else { Use::None })
     }
 
-    fn on_stop_sending(&mut self, now: Time, id: StreamId, code: u64) -> Result<(), Violation> {
+    fn on_stop_sending(&mut self, now: Time, id: StreamId, code: u64) -> Result<Use, Violation> {
         self.check_own_half(id)?;
         self.require_stream(id)?;
-        let Some(stream) = self.send.get_mut(&id) else { return Ok(()) };
+        let Some(stream) = self.send.get_mut(&id) else { return Ok(Use::None) };
         if matches!(stream.state, SendState::Open | SendState::Finished) {
             stream.stopped = Some(AppCode(code));
             self.reset_stream(now, id, AppCode(code));
             self.events.push_back(Event::Writable(id));
             self.events.push_back(Event::SendDone(id));
             self.wake_for_statements(now);
+            return Ok(Use::Some);
         }
-        Ok(())
+        Ok(Use::None)
     }
 
     fn on_close(&mut self, now: Time, close: Close) {

@@ -28,6 +28,7 @@ pub(super) mod transmit;
 mod wake;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha8Rng;
@@ -36,7 +37,10 @@ use rand_core::{Rng, SeedableRng};
 pub use app::CloseState;
 pub use paths::PathInfo;
 
+pub use super::advice::AdviceNotFollowed;
+use super::assembler::Held;
 use super::budget::ReinjectionBudget;
+use super::code::TransportCode;
 use super::config::SessionConfig;
 use super::datagrams::{DatagramQueue, DedupWindow};
 use super::destinations::Destinations;
@@ -44,9 +48,11 @@ use super::error::{AppCode, SessionError};
 use super::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use super::flow::{RecvWindow, SendCredit};
 use super::frame::{Accept, AddPath, Credentials, Hello, Intent, Parameters};
+use super::futile::FutileWork;
 use super::id::{Dir, PathId, SessionId, Side, StreamId};
 use super::limits::VERSION;
-use super::path::{Path, Phase};
+use super::memory::{MemoryBudget, MemoryShare, Pressure};
+use super::path::Path;
 use super::path_ids::UsedPathIds;
 use super::recv_stream::{RecvStream, Violation};
 use super::scheduler::{PathView, Scheduler};
@@ -112,6 +118,8 @@ pub struct SessionStats {
     pub open_streams: u64,
     /// Datagrams dropped for want of room or time, in both directions.
     pub dropped_datagrams: u64,
+    /// Client: advice of the server that was not followed, by reason.
+    pub advice_not_followed: AdviceNotFollowed,
 }
 
 /// One end of a session.
@@ -148,6 +156,15 @@ pub struct Session {
     unsent_bytes: u64,
     recv_window: RecvWindow,
     credit: SendCredit,
+    /// What all receiving streams keep.
+    held: Held,
+    /// This session's part of what its server may hold, if there is a bound to that.
+    memory: Option<MemoryShare>,
+    pressure: Pressure,
+    /// What the peer has sent that was of no use.
+    futile: FutileWork,
+    /// Frames, records and datagrams that have been worked on.
+    items: u64,
     /// When to look for streams whose last acknowledgement is overdue.
     overdue_at: Option<Time>,
     draining: Draining,
@@ -187,7 +204,7 @@ impl Session {
     /// source; with the same seed and the same inputs a session does the same.
     pub fn client(now: Time, config: SessionConfig, seed: [u8; 32], address: PathAddress) -> Self {
         let mut session = Self::new(Side::Client, State::Opening, config, seed);
-        session.destinations.add(now, address, None);
+        session.destinations = Destinations::new(now, Some(address));
         session.dial_due(now);
         session
     }
@@ -219,7 +236,7 @@ impl Session {
             stats: SessionStats::default(),
             paths: BTreeMap::new(),
             next_path: 0,
-            destinations: Destinations::default(),
+            destinations: Destinations::new(Time::ZERO, None),
             used_path_ids: UsedPathIds::default(),
             suspended_since: None,
             advice: BTreeMap::new(),
@@ -235,6 +252,11 @@ impl Session {
             unsent_bytes: 0,
             recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
             credit: SendCredit::new(0),
+            held: Held::default(),
+            memory: None,
+            pressure: Pressure::default(),
+            futile: FutileWork::default(),
+            items: 0,
             overdue_at: None,
             draining: Draining::default(),
             statements: Statements::default(),
@@ -278,7 +300,53 @@ impl Session {
             dropped_datagrams: self.stats.dropped_datagrams
                 + self.datagrams_out.dropped()
                 + self.datagrams_in.dropped(),
+            advice_not_followed: self.destinations.not_followed(),
             ..self.stats
+        }
+    }
+
+    /// Frames, records and datagrams of the peer's that have been worked on so far: a measure of the time that took.
+    pub fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// How much the peer may have on its way at one time, in bytes of streams.
+    pub fn receive_window_bytes(&self) -> u64 {
+        self.recv_window.window()
+    }
+
+    /// What the session holds for its peer and its application, in bytes of memory: what was written and is not
+    /// acknowledged, what has arrived and was not read, datagrams.
+    pub fn memory_bytes(&self) -> u64 {
+        let datagrams = self.datagrams_in.waiting_bytes() + self.datagrams_out.waiting_bytes();
+        self.retained_bytes + self.held.memory_bytes() + datagrams as u64
+    }
+
+    /// The session is one of those that share `budget`.
+    pub fn share_memory(&mut self, budget: &Arc<MemoryBudget>) {
+        self.memory = Some(MemoryShare::new(Arc::clone(budget)));
+    }
+
+    /// Tells what the session holds to those that it shares memory with; it ends when that is too much. To be called
+    /// after a batch of inputs.
+    pub fn check_memory(&mut self, now: Time) {
+        let held_bytes = if self.is_closed() { self.held.memory_bytes() } else { self.memory_bytes() };
+        let Some(share) = &mut self.memory else { return };
+        let before = std::mem::replace(&mut self.pressure, share.update(held_bytes));
+        match (before, self.pressure) {
+            (_, Pressure::Exceeded) if !self.is_closed() => {
+                let reason =
+                    format!("the server is out of memory, and this session holds {held_bytes} bytes");
+                let close = super::frame::Close {
+                    application: false,
+                    code: TransportCode::LimitExceeded.as_u64(),
+                    reason: Bytes::copy_from_slice(reason.as_bytes()),
+                };
+                let code = TransportCode::LimitExceeded;
+                self.end(now, SessionError::Protocol { code, reason }, Some(close));
+            }
+            (Pressure::High, Pressure::None) => self.notify_writers(),
+            _ => {}
         }
     }
 
@@ -297,12 +365,7 @@ impl Session {
         let ack_delay = self.peer_ack_delay();
         let path_timeout = self.config.path_timeout;
         let paths = self.paths.values().flat_map(|path| {
-            let opening = match path.phase {
-                Phase::Dialling | Phase::Greeting { .. } => {
-                    Some(path.opened_at + self.config.handshake_timeout)
-                }
-                _ => None,
-            };
+            let opening = self.opening_deadline(path);
             // A path that has been told to transmit says what is due as soon as it does.
             let report = path.report_deadline().filter(|_| path.is_healthy() && !path.wake_queued);
             [opening, report, path.health_deadline(ack_delay, path_timeout)]
@@ -416,7 +479,8 @@ impl Session {
     /// it, and goes alone.
     fn violation(&mut self, now: Time, path: PathId, violation: Violation) {
         let Violation { code, reason } = violation;
-        if self.paths.get(&path).is_some_and(|path| !path.is_accepted()) {
+        if let Some(entry) = self.paths.get_mut(&path).filter(|path| !path.is_accepted()) {
+            entry.close_code = Some(code.as_u64());
             self.lose_path(now, path, PathLoss::Failed(reason));
             return;
         }

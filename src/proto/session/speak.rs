@@ -159,7 +159,7 @@ impl Session {
                 None => {}
             }
         }
-        for (path, code) in std::mem::take(&mut self.statements.path_closes) {
+        for (path, code) in self.statements.take_path_closes() {
             Frame::PathClose { path, code, reason: Bytes::new() }.encode(buf);
         }
         if std::mem::take(&mut self.statements.go_away) {

@@ -1,0 +1,33 @@
+//! How much of what has arrived one turn of a path may work on.
+//!
+//! What one turn leaves is for the next, after the other paths of the socket have had theirs; meanwhile it stays in QUIC's
+//! buffers, and flow control holds the peer back.
+
+use std::cell::Cell;
+
+/// Items (frames, records, datagrams, events of lanes) that may still be worked on. Whoever takes arrivals in spends it;
+/// whoever hands them out looks whether any is left.
+#[derive(Debug)]
+pub(crate) struct Allowance(Cell<u64>);
+
+impl Allowance {
+    /// So many items.
+    pub(crate) fn new(items: u64) -> Self {
+        Self(Cell::new(items))
+    }
+
+    /// No bound.
+    pub(crate) fn unlimited() -> Self {
+        Self::new(u64::MAX)
+    }
+
+    /// So many items were worked on. May be more than there were left: an arrival is taken in as a whole.
+    pub(crate) fn spend(&self, items: u64) {
+        self.0.set(self.0.get().saturating_sub(items));
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+}
