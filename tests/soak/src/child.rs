@@ -24,6 +24,15 @@ pub(crate) struct Account {
     pub(crate) end: End,
 }
 
+impl Account {
+    /// How late a sample was at most: so long the machine gave the process no time, and what else failed may be due to
+    /// that.
+    pub(crate) fn longest_delay_seconds(&self) -> f64 {
+        let gaps = self.samples.windows(2).map(|pair| pair[1].seconds - pair[0].seconds - 1.0);
+        gaps.fold(0.0, f64::max)
+    }
+}
+
 impl Child {
     /// This program once more, with other arguments. Its errors go to our own standard error.
     pub(crate) fn start<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Self> {

@@ -173,8 +173,8 @@ impl Member {
     async fn act(&self, session: &Session) -> Result<(), Failure> {
         let run = |kind, bytes| self.request(kind, bytes).run(session, Duration::ZERO);
         match self.traffic {
-            Traffic::BusyDown => run(Kind::Get, 64 * MIB).await,
-            Traffic::BusyUp => run(Kind::Put, 64 * MIB).await,
+            Traffic::BusyDown => run(Kind::Get, 16 * MIB).await,
+            Traffic::BusyUp => run(Kind::Put, 16 * MIB).await,
             Traffic::Down => run(Kind::Get, MIB).await,
             Traffic::Up => run(Kind::Put, MIB).await,
             Traffic::Echo | Traffic::Idle => run(Kind::Echo, 100).await,
@@ -303,8 +303,12 @@ impl Member {
             Ok(()) => {}
             Err(Failure::Broken(_)) if self.state().is_doomed => {}
             Err(Failure::Broken(text) | Failure::Damaged(text)) => {
-                let paths = self.session().map(|session| session.paths());
-                COUNTS.violation(format!("session {} ({:?}): {text}; {paths:?}", self.index, self.traffic));
+                let session = self.session();
+                let paths: Vec<_> = session.iter().flat_map(Session::paths).map(|path| path.state).collect();
+                COUNTS.violation(format!(
+                    "session {} ({:?}): {text}; paths: {paths:?}",
+                    self.index, self.traffic
+                ));
             }
         }
     }

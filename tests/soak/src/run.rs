@@ -129,7 +129,8 @@ fn conclude(args: &Args, seed: u64, server: &Account, load: &Account) -> Result<
     let processes = [("server", server), ("clients", load)];
     println!();
     for (name, account) in processes {
-        println!("{name}: {} MB checked", account.end.checked_bytes / 1_000_000);
+        let (megabytes, delay) = (account.end.checked_bytes / 1_000_000, account.longest_delay_seconds());
+        println!("{name}: {megabytes} MB checked; the machine let it wait for up to {delay:.1} s");
         for (event, count) in &account.end.events {
             println!("    {count:>9} {event}");
         }
