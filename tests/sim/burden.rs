@@ -153,7 +153,7 @@ fn a_peer_that_repeats_itself_between_things_of_use_is_borne() {
 fn a_peer_that_never_acknowledges_gets_eight_mebibytes_to_be_kept_for_it_and_one_that_does_gets_more() {
     let mut victim = Victim::server_with(roomy(), &[]);
     let streams: Vec<_> = (0..10).map(|_| victim.session.open(Dir::Uni).unwrap().unwrap()).collect();
-    let mut write_all = |victim: &mut Victim| {
+    let write_all = |victim: &mut Victim| {
         for stream in &streams {
             // The peer takes little; what is written and not sent is bounded for each stream.
             let mut data = Bytes::from(vec![1; 1 << 20]);

@@ -5,6 +5,7 @@
 //! client. What that client's echoes took is printed beside what they took before the attack, and never fails a case.
 
 mod admission;
+mod fairness;
 mod floods;
 mod memory;
 
