@@ -35,6 +35,13 @@ pub enum DialError {
         /// The host.
         host: String,
     },
+    /// The server advised a host that a server may not send its clients to: its addresses are loopback, private,
+    /// link-local, multicast or unspecified ones, and the session's first path is not of that kind.
+    #[error("{host:?}, which the server advises, has no IP address that it may send its clients to")]
+    Misadvised {
+        /// The host.
+        host: String,
+    },
     /// TLS could not be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),

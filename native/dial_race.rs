@@ -147,6 +147,10 @@ impl Race<'_> {
         if remotes.is_empty() {
             return Err(DialError::NoAddress { host: target.host });
         }
+        self.shared.with(|session, _| session.admit_remotes(self.path, &mut remotes));
+        if remotes.is_empty() {
+            return Err(DialError::Misadvised { host: target.host });
+        }
         let (sender, mut failures) = mpsc::unbounded_channel();
         for remote in remotes {
             self.begin(address, &target.host, remote, sender.clone())?;

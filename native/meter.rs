@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::Gauge;
 
 use crate::proto::id::Side;
-use crate::proto::session::SessionStats;
+use crate::proto::session::{AdviceNotFollowed, SessionStats};
 use crate::proto::time::Time;
 
 /// Between two reports of a session that is busy: often enough for a graph, too rare to cost anything.
@@ -59,6 +59,7 @@ impl Meter {
     pub(crate) fn report(&mut self, now: Time, stats: SessionStats) {
         self.due = now + INTERVAL;
         let before = std::mem::replace(&mut self.reported, stats);
+        self.report_advice(stats.advice_not_followed, before.advice_not_followed);
         for (name, after, before) in [
             ("kwik_path_failures_total", stats.path_failures, before.path_failures),
             ("kwik_resumes_total", stats.resumes, before.resumes),
@@ -71,6 +72,20 @@ impl Meter {
             let more = after.saturating_sub(before);
             if more > 0 {
                 metrics::counter!(name, "side" => label(self.side)).increment(more);
+            }
+        }
+    }
+
+    fn report_advice(&self, after: AdviceNotFollowed, before: AdviceNotFollowed) {
+        for (reason, after, before) in [
+            ("address", after.address, before.address),
+            ("taken_back", after.taken_back, before.taken_back),
+            ("room", after.room, before.room),
+            ("budget", after.budget, before.budget),
+        ] {
+            let more = after.saturating_sub(before);
+            if more > 0 {
+                metrics::counter!("kwik_advice_not_followed_total", "reason" => reason).increment(more);
             }
         }
     }

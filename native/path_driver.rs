@@ -248,12 +248,9 @@ impl PathDriver {
     /// Over HTTP/3: the session is over, or refused, though the connection is there.
     fn on_ended(&mut self, now: Instant, ended: &Ended) {
         tracing::debug!(remote = %self.remote(), reason = %ended, "a path's session over HTTP/3 is gone");
-        let (code, loss) = match ended {
-            Ended::Closed { code } => (H3Code::NoError, PathLoss::ClosedByPeer(AppCode(u64::from(*code)))),
-            Ended::Violation { code, .. } => (*code, PathLoss::Failed(ended.to_string())),
-            Ended::Refused { .. } | Ended::NotOffered => {
-                (H3Code::NoError, PathLoss::Failed(ended.to_string()))
-            }
+        let loss = match ended {
+            Ended::Closed { code } => PathLoss::ClosedByPeer(AppCode(u64::from(*code))),
+            ended => PathLoss::Failed(ended.to_string()),
         };
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Dialling(attempt) => attempt.refused(ended),
@@ -263,7 +260,7 @@ impl PathDriver {
             }
         }
         self.stage = Stage::Done;
-        self.carrier.cut(now, code);
+        self.carrier.cut(now, ended.code());
     }
 
     /// Closes the connection, which the session has done with.
@@ -328,6 +325,7 @@ impl PathDriver {
         let carrier = &mut self.carrier;
         shared.with_on_path(*path, |session, now| {
             carrier.allow_lanes(session.config());
+            session.path_remote(*path, remote.ip());
             session.path_connected(now, *path);
         });
         self.stage = Stage::Bound(bond);
@@ -417,10 +415,15 @@ impl PathDriver {
                 self.end(now, code, Bytes::new());
                 false
             }
+            Stage::Refused { .. } => {
+                if let Err(ended) = self.carrier.receive_early(drop) {
+                    self.on_ended(now, &ended);
+                }
+                false
+            }
             Stage::Leaving { code, reason, until } => {
-                if self.carrier.receive(&Allowance::unlimited(), drop).is_err() {
-                    self.stage = Stage::Done;
-                    self.carrier.cut(now, H3Code::NoError);
+                if let Err(ended) = self.carrier.receive(&Allowance::unlimited(), drop) {
+                    self.on_ended(now, &ended);
                 } else if *until <= now {
                     let (code, reason) = (*code, std::mem::take(reason));
                     self.end(now, code, reason);
@@ -428,23 +431,25 @@ impl PathDriver {
                 false
             }
             Stage::Closing { until } => {
-                if *until <= now || self.carrier.receive(&Allowance::unlimited(), drop).is_err() {
+                if *until <= now {
                     self.stage = Stage::Done;
                     self.carrier.cut(now, H3Code::NoError);
+                } else if let Err(ended) = self.carrier.receive(&Allowance::unlimited(), drop) {
+                    self.on_ended(now, &ended);
                 }
                 false
             }
-            Stage::Dialling(_) | Stage::Refused { .. } | Stage::Done => false,
+            Stage::Dialling(_) | Stage::Done => false,
         }
     }
 
-    /// Reads the first lane until the client has said which session it wants.
+    /// Reads the first lane, and what HTTP/3 has to know, until the client has said which session it wants.
     fn greet(&mut self, turn: &Turn<'_>, now: Instant) -> bool {
         if !self.carrier.has_arrivals() {
             return false;
         }
         let mut pieces = Vec::new();
-        if let Err(ended) = self.carrier.receive_first_lane(|arrival| pieces.push(arrival)) {
+        if let Err(ended) = self.carrier.receive_early(|arrival| pieces.push(arrival)) {
             self.on_ended(now, &ended);
             return false;
         }

@@ -20,6 +20,7 @@
 //! | `kwik_sent_bytes_total`, `kwik_delivered_bytes_total` | bytes of streams sent first, and read | `side` |
 //! | `kwik_reinjected_bytes_total`, `kwik_retransmitted_bytes_total` | bytes sent again | `side` |
 //! | `kwik_dropped_datagrams_total` | datagrams dropped for want of room | `side` |
+//! | `kwik_advice_not_followed_total` | a server's advice that its client did not follow | `reason`: `address`, `taken_back`, `room`, `budget` |
 //! | `kwik_paths_refused_total` | paths that a server refused, with a code | |
 //! | `kwik_admission_half_open` | connections of a server that belong to no session (yet) | |
 //! | `kwik_admission_retried_total` | clients that had to prove their addresses first | |
@@ -79,7 +80,7 @@ cfg_if::cfg_if! {
         pub use proto::scheduler::{
             Copies, EarliestCompletion, PathView, Scheduler, SchedulerKind, Verdict, Work,
         };
-        pub use proto::session::{PathInfo, SessionStats};
+        pub use proto::session::{AdviceNotFollowed, PathInfo, SessionStats};
 
         /// The examples of the README are compiled with the other examples.
         #[cfg(doctest)]

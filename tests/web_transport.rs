@@ -141,11 +141,12 @@ async fn a_client_that_breaks_the_rules_loses_its_connection_and_nobody_else_not
         let url = format!("https://{server}?pin={}", listener.pin());
         let good = kwik::dial(&url, Config::default()).await.unwrap();
         let session = listener.accept().await.unwrap();
-        // A header that cannot be read, a body without a header, a lane of no session.
+        // A header that cannot be read, a body without a header, a lane of what cannot be a session.
         for (bytes, code) in
-            [(&b"\x01\x02\xff\xff"[..], 0x200_u32), (b"\x00\x01x", 0x105), (b"\x40\x41\x04lane", 0x108)]
+            [(&b"\x01\x02\xff\xff"[..], 0x200_u32), (b"\x00\x01x", 0x105), (b"\x40\x41\x01lane", 0x108)]
         {
             let connection = quic.connect(server, "localhost").unwrap().await.unwrap();
+            let _control = say_settings(&connection).await;
             let (mut send, _recv) = connection.open_bi().await.unwrap();
             send.write_all(bytes).await.unwrap();
             match connection.closed().await {
@@ -162,6 +163,13 @@ async fn a_client_that_breaks_the_rules_loses_its_connection_and_nobody_else_not
     .await;
 }
 
+/// Nothing is answered before them. The stream that carries them may not end.
+async fn say_settings(connection: &quinn::Connection) -> quinn::SendStream {
+    let mut control = connection.open_uni().await.unwrap();
+    control.write_all(include_bytes!("../fuzz/seeds/h3/settings")).await.unwrap();
+    control
+}
+
 /// The stream of the farewell comes before the lane's in every order there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_words_on_a_lane_count_although_the_farewell_comes_with_them() {
@@ -169,6 +177,7 @@ async fn the_last_words_on_a_lane_count_although_the_farewell_comes_with_them() 
         let (listener, quic) = server_and_plain_quic(b"h3").await;
         let server = listener.local_addrs()[0];
         let connection = quic.connect(server, "localhost").unwrap().await.unwrap();
+        let _control = say_settings(&connection).await;
         let (mut request, mut answer) = connection.open_bi().await.unwrap();
         request.write_all(include_bytes!("../fuzz/seeds/h3/connect")).await.unwrap();
         answer.read_chunk(usize::MAX, true).await.unwrap().unwrap();

@@ -3,7 +3,8 @@
 //!
 //! Programs are measured, not functions: server and client are processes of their own, started, timed and
 //! accounted for by [`process`]. KWIK is known only by the command line of `kwik` ([`kwik`]), the rival is
-//! a small pair over quinn ([`rival`]).
+//! a small pair over quinn ([`rival`]). Only the [`rig`] has both ends in its own process: it asks what becomes of a
+//! transfer on a bad network, not what it costs.
 
 pub mod browser;
 pub mod cpu;
@@ -14,4 +15,6 @@ pub mod kwik;
 pub mod process;
 #[cfg(target_os = "linux")]
 pub mod profiles;
+#[cfg(target_os = "linux")]
+pub mod rig;
 pub mod rival;

@@ -20,6 +20,8 @@ enum Command {
     Cpu(cpu::Args),
     #[cfg(target_os = "linux")]
     Profiles(kwik_bench::profiles::Args),
+    #[cfg(target_os = "linux")]
+    Rig(kwik_bench::rig::Args),
     Failover(failover::Args),
     Forward(forward::Args),
     BrowserServe(browser::ServeArgs),
@@ -38,8 +40,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
-    if let Command::Forward(args) = command {
-        return forward::run(&args);
+    match &command {
+        Command::Forward(args) => return forward::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Rig(args) => return kwik_bench::rig::run(args),
+        _ => {}
     }
     let runtime = tokio::runtime::Runtime::new().context("tokio's runtime could not be started")?;
     // What a measurement has started or made (children, namespaces) is gone when its future is dropped,
@@ -59,6 +64,8 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Profiles(args) => kwik_bench::profiles::run(&args).await,
         Command::Failover(args) => failover::run(&args).await,
         Command::Forward(args) => forward::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Rig(args) => kwik_bench::rig::run(&args),
         Command::BrowserServe(args) => browser::serve(&args).await,
         Command::QuinnServe(args) => rival::serve(&args).await,
         Command::QuinnGet(args) => rival::get(&args).await,

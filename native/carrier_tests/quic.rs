@@ -254,7 +254,7 @@ fn lanes_that_are_given_up_or_not_wanted_tell_the_other_end() {
     }
     pair.run(ms(50));
     pair.client.carrier().reset(lanes[0]);
-    pair.server.carrier().stop(lanes[1]);
+    pair.server.carrier().stop(lanes[1], 0);
     pair.run(ms(50));
     assert_eq!(pair.server.reset, [lanes[0]]);
     assert_eq!(pair.client.stopped, [lanes[1]]);
@@ -451,7 +451,7 @@ fn before_a_client_is_known_only_its_first_lane_is_read() {
     while carrier.poll().is_some() {}
     let mut lanes = Vec::new();
     carrier.receive_from(
-        |lane, _| lane == LaneId(0),
+        |lane, _| if lane == LaneId(0) { usize::MAX } else { 0 },
         |arrival| match arrival {
             Arrival::Data { lane, .. } => lanes.push(lane),
             other => panic!("{other:?}"),

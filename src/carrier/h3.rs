@@ -10,67 +10,68 @@
 //! ```
 //!
 //! Promises: a connection carries one session, since a path is a connection (a second CONNECT gets 429). Bytes of
-//! lanes pass as they are, without a copy. Nothing a peer sends makes it panic or keep more than one frame of 64 KiB
-//! for each stream; what is against the rules ends the connection with HTTP/3's own code.
+//! lanes pass as they are, without a copy. Nothing a peer sends makes it panic or keep more than one header of 16 KiB
+//! for each stream; what has no use is passed over as it comes. What is against the rules ends its stream or the
+//! connection with the code that the rules name.
 //!
 //! It owns no connection: [`PathCarrier`](super::PathCarrier) feeds it arrivals, and carries its [`Effect`]s out.
 
+mod capsules;
+mod code;
+mod fields;
 mod frames;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod gate;
+mod huffman;
+mod qpack;
 mod requests;
+mod settings;
+mod static_table;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod tlv;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
-use web_transport_proto::{Capsule, Frame, Setting, Settings, SettingsError, StreamUni, VarInt};
+use bytes::{Bytes, BytesMut};
 
-use self::frames::{bounded, next_capsule, next_frame};
+use self::capsules::CapsuleReader;
+pub(crate) use self::code::H3Code;
+use self::frames::Place;
 #[cfg(fuzzing)]
 pub use self::fuzzing::FuzzedH3;
 pub(crate) use self::gate::{Gate, OriginError};
-use self::requests::Answer;
+use self::qpack::Instructions;
+use self::requests::{Answer, Status};
+use self::settings::Settings;
+use self::streams::ControlStream;
+use self::tlv::{Item, Tlv};
 use super::quic::Arrival;
 use crate::proto::id::{Dir, LaneId};
+use crate::proto::varint;
 
 /// The protocol's name in TLS (RFC 9114 section 3.1).
 pub(crate) const ALPN_H3: &[u8] = b"h3";
 
+/// The application's code 0 as the codes of lanes are written (draft-ietf-webtrans-http3 section 4.4).
+pub(crate) const LANE_CODE: u64 = 0x52e4_a40f_a8db;
+
 /// What a lane begins with, at most: two varints.
 const MAX_LANE_HEAD_BYTES: usize = 16;
 
-/// The reason in a capsule is no longer (draft-ietf-webtrans-http3 section 6).
-const MAX_REASON_BYTES: usize = 1024;
-
-/// Codes of HTTP/3 (RFC 9114 section 8.1, RFC 9204 section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub(crate) enum H3Code {
-    NoError = 0x100,
-    InternalError = 0x102,
-    StreamCreation = 0x103,
-    ClosedCriticalStream = 0x104,
-    FrameUnexpected = 0x105,
-    FrameError = 0x106,
-    ExcessiveLoad = 0x107,
-    IdError = 0x108,
-    SettingsError = 0x109,
-    MissingSettings = 0x10a,
-    MessageError = 0x10e,
-    QpackDecompression = 0x200,
-}
+/// A datagram names its session by a quarter of its id (RFC 9297 section 2.1).
+const MAX_QUARTER_STREAM_ID: u64 = (1 << 60) - 1;
 
 /// What is to be done to the streams of the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Write(LaneId, Bytes),
     Finish(LaneId),
-    Reset(LaneId),
-    Stop(LaneId),
+    Reset(LaneId, H3Code),
+    Stop(LaneId, H3Code),
 }
 
 /// The session is over, or there will be none.
@@ -90,26 +91,32 @@ pub(crate) enum Ended {
     Violation { code: H3Code, what: &'static str },
 }
 
+impl Ended {
+    /// What the connection is closed with.
+    pub(crate) fn code(&self) -> H3Code {
+        match self {
+            Self::Violation { code, .. } => *code,
+            Self::Closed { .. } | Self::Refused { .. } | Self::NotOffered => H3Code::NoError,
+        }
+    }
+}
+
 /// What a stream of the peer's is, as far as it is known.
 #[derive(Debug)]
 enum Reading {
     /// Its first bytes do not tell yet.
     Unknown(BytesMut),
     Lane,
-    /// The peer's control stream.
-    Control {
-        buffer: BytesMut,
-        has_settings: bool,
-    },
+    /// A lane of a session that may yet come; its bytes are QUIC's to keep.
+    Held(LaneId),
+    Control(ControlStream),
+    Qpack(Instructions),
     /// Server: a request whose header is not complete.
-    Request(BytesMut),
+    Request(Tlv),
     /// Client: the answer to its CONNECT.
-    Response(BytesMut),
+    Response(Tlv),
     /// The stream of the CONNECT, once the session is open.
-    Session {
-        frames: BytesMut,
-        capsules: BytesMut,
-    },
+    Session(CapsuleReader),
     /// Nothing on it is of interest.
     Ignored,
 }
@@ -125,7 +132,6 @@ enum Role {
     Client {
         authority: String,
         connect: Option<LaneId>,
-        is_asked: bool,
     },
 }
 
@@ -139,7 +145,8 @@ pub(crate) struct H3 {
     first_lane: Option<LaneId>,
     readings: BTreeMap<LaneId, Reading>,
     own_control: Option<LaneId>,
-    has_peer_control: bool,
+    /// What the peer says it can do; before it has said so, nothing is asked or answered.
+    peer: Option<Settings>,
     effects: Vec<Effect>,
 }
 
@@ -151,7 +158,7 @@ impl H3 {
 
     /// A client's, which asks `authority` (`host:port`) for a session.
     pub(crate) fn client(authority: String) -> Self {
-        Self::new(Role::Client { authority, connect: None, is_asked: false })
+        Self::new(Role::Client { authority, connect: None })
     }
 
     fn new(role: Role) -> Self {
@@ -162,7 +169,7 @@ impl H3 {
             first_lane: None,
             readings: BTreeMap::new(),
             own_control: None,
-            has_peer_control: false,
+            peer: None,
             effects: Vec::new(),
         }
     }
@@ -170,14 +177,10 @@ impl H3 {
     /// Begins, with a unidirectional stream, and on a client a bidirectional one as well.
     pub(crate) fn start(&mut self, control: LaneId, connect: Option<LaneId>) {
         self.own_control = Some(control);
-        let mut settings = Settings::default();
-        settings.enable_webtransport(1);
-        let mut bytes = BytesMut::new();
-        settings.encode(&mut bytes);
-        self.effects.push(Effect::Write(control, bytes.freeze()));
+        self.effects.push(Effect::Write(control, settings::control_stream()));
         if let (Role::Client { connect: stream, .. }, Some(lane)) = (&mut self.role, connect) {
             *stream = connect;
-            self.readings.insert(lane, Reading::Response(BytesMut::new()));
+            self.readings.insert(lane, Reading::Response(Tlv::default()));
         }
     }
 
@@ -196,15 +199,22 @@ impl H3 {
         self.is_open
     }
 
-    /// Whether a stream is to be read before the session has somebody who takes its lanes. The others wait, bounded
-    /// by QUIC's flow control.
-    pub(crate) fn is_wanted_early(&self, lane: LaneId, dir: Dir) -> bool {
-        match &self.role {
-            // What a client asks is looked at in order, so that its first lane is the first in every sense.
-            Role::Server { requests_seen, .. } => dir == Dir::Bi && lane.0 == requests_seen * 4,
-            // Before it has asked there are no lanes; thereafter the answer alone is of interest.
-            Role::Client { is_asked: false, .. } => dir == Dir::Uni,
-            Role::Client { connect, .. } => Some(lane) == *connect,
+    /// How many bytes are to be read of a stream before the session has somebody who takes its lanes. What is left
+    /// waits, bounded by QUIC's flow control.
+    pub(crate) fn wanted_early(&self, lane: LaneId, dir: Dir) -> usize {
+        match (self.readings.get(&lane), &self.role) {
+            // The first byte tells how many follow.
+            (None, _) if dir == Dir::Uni => 1,
+            // What a client asks is looked at in order, so that its first lane is the first in every sense; and not
+            // before its SETTINGS (draft-ietf-webtrans-http3 section 3.1).
+            (None, Role::Server { requests_seen, .. }) => {
+                usize::from(self.peer.is_some() && lane.0 == requests_seen * 4)
+            }
+            (None, Role::Client { .. }) => 0,
+            (Some(Reading::Unknown(head)), _) => missing_of_head(head),
+            (Some(Reading::Lane), Role::Server { .. }) if self.first_lane == Some(lane) => usize::MAX,
+            (Some(Reading::Lane | Reading::Held(_)), _) => 0,
+            (Some(_), _) => usize::MAX,
         }
     }
 
@@ -222,30 +232,29 @@ impl H3 {
             Dir::Bi => {
                 // What comes back on it has no head.
                 self.readings.insert(lane, Reading::Lane);
-                Frame::WEBTRANSPORT.encode(&mut head);
+                varint::put(&mut head, frames::WT_STREAM);
             }
-            Dir::Uni => StreamUni::WEBTRANSPORT.encode(&mut head),
+            Dir::Uni => varint::put(&mut head, streams::WT_STREAM),
         }
-        varint(self.session.map_or(0, |session| session.0)).encode(&mut head);
+        varint::put(&mut head, self.session.map_or(0, |session| session.0));
         head.freeze()
     }
 
     /// A datagram as it is sent (RFC 9297 section 2.1).
     pub(crate) fn wrap_datagram(&self, data: &[u8]) -> Bytes {
-        let id = self.datagram_id();
-        let mut wrapped = BytesMut::with_capacity(id.size() + data.len());
-        id.encode(&mut wrapped);
+        let mut wrapped = BytesMut::with_capacity(self.datagram_overhead_bytes() + data.len());
+        varint::put(&mut wrapped, self.quarter_stream_id());
         wrapped.extend_from_slice(data);
         wrapped.freeze()
     }
 
     /// By how much a datagram is longer when it is sent.
     pub(crate) fn datagram_overhead_bytes(&self) -> usize {
-        self.datagram_id().size()
+        varint::size(self.quarter_stream_id())
     }
 
-    fn datagram_id(&self) -> VarInt {
-        varint(self.session.map_or(0, |session| session.0 / 4))
+    fn quarter_stream_id(&self) -> u64 {
+        self.session.map_or(0, |session| session.0 / 4)
     }
 
     /// Server: ends the control lane, which tells the client that the path is done with.
@@ -256,16 +265,8 @@ impl H3 {
     /// Closes the session: nothing is to follow on it. The peer closes the connection when it has heard.
     pub(crate) fn close(&mut self, code: u64, reason: &[u8]) {
         let Some(session) = self.session else { return };
-        let code = u32::try_from(code).unwrap_or(u32::MAX);
-        let mut reason = String::from_utf8_lossy(reason).into_owned();
-        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-        let mut capsule = BytesMut::new();
-        Capsule::CloseWebTransportSession { code, reason }.encode(&mut capsule);
-        let mut frame = BytesMut::new();
-        Frame::DATA.encode(&mut frame);
-        varint(capsule.len() as u64).encode(&mut frame);
-        frame.extend_from_slice(&capsule);
-        self.effects.extend([Effect::Write(session, frame.freeze()), Effect::Finish(session)]);
+        let farewell = capsules::close(code, reason);
+        self.effects.extend([Effect::Write(session, farewell), Effect::Finish(session)]);
     }
 
     // ---- what comes in ----
@@ -290,12 +291,17 @@ impl H3 {
             Arrival::Finished(lane) => self.on_end(lane, Arrival::Finished(lane), &mut take)?,
             Arrival::Reset(lane) => self.on_end(lane, Arrival::Reset(lane), &mut take)?,
             Arrival::Stopped(lane) if Some(lane) == self.own_control => return Err(CRITICAL_STREAM_CLOSED),
-            Arrival::Stopped(lane) if Some(lane) == self.session => {}
-            Arrival::Stopped(lane) => take(Arrival::Stopped(lane)),
+            Arrival::Stopped(lane) => {
+                // Of what else this end writes on, nobody has to read the answer.
+                if matches!(self.readings.get(&lane), None | Some(Reading::Lane)) {
+                    take(Arrival::Stopped(lane));
+                }
+            }
             Arrival::Datagram(mut data) => {
-                let id = VarInt::decode(&mut data).map_err(|_| EMPTY_DATAGRAM)?;
+                let id = varint::get(&mut data).filter(|id| *id <= MAX_QUARTER_STREAM_ID);
+                let id = id.ok_or(violation(H3Code::DatagramError, "a datagram that belongs to nothing"))?;
                 // One for a session that is not there is nobody's.
-                if self.is_open && id == self.datagram_id() {
+                if self.is_open && id == self.quarter_stream_id() {
                     take(Arrival::Datagram(data));
                 }
             }
@@ -305,26 +311,51 @@ impl H3 {
     }
 
     fn on_end(&mut self, lane: LaneId, end: Arrival, take: &mut impl FnMut(Arrival)) -> Result<(), Ended> {
+        let is_clean = matches!(end, Arrival::Finished(_));
         match self.readings.remove(&lane) {
             Some(Reading::Lane) => {
                 take(end);
                 return Ok(());
             }
-            Some(Reading::Control { .. }) => return Err(CRITICAL_STREAM_CLOSED),
-            Some(Reading::Session { .. }) => return Err(Ended::Closed { code: 0 }),
+            Some(Reading::Control(_) | Reading::Qpack(_)) => return Err(CRITICAL_STREAM_CLOSED),
+            Some(Reading::Session(reader)) => {
+                return Err(if is_clean { reader.end() } else { Ended::Closed { code: 0 } });
+            }
+            Some(Reading::Request(frames) | Reading::Response(frames))
+                if is_clean && !frames.is_complete() =>
+            {
+                return Err(CUT_OFF);
+            }
             Some(Reading::Response(_)) => {
                 return Err(violation(H3Code::MessageError, "no answer to CONNECT"));
             }
-            Some(Reading::Request(_)) => self.effects.push(Effect::Reset(lane)),
-            Some(Reading::Unknown(_) | Reading::Ignored) | None => {}
+            Some(Reading::Request(_)) => self.give_up_request(lane, is_clean),
+            // The beginning of a frame that does not go on. A unidirectional stream may end before it says what it
+            // is (RFC 9114 section 6.2).
+            Some(Reading::Unknown(_)) if is_bidirectional(lane) && is_clean => return Err(CUT_OFF),
+            Some(Reading::Unknown(_)) | None if is_bidirectional(lane) && self.is_server() => {
+                self.give_up_request(lane, is_clean);
+            }
+            Some(Reading::Unknown(_) | Reading::Held(_) | Reading::Ignored) | None => {}
         }
-        // One that ended before it said anything is done with, too.
+        self.turn_to_next_request(lane);
+        Ok(())
+    }
+
+    /// A request that ended before its header did (RFC 9114 sections 4.1 and 4.1.1).
+    fn give_up_request(&mut self, lane: LaneId, is_clean: bool) {
+        let code = if is_clean { H3Code::RequestIncomplete } else { H3Code::RequestCancelled };
+        self.effects.push(Effect::Reset(lane, code));
+    }
+
+    /// Server: a stream that was looked at is done with, be it what it may.
+    fn turn_to_next_request(&mut self, lane: LaneId) {
         if let Role::Server { requests_seen, .. } = &mut self.role
             && lane.0 == *requests_seen * 4
         {
             *requests_seen += 1;
+            self.settle_held();
         }
-        Ok(())
     }
 
     /// Bytes of a stream that is no lane yet.
@@ -335,26 +366,32 @@ impl H3 {
         data: Bytes,
         take: &mut impl FnMut(Arrival),
     ) -> Result<(), Ended> {
-        let reading = self.readings.remove(&lane).unwrap_or(Reading::Unknown(BytesMut::new()));
-        let reading = match reading {
+        let is_server = self.is_server();
+        let reading = match self.readings.remove(&lane).unwrap_or(Reading::Unknown(BytesMut::new())) {
             Reading::Unknown(first) => self.classify(lane, dir, first, data, take)?,
-            Reading::Control { mut buffer, has_settings } => {
-                buffer.extend_from_slice(&data);
-                self.read_control(buffer, has_settings)?
+            Reading::Control(mut control) => {
+                if let Some(settings) = control.read(&data, is_server)? {
+                    self.on_settings(settings)?;
+                }
+                Reading::Control(control)
             }
-            Reading::Request(mut buffer) => {
-                buffer.extend_from_slice(&data);
-                self.read_request(lane, buffer)?
+            Reading::Qpack(mut instructions) => {
+                instructions.read(&data)?;
+                Reading::Qpack(instructions)
             }
-            Reading::Response(mut buffer) => {
-                buffer.extend_from_slice(&data);
-                self.read_response(lane, buffer)?
+            Reading::Request(mut frames) => {
+                frames.push(&data);
+                self.read_request(lane, frames)?
             }
-            Reading::Session { mut frames, capsules } => {
-                frames.extend_from_slice(&data);
-                read_session(frames, capsules)?
+            Reading::Response(mut frames) => {
+                frames.push(&data);
+                self.read_response(lane, frames)?
             }
-            Reading::Lane | Reading::Ignored => reading,
+            Reading::Session(mut reader) => {
+                reader.read(&data)?;
+                Reading::Session(reader)
+            }
+            reading @ (Reading::Lane | Reading::Held(_) | Reading::Ignored) => reading,
         };
         self.readings.insert(lane, reading);
         Ok(())
@@ -372,166 +409,220 @@ impl H3 {
         // Nearly always everything is there at once, and the rest passes as it is.
         let bytes = if first.is_empty() { data } else { [first.freeze(), data].concat().into() };
         let mut rest = bytes.clone();
-        let Ok(kind) = VarInt::decode(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
-        let is_lane = match dir {
-            Dir::Bi => Frame(kind) == Frame::WEBTRANSPORT,
-            Dir::Uni => StreamUni(kind) == StreamUni::WEBTRANSPORT,
-        };
-        if is_lane {
-            let Ok(session) = VarInt::decode(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
-            if !self.is_open || self.session != Some(LaneId(session.into_inner())) {
-                return Err(violation(H3Code::IdError, "a stream of a session that is not there"));
-            }
-            if dir == Dir::Bi {
-                self.first_lane.get_or_insert(lane);
-            }
-            if !rest.is_empty() {
+        let Some(kind) = varint::get(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
+        if kind == lane_signal(dir) {
+            let Some(session) = varint::get(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
+            let reading = self.sort_lane(lane, dir, session)?;
+            if matches!(reading, Reading::Lane) && !rest.is_empty() {
                 take(Arrival::Data { lane, dir, data: rest });
             }
-            return Ok(Reading::Lane);
+            return Ok(reading);
         }
         match (dir, &self.role) {
-            (Dir::Bi, Role::Server { .. }) => self.read_request(lane, bytes.into()),
+            (Dir::Bi, Role::Server { .. }) => {
+                let mut frames = Tlv::default();
+                frames.push(&bytes);
+                self.read_request(lane, frames)
+            }
             (Dir::Bi, Role::Client { .. }) => {
                 Err(violation(H3Code::StreamCreation, "a server that opens a request"))
             }
-            (Dir::Uni, _) => self.read_special(lane, StreamUni(kind), bytes),
+            (Dir::Uni, _) => self.read_special(lane, kind, &rest),
         }
     }
 
-    fn read_special(&mut self, lane: LaneId, kind: StreamUni, bytes: Bytes) -> Result<Reading, Ended> {
+    /// Whose a lane is (draft-ietf-webtrans-http3 sections 4 and 4.6).
+    fn sort_lane(&mut self, lane: LaneId, dir: Dir, session: u64) -> Result<Reading, Ended> {
+        let session = LaneId(session);
+        if session.0 % 4 != 0 {
+            return Err(violation(H3Code::IdError, "a lane of what cannot be a session"));
+        }
+        if self.session == Some(session) {
+            if dir == Dir::Bi {
+                self.first_lane.get_or_insert(lane);
+            }
+            return Ok(Reading::Lane);
+        }
+        if self.may_yet_open(session) && dir == Dir::Uni {
+            return Ok(Reading::Held(session));
+        }
+        self.reject_lane(lane, dir);
+        self.turn_to_next_request(lane);
+        Ok(Reading::Ignored)
+    }
+
+    /// Whether this may become the session's id.
+    fn may_yet_open(&self, session: LaneId) -> bool {
+        !self.is_open
+            && match &self.role {
+                Role::Server { requests_seen, .. } => session.0 >= requests_seen * 4,
+                Role::Client { connect, .. } => Some(session) == *connect,
+            }
+    }
+
+    fn reject_lane(&mut self, lane: LaneId, dir: Dir) {
+        self.effects.push(Effect::Stop(lane, H3Code::BufferedStreamRejected));
+        if dir == Dir::Bi {
+            self.effects.push(Effect::Reset(lane, H3Code::BufferedStreamRejected));
+        }
+    }
+
+    /// Sets lanes free that waited for their session, and rejects those whose session will not come.
+    fn settle_held(&mut self) {
+        let mut readings = std::mem::take(&mut self.readings);
+        for (lane, reading) in &mut readings {
+            let Reading::Held(session) = *reading else { continue };
+            if self.session == Some(session) {
+                *reading = Reading::Lane;
+            } else if !self.may_yet_open(session) {
+                *reading = Reading::Ignored;
+                self.reject_lane(*lane, Dir::Uni);
+            }
+        }
+        self.readings = readings;
+    }
+
+    fn read_special(&mut self, lane: LaneId, kind: u64, data: &[u8]) -> Result<Reading, Ended> {
+        let has = |is_same: fn(&Reading) -> bool| self.readings.values().any(is_same);
+        let is_second = match kind {
+            streams::CONTROL => has(|it| matches!(it, Reading::Control(_))),
+            streams::QPACK_ENCODER => has(|it| matches!(it, Reading::Qpack(Instructions::Encoder(_)))),
+            streams::QPACK_DECODER => has(|it| matches!(it, Reading::Qpack(Instructions::Decoder(_)))),
+            _ => false,
+        };
+        if is_second {
+            return Err(violation(H3Code::StreamCreation, "a second stream of a kind that there is once"));
+        }
         match kind {
-            StreamUni::CONTROL if self.has_peer_control => {
-                Err(violation(H3Code::StreamCreation, "a second control stream"))
+            streams::CONTROL => {
+                let mut control = ControlStream::default();
+                if let Some(settings) = control.read(data, self.is_server())? {
+                    self.on_settings(settings)?;
+                }
+                Ok(Reading::Control(control))
             }
-            StreamUni::CONTROL => {
-                self.has_peer_control = true;
-                self.read_control(bytes.into(), false)
+            streams::QPACK_ENCODER | streams::QPACK_DECODER => {
+                let mut instructions = match kind {
+                    streams::QPACK_ENCODER => Instructions::Encoder(BytesMut::new()),
+                    _ => Instructions::Decoder(BytesMut::new()),
+                };
+                instructions.read(data)?;
+                Ok(Reading::Qpack(instructions))
             }
-            StreamUni::PUSH => Err(violation(H3Code::StreamCreation, "a push that nobody allowed")),
-            // Without a dynamic table there is nothing on them to know.
-            StreamUni::QPACK_ENCODER | StreamUni::QPACK_DECODER => Ok(Reading::Ignored),
+            // RFC 9114 sections 4.6 and 6.2.2.
+            streams::PUSH if self.is_server() => Err(violation(H3Code::StreamCreation, "a push of a client")),
+            streams::PUSH => Err(violation(H3Code::IdError, "a push that nobody allowed")),
             _ => {
-                self.effects.push(Effect::Stop(lane));
+                self.effects.push(Effect::Stop(lane, H3Code::StreamCreation));
                 Ok(Reading::Ignored)
             }
         }
     }
 
-    fn read_control(&mut self, mut buffer: BytesMut, has_settings: bool) -> Result<Reading, Ended> {
-        if !has_settings {
-            let mut rest = &buffer[..];
-            let settings = match Settings::decode(&mut rest) {
-                Ok(settings) => settings,
-                Err(SettingsError::UnexpectedEnd) => {
-                    return bounded(&buffer).map(|()| Reading::Control { buffer, has_settings });
-                }
-                Err(error) => return Err(settings_violation(&error)),
-            };
-            let used = buffer.len() - rest.len();
-            buffer.advance(used);
-            self.on_settings(&settings)?;
-        }
-        while let Some((kind, _)) = next_frame(&mut buffer)? {
-            if [Frame::DATA, Frame::HEADERS, Frame::SETTINGS, Frame::WEBTRANSPORT].contains(&kind) {
-                return Err(violation(H3Code::FrameUnexpected, "this frame on the control stream"));
-            }
-        }
-        Ok(Reading::Control { buffer, has_settings: true })
-    }
-
-    fn on_settings(&mut self, settings: &Settings) -> Result<(), Ended> {
-        let flags = [Setting::ENABLE_CONNECT_PROTOCOL, Setting::ENABLE_DATAGRAM];
-        if flags.iter().filter_map(|flag| settings.get(flag)).any(|value| value.into_inner() > 1) {
-            return Err(violation(H3Code::SettingsError, "a flag that is neither 0 nor 1"));
-        }
-        let Role::Client { authority, connect: Some(connect), is_asked } = &mut self.role else {
-            return Ok(());
-        };
-        if settings.supports_webtransport() == 0 {
+    fn on_settings(&mut self, settings: Settings) -> Result<(), Ended> {
+        self.peer = Some(settings);
+        let Role::Client { authority, connect: Some(connect) } = &self.role else { return Ok(()) };
+        if !settings.offers_sessions {
             return Err(Ended::NotOffered);
         }
         let request = requests::connect(authority).ok_or(Ended::Refused { status: 400 })?;
-        *is_asked = true;
         self.effects.push(Effect::Write(*connect, request));
         Ok(())
     }
 
-    fn read_request(&mut self, lane: LaneId, buffer: BytesMut) -> Result<Reading, Ended> {
-        let Role::Server { gate, requests_seen } = &mut self.role else { return Ok(Reading::Ignored) };
-        let mut rest = &buffer[..];
-        let status = match requests::judge(gate, self.session.is_some(), &mut rest) {
-            Answer::Incomplete => return bounded(&buffer).map(|()| Reading::Request(buffer)),
-            Answer::Violation(code, what) => return Err(violation(code, what)),
-            Answer::Status(status) => status,
+    fn read_request(&mut self, lane: LaneId, mut frames: Tlv) -> Result<Reading, Ended> {
+        let Role::Server { gate, .. } = &self.role else { return Ok(Reading::Ignored) };
+        let peer = self.peer.ok_or(violation(H3Code::MissingSettings, "a request before SETTINGS"))?;
+        let answer = loop {
+            match frames.next(|kind| frames::treat(Place::RequestHead, kind))? {
+                None => return Ok(Reading::Request(frames)),
+                Some(Item::Whole(_, section)) => {
+                    break requests::judge(gate, self.session.is_some(), peer, &section)?;
+                }
+                Some(Item::TooLong(_)) => break Answer::Status(Status::HeaderTooLarge),
+                Some(Item::Piece(_)) => {}
+            }
         };
-        let frames = BytesMut::from(rest);
-        if lane.0 == *requests_seen * 4 {
-            *requests_seen += 1;
-        }
-        self.effects.push(Effect::Write(lane, requests::response(status)));
-        if !status.is_success() {
-            tracing::debug!(%status, "a request of HTTP/3 was refused");
-            self.effects.push(Effect::Finish(lane));
-            return Ok(Reading::Ignored);
-        }
-        self.open(lane);
-        read_session(frames, BytesMut::new())
+        let reading = self.give(lane, answer, frames)?;
+        self.turn_to_next_request(lane);
+        Ok(reading)
     }
 
-    fn read_response(&mut self, lane: LaneId, buffer: BytesMut) -> Result<Reading, Ended> {
-        let mut rest = &buffer[..];
-        match requests::read_response(&mut rest)? {
-            None => bounded(&buffer).map(|()| Reading::Response(buffer)),
-            Some(()) => {
-                let frames = BytesMut::from(rest);
-                self.open(lane);
-                read_session(frames, BytesMut::new())
+    /// Answers a request.
+    fn give(&mut self, lane: LaneId, answer: Answer, frames: Tlv) -> Result<Reading, Ended> {
+        match answer {
+            Answer::Status(Status::Ok) => {
+                self.effects.push(Effect::Write(lane, requests::response(Status::Ok)));
+                self.open(lane, frames)
+            }
+            Answer::Status(status) => {
+                tracing::debug!(?status, "a request of HTTP/3 was refused");
+                self.effects.extend([Effect::Write(lane, requests::response(status)), Effect::Finish(lane)]);
+                Ok(Reading::Ignored)
+            }
+            Answer::Malformed(what) => {
+                tracing::debug!(what, "a request of HTTP/3 was malformed");
+                let code = H3Code::MessageError;
+                self.effects.extend([Effect::Reset(lane, code), Effect::Stop(lane, code)]);
+                Ok(Reading::Ignored)
             }
         }
     }
 
-    fn open(&mut self, session: LaneId) {
+    fn read_response(&mut self, lane: LaneId, mut frames: Tlv) -> Result<Reading, Ended> {
+        while let Some(item) = frames.next(|kind| frames::treat(Place::ResponseHead, kind))? {
+            match item {
+                Item::Whole(_, section) if requests::read_response(&section)? => {
+                    return self.open(lane, frames);
+                }
+                Item::TooLong(_) => {
+                    return Err(violation(H3Code::ExcessiveLoad, "a header of more than 16 KiB"));
+                }
+                Item::Whole(..) | Item::Piece(_) => {}
+            }
+        }
+        Ok(Reading::Response(frames))
+    }
+
+    fn open(&mut self, session: LaneId, frames: Tlv) -> Result<Reading, Ended> {
         self.session = Some(session);
         self.is_open = true;
+        self.settle_held();
+        let mut reader = CapsuleReader::after(frames);
+        // What came along with the header.
+        reader.read(&[])?;
+        Ok(Reading::Session(reader))
     }
 }
 
-/// Reads what follows the header on the stream of the CONNECT.
-fn read_session(mut frames: BytesMut, mut capsules: BytesMut) -> Result<Reading, Ended> {
-    while let Some((kind, payload)) = next_frame(&mut frames)? {
-        match kind {
-            Frame::DATA => capsules.extend_from_slice(&payload),
-            Frame::SETTINGS | Frame::WEBTRANSPORT => {
-                return Err(violation(H3Code::FrameUnexpected, "this frame on a request's stream"));
-            }
-            _ => {}
-        }
-        while let Some(capsule) = next_capsule(&mut capsules)? {
-            if let Capsule::CloseWebTransportSession { code, .. } = capsule {
-                return Err(Ended::Closed { code });
-            }
-        }
-    }
-    Ok(Reading::Session { frames, capsules })
+/// RFC 9000 section 2.1.
+fn is_bidirectional(lane: LaneId) -> bool {
+    lane.0 & 0b10 == 0
 }
 
-fn settings_violation(error: &SettingsError) -> Ended {
-    match error {
-        SettingsError::FrameTooLarge => violation(H3Code::ExcessiveLoad, "SETTINGS of more than 64 KiB"),
-        SettingsError::InvalidSize => violation(H3Code::FrameError, "SETTINGS that cannot be read"),
-        _ => violation(H3Code::MissingSettings, "a control stream that does not begin with SETTINGS"),
+/// What a lane begins with.
+fn lane_signal(dir: Dir) -> u64 {
+    match dir {
+        Dir::Bi => frames::WT_STREAM,
+        Dir::Uni => streams::WT_STREAM,
     }
 }
 
-const CRITICAL_STREAM_CLOSED: Ended = violation(H3Code::ClosedCriticalStream, "the end of a control stream");
-const EMPTY_DATAGRAM: Ended = violation(H3Code::FrameError, "a datagram that belongs to nothing");
+/// How many bytes are missing until the beginning of a stream says more: of its type, or of a lane's session.
+fn missing_of_head(head: &[u8]) -> usize {
+    let size = |bytes: &[u8]| bytes.first().map_or(1, |first| varint::size_from_first(*first));
+    let missing = |bytes: &[u8]| size(bytes).saturating_sub(bytes.len()).max(1);
+    let mut rest = head;
+    match varint::get(&mut rest) {
+        Some(_) => missing(rest),
+        None => missing(head),
+    }
+}
+
+const CRITICAL_STREAM_CLOSED: Ended =
+    violation(H3Code::ClosedCriticalStream, "the end of a stream that has none");
+const CUT_OFF: Ended = violation(H3Code::FrameError, "a frame that is cut off");
 
 const fn violation(code: H3Code, what: &'static str) -> Ended {
     Ended::Violation { code, what }
-}
-
-/// Ids of streams are varints; what is none cannot come from one.
-fn varint(value: u64) -> VarInt {
-    VarInt::from_u64(value).unwrap_or(VarInt::MAX)
 }

@@ -8,12 +8,16 @@ use quinn_proto::{Connection, ConnectionError, ConnectionEvent, EndpointEvent, T
 
 use super::Observations;
 use super::allowance::Allowance;
-use super::h3::{ALPN_H3, Effect, Ended, Gate, H3, H3Code};
+use super::h3::{ALPN_H3, Effect, Ended, Gate, H3, H3Code, LANE_CODE};
 use super::quic::{self, Arrival, QuicCarrier};
 use crate::proto::carrier::{Carrier, Figures, LaneClosed};
 use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
 use crate::proto::id::{Dir, LaneId};
+
+/// Datagrams that are kept until there is somebody who takes them (draft-ietf-webtrans-http3 section 4.6): a few may
+/// overtake the first words of a session.
+const MAX_EARLY_DATAGRAMS: usize = 16;
 
 /// Something that has happened to the connection as a whole.
 #[derive(Debug)]
@@ -39,12 +43,14 @@ enum Layer {
 pub(crate) struct PathCarrier {
     quic: QuicCarrier,
     layer: Layer,
+    /// Over HTTP/3: what has come before there was somebody to take it.
+    early_datagrams: Vec<Bytes>,
 }
 
 impl PathCarrier {
     /// A client's, whose streams are the lanes.
     pub(crate) fn bare(connection: Connection, observations: Arc<Observations>) -> Self {
-        Self { quic: QuicCarrier::new(connection, observations), layer: Layer::Bare }
+        Self::new(connection, observations, Layer::Bare)
     }
 
     /// A client's, which asks `authority` for a session of WebTransport.
@@ -53,13 +59,16 @@ impl PathCarrier {
         observations: Arc<Observations>,
         authority: String,
     ) -> Self {
-        let layer = Layer::Http(Box::new(H3::client(authority)));
-        Self { quic: QuicCarrier::new(connection, observations), layer }
+        Self::new(connection, observations, Layer::Http(Box::new(H3::client(authority))))
     }
 
     /// A server's: the client chooses. Over HTTP/3 it has to pass the gate.
     pub(crate) fn accepted(connection: Connection, observations: Arc<Observations>, gate: Arc<Gate>) -> Self {
-        Self { quic: QuicCarrier::new(connection, observations), layer: Layer::Undecided(gate) }
+        Self::new(connection, observations, Layer::Undecided(gate))
+    }
+
+    fn new(connection: Connection, observations: Arc<Observations>, layer: Layer) -> Self {
+        Self { quic: QuicCarrier::new(connection, observations), layer, early_datagrams: Vec::new() }
     }
 
     /// The connection itself.
@@ -117,10 +126,10 @@ impl PathCarrier {
             start(h3, &mut self.quic);
         }
         if h3.is_open() || h3.is_server() {
-            // What a server still has to read is for `receive_first_lane`.
+            // What a server still has to read is for `receive_early`.
             return None;
         }
-        match self.receive_early(|_| {}) {
+        match self.receive_http(|_| {}) {
             Err(ended) => Some(Change::Ended(ended)),
             Ok(is_open) => is_open.then_some(Change::Connected),
         }
@@ -158,6 +167,7 @@ impl PathCarrier {
             return Ok(());
         };
         let mut outcome = Ok(());
+        self.early_datagrams.drain(..).for_each(|data| take(Arrival::Datagram(data)));
         self.quic.receive(allowance, |arrival| {
             // What has arrived on lanes together with the farewell is the session's still.
             if !matches!(outcome, Err(Ended::Violation { .. }))
@@ -170,32 +180,44 @@ impl PathCarrier {
         outcome
     }
 
-    /// Server: takes in what has arrived on the first lane, and leaves the rest where it is.
+    /// Server: takes in what has arrived on the first lane, and what HTTP/3 has to know. The rest is left where it is.
     ///
     /// # Errors
     ///
     /// When there will be no session.
-    pub(crate) fn receive_first_lane(&mut self, mut take: impl FnMut(Arrival)) -> Result<(), Ended> {
+    pub(crate) fn receive_early(&mut self, mut take: impl FnMut(Arrival)) -> Result<(), Ended> {
         match &self.layer {
             Layer::Undecided(_) => {}
             Layer::Bare => {
-                self.quic.receive_from(|lane, _| lane == LaneId(0), take);
+                self.quic.receive_from(|lane, _| if lane == LaneId(0) { usize::MAX } else { 0 }, take);
                 // Nobody can know what they are of: so they are not kept for it either.
                 self.quic.drop_datagrams();
             }
-            Layer::Http(_) => drop(self.receive_early(&mut take)?),
+            Layer::Http(_) => drop(self.receive_http(&mut take)?),
         }
         Ok(())
     }
 
     /// Over HTTP/3: reads on as far as it can without anybody who takes lanes. Returns whether there is a session.
-    fn receive_early(&mut self, mut take: impl FnMut(Arrival)) -> Result<bool, Ended> {
+    fn receive_http(&mut self, mut take: impl FnMut(Arrival)) -> Result<bool, Ended> {
         let Layer::Http(h3) = &mut self.layer else { return Ok(false) };
+        let early_datagrams = &mut self.early_datagrams;
+        let mut take = |arrival| match arrival {
+            // A copy, since what it came with may be a thousand times as large.
+            Arrival::Datagram(data) if early_datagrams.len() < MAX_EARLY_DATAGRAMS => {
+                early_datagrams.push(Bytes::copy_from_slice(&data));
+            }
+            Arrival::Datagram(_) => {}
+            arrival => take(arrival),
+        };
         loop {
             let mut arrivals = Vec::new();
-            self.quic
-                .receive_from(|lane, dir| h3.is_wanted_early(lane, dir), |arrival| arrivals.push(arrival));
+            self.quic.receive_from(|lane, dir| h3.wanted_early(lane, dir), |arrival| arrivals.push(arrival));
             let is_all = arrivals.is_empty();
+            if is_all {
+                // Last, since they may be of the session that has just been opened.
+                self.quic.receive_apart_from_lanes(|arrival| arrivals.push(arrival));
+            }
             let outcome = arrivals.into_iter().try_for_each(|arrival| h3.on_arrival(arrival, &mut take));
             carry_out(h3, &mut self.quic);
             outcome?;
@@ -295,7 +317,7 @@ fn start(h3: &mut H3, quic: &mut QuicCarrier) {
     let Some(control) = quic.open_lane(Dir::Uni) else { return };
     let connect = if h3.is_server() { None } else { quic.open_lane(Dir::Bi) };
     // Codes of lanes say nothing here, and yet have to be ones of WebTransport.
-    quic.use_lane_code(web_transport_proto::error_to_http3(0));
+    quic.use_lane_code(LANE_CODE);
     h3.start(control, connect);
     carry_out(h3, quic);
 }
@@ -306,8 +328,8 @@ fn carry_out(h3: &mut H3, quic: &mut QuicCarrier) {
             // A stream that the peer stopped is told as an arrival.
             Effect::Write(lane, bytes) => drop(quic.write(lane, bytes)),
             Effect::Finish(lane) => quic.finish(lane),
-            Effect::Reset(lane) => quic.reset(lane),
-            Effect::Stop(lane) => quic.stop(lane),
+            Effect::Reset(lane, code) => quic.reset_with(lane, code as u64),
+            Effect::Stop(lane, code) => quic.stop(lane, code as u64),
         }
     }
 }

@@ -129,7 +129,7 @@ impl QuicCarrier {
 
     /// Lanes are reset and stopped with this code instead of 0.
     pub(crate) fn use_lane_code(&mut self, code: u64) {
-        self.lane_code = VarInt::from_u64(code).unwrap_or(VarInt::MAX);
+        self.lane_code = varint(code);
     }
 
     /// The connection itself.
@@ -218,7 +218,9 @@ impl QuicCarrier {
         while !allowance.is_spent()
             && let Some(id) = self.readable.pop_first()
         {
-            self.read(id, allowance, &mut take);
+            if self.read(id, allowance, usize::MAX, &mut take) {
+                self.readable.insert(id);
+            }
         }
         if std::mem::take(&mut self.datagrams_wait) {
             let mut dropped = 0;
@@ -248,45 +250,72 @@ impl QuicCarrier {
         }
     }
 
-    /// Takes in what has arrived on some lanes, and leaves the rest where it is: QUIC's flow control bounds it.
+    /// Takes in what has arrived on some lanes, of each as many bytes as `wanted` says, and leaves the rest where it is:
+    /// QUIC's flow control bounds it.
     pub(crate) fn receive_from(
         &mut self,
-        is_wanted: impl Fn(LaneId, Dir) -> bool,
+        wanted: impl Fn(LaneId, Dir) -> usize,
         mut take: impl FnMut(Arrival),
     ) {
-        let wanted: Vec<_> =
-            self.readable.iter().copied().filter(|id| is_wanted(lane_of(*id), dir_of(*id))).collect();
-        for id in wanted {
-            self.readable.remove(&id);
-            self.read(id, &Allowance::unlimited(), &mut take);
+        let with_wish = |id: &StreamId| (*id, wanted(lane_of(*id), dir_of(*id)));
+        let some: Vec<_> = self.readable.iter().map(with_wish).filter(|(_, bytes)| *bytes > 0).collect();
+        for (id, max_bytes) in some {
+            if !self.read(id, &Allowance::unlimited(), max_bytes, &mut take) {
+                self.readable.remove(&id);
+            }
         }
     }
 
-    fn read(&mut self, id: StreamId, allowance: &Allowance, take: &mut impl FnMut(Arrival)) {
+    /// As [`receive`](Self::receive), without the lanes.
+    pub(crate) fn receive_apart_from_lanes(&mut self, mut take: impl FnMut(Arrival)) {
+        for lane in self.stopped.drain(..) {
+            take(Arrival::Stopped(lane));
+        }
+        if std::mem::take(&mut self.datagrams_wait) {
+            while let Some(data) = self.connection.datagrams().recv() {
+                take(Arrival::Datagram(data));
+            }
+        }
+    }
+
+    /// Reads of a stream what there is, and no more than may be. Returns whether there may be more.
+    fn read(
+        &mut self,
+        id: StreamId,
+        allowance: &Allowance,
+        mut max_bytes: usize,
+        take: &mut impl FnMut(Arrival),
+    ) -> bool {
         let (lane, dir) = (lane_of(id), dir_of(id));
         let mut stream = self.connection.recv_stream(id);
         // A stream that is gone already was read to its end.
-        let Ok(mut chunks) = stream.read(true) else { return };
-        loop {
-            if allowance.is_spent() {
-                self.readable.insert(id);
-                break;
-            }
-            match chunks.next(usize::MAX) {
-                Ok(Some(chunk)) => take(Arrival::Data { lane, dir, data: chunk.bytes }),
+        let Ok(mut chunks) = stream.read(true) else { return false };
+        let mut is_all = false;
+        while max_bytes > 0 && !allowance.is_spent() {
+            match chunks.next(max_bytes) {
+                Ok(Some(chunk)) => {
+                    max_bytes -= chunk.bytes.len();
+                    take(Arrival::Data { lane, dir, data: chunk.bytes });
+                }
                 Ok(None) => {
                     take(Arrival::Finished(lane));
+                    is_all = true;
                     break;
                 }
                 Err(ReadError::Reset(_)) => {
                     take(Arrival::Reset(lane));
+                    is_all = true;
                     break;
                 }
-                Err(ReadError::Blocked) => break,
+                Err(ReadError::Blocked) => {
+                    is_all = true;
+                    break;
+                }
             }
         }
         // Whoever reads asks `poll_transmit` next, so there is no need to know whether it has to.
         let _ = chunks.finalize();
+        !is_all
     }
 
     // ---- what goes out ----
@@ -341,20 +370,31 @@ impl QuicCarrier {
         usize::try_from(self.unsent_bytes / payload.max(1)).unwrap_or(usize::MAX)
     }
 
-    /// Asks the peer to send no more on a lane.
-    pub(crate) fn stop(&mut self, lane: LaneId) {
+    /// Gives this end's half of a lane up, with a code of the carrier's.
+    pub(crate) fn reset_with(&mut self, lane: LaneId, code: u64) {
+        self.held_back.remove(&lane);
+        if let Some(id) = self.sendable(lane)
+            && self.connection.send_stream(id).reset(varint(code)).is_ok()
+        {
+            self.ack_hold.release();
+            // What of the account was this lane's is not known: better too low than a path that stalls.
+            self.unsent_bytes = 0;
+        }
+    }
+
+    /// Asks the peer to send no more on a lane, with a code of the carrier's.
+    pub(crate) fn stop(&mut self, lane: LaneId, code: u64) {
         let Some(id) = stream_of(lane) else { return };
         if id.dir() == quinn_proto::Dir::Bi || id.initiator() != self.connection.side() {
             // Stopped or read to its end already: there is nothing more to stop.
-            let _ = self.connection.recv_stream(id).stop(self.lane_code);
+            let _ = self.connection.recv_stream(id).stop(varint(code));
             self.ack_hold.release();
         }
     }
 
     /// Closes the connection; [`poll_transmit`](Self::poll_transmit) then says so to the peer.
     pub(crate) fn close(&mut self, now: Instant, code: u64, reason: Bytes) {
-        let code = VarInt::from_u64(code).unwrap_or(VarInt::MAX);
-        self.connection.close(now, code, reason);
+        self.connection.close(now, varint(code), reason);
         self.ack_hold.release();
         self.held_back.clear();
     }
@@ -490,14 +530,7 @@ impl Carrier for QuicCarrier {
     }
 
     fn reset(&mut self, lane: LaneId) {
-        self.held_back.remove(&lane);
-        if let Some(id) = self.sendable(lane)
-            && self.connection.send_stream(id).reset(self.lane_code).is_ok()
-        {
-            self.ack_hold.release();
-            // What of the account was this lane's is not known: better too low than a path that stalls.
-            self.unsent_bytes = 0;
-        }
+        self.reset_with(lane, self.lane_code.into_inner());
     }
 
     fn send_datagram(&mut self, data: Bytes) -> bool {
@@ -524,6 +557,11 @@ impl Carrier for QuicCarrier {
             sent_packets: stats.path.sent_packets,
         }
     }
+}
+
+/// Codes that are too large are the largest.
+fn varint(code: u64) -> VarInt {
+    VarInt::from_u64(code).unwrap_or(VarInt::MAX)
 }
 
 fn lane_of(id: StreamId) -> LaneId {

@@ -46,6 +46,16 @@ pub struct SessionConfig {
     /// has to be sent again because a path is silent does not count.
     pub reinjection_permille: u32,
     /// Whether a client follows the server's advice about further addresses, up to `max_paths`. Default true.
+    ///
+    /// A server that means ill could aim its clients at others by it. Therefore advice makes a session send at
+    /// most [`ADVISED_INITIALS_PER_MINUTE`](super::limits::ADVISED_INITIALS_PER_MINUTE) Initial packets a
+    /// minute (64: some 77 kB); it is not followed to loopback, private and link-local addresses unless the
+    /// session's first path leads to one of the same kind, and never to multicast or unspecified ones, whether
+    /// they are written out or a name leads there (in a browser, which looks names up itself, as far as they are
+    /// written out); an advised address has 2 s to answer, and is asked less and less often (after 1 s, 2 s, up
+    /// to a minute) while it never did; taking advice back and giving it again changes none of this.
+    /// [`SessionStats`](super::session::SessionStats) counts what was not followed. An application that sets this
+    /// to false and dials what [`Advised`](super::event::SessionEvent::Advised) tells is on its own.
     pub follow_advice: bool,
 }
 

@@ -1,43 +1,115 @@
 //! The client's address book: where paths lead, and when to dial what is missing.
+//!
+//! A server can put addresses into it (ADD_PATH). What that makes the client send to places that never asked for
+//! it is bounded here: by [`DialBudget`], by [`AddressScope`], and by back-offs that outlive the advice
+//! ([`AdviceHistory`]); docs/PROTOCOL.md section 9.
+
+use std::net::{IpAddr, SocketAddr};
 
 use rand_core::Rng;
 
+use super::address_scope::AddressScope;
+use super::advice::{AdviceHistory, AdviceNotFollowed, Wait};
+use super::dial_budget::DialBudget;
 use super::event::PathAddress;
+use super::frame::AddPath;
 use super::id::PathId;
+use super::limits::{
+    ADVISED_IPS_PER_ATTEMPT, ANSWERED_AT_ONCE, INITIALS_PER_ATTEMPT, INITIALS_WHEN_ANSWERED, PROVEN_AFTER,
+};
 use super::redial::Backoff;
 use super::time::Time;
 
 /// One place that a path is wanted to. Two of them may have the same address.
 #[derive(Debug)]
-pub(crate) struct Destination {
-    pub(crate) address: PathAddress,
+struct Destination {
+    address: PathAddress,
     /// The advice that it came by, if the server gave it.
-    pub(crate) advice: Option<u64>,
+    advice: Option<u64>,
     /// The path that leads there now, or is being opened.
     path: Option<PathId>,
     backoff: Backoff,
     dial_at: Option<Time>,
+    /// The attempt under way, if it was the server's idea.
+    attempt: Option<Attempt>,
+    established_at: Option<Time>,
     /// Whether a path there was ever established.
     reached: bool,
+    /// It is due, and waits for the budget.
+    waits: bool,
+}
+
+/// An attempt that advice has caused.
+#[derive(Debug)]
+struct Attempt {
+    began_at: Time,
+    initials: u64,
+}
+
+/// How soon what is missing is to be dialled when a path was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redial {
+    /// The network may have changed: everything at once, if no path is left.
+    AtOnce,
+    /// The path had hardly lived: a server may do this in a loop.
+    AfterBackoff,
 }
 
 /// All places that the client wants paths to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Destinations {
     all: Vec<Destination>,
+    /// The one that the application dialled. Advised ones are reached like it.
+    first: PathAddress,
+    /// The scope of the first path's end: what the server may advise besides global addresses.
+    scope: AddressScope,
+    history: AdviceHistory,
+    budget: DialBudget,
+    not_followed: AdviceNotFollowed,
 }
 
 impl Destinations {
-    /// Adds a place to dial at `now`.
-    pub(crate) fn add(&mut self, now: Time, address: PathAddress, advice: Option<u64>) {
-        let backoff = Backoff::new();
+    /// A book with one entry, to dial at `now`; none on a server.
+    pub(crate) fn new(now: Time, first: Option<PathAddress>) -> Self {
+        let is_client = first.is_some();
+        let first = first.unwrap_or_default();
+        let mut places = Self {
+            all: Vec::new(),
+            scope: AddressScope::of_authority(&first.authority),
+            first: first.clone(),
+            history: AdviceHistory::default(),
+            budget: DialBudget::new(),
+            not_followed: AdviceNotFollowed::default(),
+        };
+        if is_client {
+            places.add(now, first);
+        }
+        places
+    }
+
+    /// Adds a place of the application's to dial at `now`.
+    pub(crate) fn add(&mut self, now: Time, address: PathAddress) {
+        self.insert(address, None, Wait { backoff: Backoff::new(), until: now });
+    }
+
+    /// Adds a place that the server advises.
+    pub(crate) fn add_advised(&mut self, now: Time, address: PathAddress, advice: u64) {
+        let wait = self.history.recall(&address.authority);
+        let wait = wait.unwrap_or_else(|| Wait { backoff: Backoff::unproven(), until: now });
+        self.insert(address, Some(advice), wait);
+    }
+
+    fn insert(&mut self, address: PathAddress, advice: Option<u64>, wait: Wait) {
         self.all.push(Destination {
             address,
             advice,
             path: None,
-            backoff,
-            dial_at: Some(now),
+            backoff: wait.backoff,
+            dial_at: Some(wait.until),
+            attempt: None,
+            established_at: None,
             reached: false,
+            waits: false,
         });
     }
 
@@ -45,46 +117,129 @@ impl Destinations {
         self.all.len()
     }
 
-    pub(crate) fn knows_advice(&self, advice: u64) -> bool {
-        self.all.iter().any(|place| place.advice == Some(advice))
+    // ---- advice ----
+
+    /// The address that new advice gives, unless the server may not give it. It is reached as the first one is,
+    /// and without a hash of its own trusted as that is.
+    pub(crate) fn judge(&mut self, add: AddPath) -> Option<PathAddress> {
+        let AddPath { advice, authority, certificate_hash, .. } = add;
+        let is_known =
+            |place: &Destination| place.advice == Some(advice) || place.address.authority == authority;
+        if self.all.iter().any(is_known) {
+            return None;
+        }
+        if self.history.is_used(advice) {
+            self.not_followed.taken_back += 1;
+            return None;
+        }
+        if !self.admits(AddressScope::of_authority(&authority)) {
+            self.not_followed.address += 1;
+            return None;
+        }
+        let pins = certificate_hash.map_or_else(|| self.first.pins.clone(), |hash| vec![hash]);
+        Some(PathAddress { scheme: self.first.scheme, authority, pins, local: None })
     }
 
-    pub(crate) fn knows_address(&self, authority: &str) -> bool {
-        self.all.iter().any(|place| place.address.authority == authority)
+    /// There is no room for what the server advises.
+    pub(crate) fn no_room(&mut self) {
+        self.not_followed.room += 1;
     }
 
-    /// The next place to dial at this time, which `path` will lead to.
+    pub(crate) fn not_followed(&self) -> AdviceNotFollowed {
+        self.not_followed
+    }
+
+    pub(crate) fn is_advised(&self, path: PathId) -> bool {
+        self.all.iter().any(|place| place.path == Some(path) && place.advice.is_some())
+    }
+
+    /// The first path leads to this address on the network.
+    pub(crate) fn on_first_remote(&mut self, remote: IpAddr) {
+        self.scope = AddressScope::of(remote);
+    }
+
+    /// Leaves of the addresses that a place's name stands for those that may be tried.
+    pub(crate) fn admit_remotes(&mut self, path: PathId, remotes: &mut Vec<SocketAddr>) {
+        if remotes.is_empty() || !self.is_advised(path) {
+            return;
+        }
+        remotes.retain(|remote| self.admits(AddressScope::of(remote.ip())));
+        remotes.truncate(ADVISED_IPS_PER_ATTEMPT);
+        if remotes.is_empty() {
+            self.not_followed.address += 1;
+        }
+    }
+
+    fn admits(&self, scope: AddressScope) -> bool {
+        match scope {
+            AddressScope::Global => true,
+            AddressScope::Unusable => false,
+            other => other == self.scope,
+        }
+    }
+
+    // ---- dialling ----
+
+    /// The next place to dial at this time, which `path` will lead to: of the application's first, then of the
+    /// server's, those that have waited longest.
     pub(crate) fn dial(&mut self, now: Time, path: PathId) -> Option<PathAddress> {
-        let due =
-            |place: &&mut Destination| place.path.is_none() && place.dial_at.is_some_and(|at| at <= now);
-        let place = self.all.iter_mut().find(due)?;
-        place.path = Some(path);
-        place.dial_at = None;
-        Some(place.address.clone())
+        let due = |place: &&mut Destination| place.wanted_at().is_some_and(|at| at <= now);
+        let mut due: Vec<_> = self.all.iter_mut().filter(due).collect();
+        due.sort_by_key(|place| (place.advice.is_some(), place.dial_at));
+        for place in due {
+            if place.advice.is_some() {
+                let initials = place.initials();
+                if !self.budget.take(now, initials) {
+                    self.not_followed.budget += u64::from(!std::mem::replace(&mut place.waits, true));
+                    continue;
+                }
+                place.attempt = Some(Attempt { began_at: now, initials });
+            }
+            place.waits = false;
+            place.path = Some(path);
+            place.dial_at = None;
+            return Some(place.address.clone());
+        }
+        None
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.all.iter().filter(|place| place.path.is_none()).filter_map(|place| place.dial_at).min()
+        let due = self.all.iter().filter_map(|place| {
+            let at = place.wanted_at()?;
+            let is_advised = place.advice.is_some();
+            Some(if is_advised { at.max(self.budget.ready_at(place.initials())) } else { at })
+        });
+        due.min()
     }
 
-    pub(crate) fn on_established(&mut self, path: PathId) {
+    /// Somebody answers there: what the attempt did not need is given back.
+    pub(crate) fn on_answered(&mut self, now: Time, path: PathId) {
+        if let Some(Attempt { began_at, initials }) = self.of(path).and_then(|place| place.attempt.take())
+            && now - began_at <= ANSWERED_AT_ONCE
+        {
+            self.budget.put_back(now, initials.saturating_sub(INITIALS_WHEN_ANSWERED));
+        }
+    }
+
+    pub(crate) fn on_established(&mut self, now: Time, path: PathId) {
         if let Some(place) = self.of(path) {
-            place.backoff.reset();
+            place.established_at = Some(now);
             place.reached = true;
         }
     }
 
     /// The path is gone: dial again after a while.
-    pub(crate) fn on_lost(&mut self, now: Time, path: PathId, rng: &mut impl Rng) {
-        if let Some(place) = self.of(path) {
-            place.path = None;
-            place.dial_at = Some(now + place.backoff.next(rng));
-        }
+    pub(crate) fn on_lost(&mut self, now: Time, path: PathId, rng: &mut impl Rng) -> Redial {
+        let Some(place) = self.of(path) else { return Redial::AtOnce };
+        let had_lived = place.release(now, rng);
+        if had_lived { Redial::AtOnce } else { Redial::AfterBackoff }
     }
 
     /// The path is not wanted any more, nor another one there.
-    pub(crate) fn forget_path(&mut self, path: PathId) {
-        self.all.retain(|place| place.path != Some(path));
+    pub(crate) fn forget_path(&mut self, now: Time, path: PathId, rng: &mut impl Rng) {
+        if let Some(index) = self.all.iter().position(|place| place.path == Some(path)) {
+            self.remove(now, index, rng);
+        }
     }
 
     /// The place that was added last has not been dialled and is not wanted after all.
@@ -92,10 +247,25 @@ impl Destinations {
         self.all.pop_if(|place| place.path.is_none());
     }
 
-    /// The advice is withdrawn; returns the path that came of it.
-    pub(crate) fn forget_advice(&mut self, advice: u64) -> Option<PathId> {
+    /// The advice is withdrawn, and not followed again; returns the path that came of it.
+    pub(crate) fn forget_advice(&mut self, now: Time, advice: u64, rng: &mut impl Rng) -> Option<PathId> {
+        self.history.use_up(advice);
         let index = self.all.iter().position(|place| place.advice == Some(advice))?;
-        self.all.swap_remove(index).path
+        self.remove(now, index, rng)
+    }
+
+    fn remove(&mut self, now: Time, index: usize, rng: &mut impl Rng) -> Option<PathId> {
+        let mut place = self.all.remove(index);
+        let path = place.path;
+        if let Some(advice) = place.advice {
+            self.history.use_up(advice);
+            if path.is_some() {
+                place.release(now, rng);
+            }
+            let until = place.dial_at.unwrap_or(now);
+            self.history.retire(place.address.authority, Wait { backoff: place.backoff, until });
+        }
+        path
     }
 
     /// Whether a path that failed had never been reached, and was not the server's idea.
@@ -103,9 +273,11 @@ impl Destinations {
         self.all.iter().any(|place| place.path == Some(path) && place.reached)
     }
 
-    /// Something says that the network may be back: dial everything that is missing at once.
+    /// Something says that the network may be back: dial everything that is missing at once, but what never was
+    /// reached by the server's advice.
     pub(crate) fn hurry(&mut self, now: Time) {
-        for place in self.all.iter_mut().filter(|place| place.path.is_none()) {
+        let is_trusted = |place: &&mut Destination| place.advice.is_none() || place.reached;
+        for place in self.all.iter_mut().filter(|place| place.path.is_none()).filter(is_trusted) {
             place.backoff.reset();
             place.dial_at = Some(now);
         }
@@ -120,6 +292,32 @@ impl Destinations {
     }
 }
 
+impl Destination {
+    /// When to dial it, the budget aside.
+    fn wanted_at(&self) -> Option<Time> {
+        self.dial_at.filter(|_| self.path.is_none())
+    }
+
+    /// What an attempt here may cost: a name may lead to several IP addresses.
+    fn initials(&self) -> u64 {
+        let is_literal = self.address.authority.parse::<SocketAddr>().is_ok();
+        let ips = if is_literal { 1 } else { ADVISED_IPS_PER_ATTEMPT as u64 };
+        ips * INITIALS_PER_ATTEMPT
+    }
+
+    /// Its path is gone. Says whether that had lived for long enough to end the back-off.
+    fn release(&mut self, now: Time, rng: &mut impl Rng) -> bool {
+        self.path = None;
+        self.attempt = None;
+        let had_lived = self.established_at.take().is_some_and(|at| now - at >= PROVEN_AFTER);
+        if had_lived {
+            self.backoff.reset();
+        }
+        self.dial_at = Some(now + self.backoff.next(rng));
+        had_lived
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -129,6 +327,7 @@ mod tests {
 
     use super::*;
     use crate::proto::event::Scheme;
+    use crate::proto::limits::ADVISED_INITIALS_AT_ONCE;
 
     fn at(ms: u64) -> Time {
         Time::from_epoch(Duration::from_millis(ms))
@@ -138,11 +337,28 @@ mod tests {
         PathAddress { scheme: Scheme::default(), authority: name.to_owned(), pins: Vec::new(), local: None }
     }
 
+    fn advice(id: u64, authority: &str) -> AddPath {
+        let authority = authority.to_owned();
+        AddPath { advice: id, priority: 0, relay: false, authority, certificate_hash: None }
+    }
+
+    fn one(authority: &str) -> Destinations {
+        Destinations::new(at(0), Some(address(authority)))
+    }
+
+    /// One place of the application's and one of the server's.
     fn two() -> Destinations {
-        let mut places = Destinations::default();
-        places.add(at(0), address("a"), None);
-        places.add(at(0), address("b"), Some(7));
+        let mut places = one("a:1");
+        assert!(follow(&mut places, 0, 7, "b:1"));
         places
+    }
+
+    /// What the session does with ADD_PATH.
+    fn follow(places: &mut Destinations, ms: u64, id: u64, authority: &str) -> bool {
+        let address = places.judge(advice(id, authority));
+        let is_followed = address.is_some();
+        address.into_iter().for_each(|address| places.add_advised(at(ms), address, id));
+        is_followed
     }
 
     fn rng() -> ChaCha8Rng {
@@ -153,50 +369,163 @@ mod tests {
     fn each_place_is_dialled_once_while_a_path_leads_there() {
         let mut places = two();
         assert_eq!(places.deadline(), Some(at(0)));
-        assert_eq!(places.dial(at(0), PathId(0)), Some(address("a")));
-        assert_eq!(places.dial(at(0), PathId(1)), Some(address("b")));
+        assert_eq!(places.dial(at(0), PathId(0)), Some(address("a:1")));
+        assert_eq!(places.dial(at(0), PathId(1)), Some(address("b:1")));
         assert_eq!(places.dial(at(9), PathId(2)), None);
         assert_eq!(places.deadline(), None);
     }
 
     #[test]
-    fn a_place_whose_path_is_lost_is_dialled_again_later_each_time_and_soon_after_a_success() {
-        let mut places = two();
-        let wait = |places: &mut Destinations, path| {
-            places.dial(at(100_000), path);
-            places.on_lost(at(0), path, &mut rng());
-            places.deadline().map(|at| at - Time::ZERO)
+    fn a_place_whose_path_is_lost_is_dialled_again_later_each_time_and_soon_after_a_path_that_lived() {
+        let mut places = one("a:1");
+        // Dialled when it is due, established for so long (ms), and lost.
+        let wait = |places: &mut Destinations, path, established_for: Option<u64>| {
+            let began = places.deadline().unwrap();
+            assert!(places.dial(began, path).is_some());
+            established_for.into_iter().for_each(|_| places.on_established(began, path));
+            let lost = began + Duration::from_millis(established_for.unwrap_or(0));
+            let redial = places.on_lost(lost, path, &mut ChaCha8Rng::from_seed([1; 32]));
+            (places.deadline().map(|due| due - lost), redial)
         };
-        places.dial(at(0), PathId(0));
-        places.dial(at(0), PathId(1));
-        places.on_lost(at(0), PathId(0), &mut rng());
-        let first = wait(&mut places, PathId(2));
-        let second = wait(&mut places, PathId(3));
+        let (first, _) = wait(&mut places, PathId(1), None);
+        let (second, _) = wait(&mut places, PathId(2), None);
         assert!(second > first, "{second:?} after {first:?}");
-        places.dial(at(100_000), PathId(4));
-        places.on_established(PathId(4));
-        assert!(places.was_reached(PathId(4)) && !places.was_reached(PathId(1)));
-        assert!(wait(&mut places, PathId(5)) < second);
+        let (third, redial) = wait(&mut places, PathId(3), Some(10));
+        assert!(third > second, "a server that accepts a path and closes it is not dialled in a loop");
+        assert_eq!(redial, Redial::AfterBackoff);
+        let (fourth, redial) = wait(&mut places, PathId(4), Some(1_000));
+        assert_eq!((fourth, redial), (first, Redial::AtOnce));
+        places.dial(at(100_000), PathId(5));
+        places.on_established(at(100_000), PathId(5));
+        assert!(places.was_reached(PathId(5)) && !places.was_reached(PathId(4)));
     }
 
     #[test]
-    fn in_a_hurry_everything_that_is_missing_is_dialled_at_once() {
-        let mut places = two();
-        places.dial(at(0), PathId(0));
-        places.on_lost(at(0), PathId(0), &mut rng());
-        places.hurry(at(1));
-        assert_eq!(places.dial(at(1), PathId(1)), Some(address("a")));
-    }
-
-    #[test]
-    fn withdrawn_advice_names_the_path_that_came_of_it() {
+    fn in_a_hurry_everything_that_is_missing_is_dialled_at_once_but_what_only_advice_speaks_for() {
         let mut places = two();
         places.dial(at(0), PathId(0));
         places.dial(at(0), PathId(1));
-        assert!(places.knows_advice(7) && places.knows_address("b"));
-        assert_eq!(places.forget_advice(7), Some(PathId(1)));
-        assert_eq!(places.forget_advice(7), None);
-        places.forget_path(PathId(0));
+        places.on_lost(at(0), PathId(0), &mut rng());
+        places.on_lost(at(0), PathId(1), &mut rng());
+        places.hurry(at(1));
+        assert_eq!(places.dial(at(1), PathId(2)), Some(address("a:1")));
+        assert_eq!(places.dial(at(1), PathId(3)), None);
+    }
+
+    #[test]
+    fn withdrawn_advice_names_the_path_that_came_of_it_and_is_not_followed_again() {
+        let mut places = two();
+        places.dial(at(0), PathId(0));
+        places.dial(at(0), PathId(1));
+        assert_eq!(places.forget_advice(at(1), 7, &mut rng()), Some(PathId(1)));
+        assert_eq!(places.forget_advice(at(1), 7, &mut rng()), None);
+        assert!(!follow(&mut places, 2, 7, "b:1"), "the id was taken back");
+        places.forget_advice(at(3), 8, &mut rng());
+        assert!(!follow(&mut places, 4, 8, "c:1"), "REMOVE_PATH may overtake ADD_PATH");
+        assert_eq!(places.not_followed().taken_back, 2);
+        places.forget_path(at(5), PathId(0), &mut rng());
         assert_eq!(places.len(), 0);
+    }
+
+    #[test]
+    fn a_path_that_came_of_advice_and_is_not_wanted_does_not_come_back_by_the_same_advice() {
+        let mut places = two();
+        places.dial(at(0), PathId(0));
+        places.dial(at(0), PathId(1));
+        places.forget_path(at(1), PathId(1), &mut rng());
+        assert!(!follow(&mut places, 2, 7, "b:1"), "a server states standing advice again after a loss");
+    }
+
+    #[test]
+    fn an_address_that_comes_again_under_another_id_is_not_dialled_sooner_for_it() {
+        let mut places = one("a:1");
+        places.dial(at(0), PathId(0));
+        let mut dialled_at = Vec::new();
+        for ms in 0..60_000 {
+            assert!(follow(&mut places, ms, ms, "b:1"));
+            let path = PathId(1 + ms);
+            if places.dial(at(ms), path).is_some() {
+                dialled_at.push(ms);
+                places.on_lost(at(ms), path, &mut rng());
+            }
+            places.forget_advice(at(ms), ms, &mut rng());
+        }
+        assert!((4..=7).contains(&dialled_at.len()), "after 1, 3, 7, 15, 31 s: {dialled_at:?}");
+    }
+
+    #[test]
+    fn a_server_on_the_internet_cannot_send_its_clients_into_their_own_networks() {
+        let inside =
+            "127.0.0.1:1 [::1]:1 10.0.0.1:1 192.168.0.1:53 [fd00::1]:1 169.254.169.254:80 localhost:1";
+        let outside = "1.1.1.1:1 [2606:4700::1]:1 other.example:1";
+        let nowhere = "0.0.0.0:1 [::]:1 224.0.0.1:1 [ff02::1]:1 [::ffff:0.0.0.0]:1 127.1:1 nonsense";
+        for first in ["a.example:1", "192.0.2.1:1"] {
+            let mut places = one(first);
+            for (id, authority) in inside.split(' ').chain(nowhere.split(' ')).enumerate() {
+                assert!(!follow(&mut places, 0, id as u64, authority), "{authority}");
+            }
+            assert_eq!(places.not_followed().address, 14);
+            for (id, authority) in outside.split(' ').enumerate() {
+                assert!(follow(&mut places, 0, id as u64, authority), "{authority}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_in_a_private_network_or_on_this_machine_may_advise_its_neighbours() {
+        for (first, near, far) in [
+            ("10.0.0.1:1", "192.168.1.1:1", "127.0.0.1:1"),
+            ("127.0.0.1:1", "[::1]:1", "10.0.0.1:1"),
+            ("[fe80::1]:1", "169.254.0.1:1", "[fd00::1]:1"),
+            ("[::ffff:10.0.0.1]:1", "10.0.0.2:1", "[::ffff:127.0.0.1]:1"),
+        ] {
+            let mut places = one(first);
+            assert!(follow(&mut places, 0, 0, near) && !follow(&mut places, 0, 1, far), "{first}");
+        }
+        let mut places = one("server.corp.example:1");
+        assert!(!follow(&mut places, 0, 0, "10.0.0.2:1"));
+        places.on_first_remote("10.0.0.1".parse().unwrap());
+        assert!(follow(&mut places, 0, 1, "10.0.0.2:1"), "the name leads into the same network");
+    }
+
+    #[test]
+    fn a_name_that_leads_where_the_server_may_not_send_anyone_is_not_dialled_there() {
+        let ips = |texts: &str| texts.split(' ').map(|t| t.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let mut places = one("a.example:1");
+        assert!(follow(&mut places, 0, 1, "rebinding.example:1"));
+        places.dial(at(0), PathId(0));
+        places.dial(at(0), PathId(1));
+        let mut remotes = ips("127.0.0.1:1 [::1]:1 10.0.0.1:1 [64:ff9b::7f00:1]:1");
+        places.admit_remotes(PathId(1), &mut remotes);
+        assert_eq!((remotes.len(), places.not_followed().address), (0, 1));
+        let mut remotes = ips("[::1]:1 1.1.1.1:1 10.0.0.1:1 1.1.1.2:1 1.1.1.3:1");
+        places.admit_remotes(PathId(1), &mut remotes);
+        assert_eq!(remotes, ips("1.1.1.1:1 1.1.1.2:1"), "and not at hundreds of addresses");
+        let mut own = ips("127.0.0.1:1 [::1]:1 10.0.0.1:1");
+        places.admit_remotes(PathId(0), &mut own);
+        assert_eq!(own.len(), 3, "the application may dial what it likes");
+    }
+
+    #[test]
+    fn advice_that_answers_costs_little_and_advice_that_does_not_is_soon_left_alone() {
+        let attempts = ADVISED_INITIALS_AT_ONCE / INITIALS_PER_ATTEMPT;
+        for (answers, dialled) in [(false, attempts), (true, 2 * attempts - 1)] {
+            let mut places = one("192.0.2.1:1");
+            places.dial(at(0), PathId(0));
+            for id in 1..100 {
+                assert!(follow(&mut places, 0, id, &format!("192.0.2.1:{}", 1 + id)));
+            }
+            let mut count = 0;
+            while places.dial(at(0), PathId(1 + count)).is_some() {
+                count += 1;
+                if answers {
+                    places.on_answered(at(0), PathId(count));
+                }
+            }
+            assert_eq!(count, dialled);
+            assert_eq!(places.not_followed().budget, 99 - dialled, "each is counted once");
+            let again = places.deadline().unwrap();
+            assert!(again > at(0) && places.dial(again, PathId(500)).is_some());
+        }
     }
 }

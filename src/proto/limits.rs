@@ -1,7 +1,10 @@
 //! Every limit of the wire, once, with its reason (docs/PROTOCOL.md section 4.1).
 //!
 //! They hold for both ends and are not configurable: an implementation that keeps them can talk to any other.
-//! What one end may choose for itself is a parameter of HELLO and ACCEPT instead.
+//! What one end may choose for itself is a parameter of HELLO and ACCEPT instead. The last ones bound what a
+//! server can make its clients dial (section 9).
+
+use std::time::Duration;
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u64 = 1;
@@ -65,3 +68,46 @@ pub const MAX_STREAM_CHUNKS_OUTSTANDING: usize = 4_096;
 /// Datagrams that a receiver remembers at least, counted back from the newest sequence number, to drop
 /// copies that came over another path: one round trip of a fast path fits.
 pub const MIN_DATAGRAM_WINDOW: u64 = 1_024;
+
+/// Most Initial packets that a server's advice makes a client send in a minute (docs/PROTOCOL.md section 9).
+///
+/// Advice names any address, so a server could aim its clients at a third party: this is what one session adds
+/// to such an attack, some 77 kB a minute, less than the server could send there itself. An honest server's
+/// advice is dialled once and answers.
+pub const ADVISED_INITIALS_PER_MINUTE: u64 = 64;
+
+/// Of these, those that may go out at once: seven further addresses (`max_paths` is 8 by default) and one retry.
+pub const ADVISED_INITIALS_AT_ONCE: u64 = 48;
+
+/// Initial packets that an attempt at one IP address may cost within [`ADVISED_ANSWER_WITHIN`]: the first, two
+/// each after 0.3 and 0.9 s without an answer (RFC 9002 section 6.2, from a round trip of 0.1 s), and the one
+/// that closes the connection.
+pub const INITIALS_PER_ATTEMPT: u64 = 6;
+
+/// Initial packets of an attempt that was answered within [`ANSWERED_AT_ONCE`]: the first, one more after a
+/// Retry, and an acknowledgement. The rest is given back.
+pub const INITIALS_WHEN_ANSWERED: u64 = 3;
+
+/// An answer that comes within this time comes before anything was sent twice, or to a second IP address.
+pub const ANSWERED_AT_ONCE: Duration = Duration::from_millis(250);
+
+/// How long an advised address may take to answer, if `handshake_timeout` is not shorter: time for three
+/// flights, and longer than any network's round trip that is worth a path. The client's own addresses get all of
+/// `handshake_timeout`.
+pub const ADVISED_ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Most IP addresses of an advised name that one attempt tries: one of each family, of those that a server may
+/// advise. A name can have hundreds.
+pub const ADVISED_IPS_PER_ATTEMPT: usize = 2;
+
+/// Most ranges of advice ids that a client remembers as taken back. Servers count ids up, which makes one range;
+/// with more than these, no further advice is followed in the session.
+pub const MAX_ADVICE_RANGES: usize = 64;
+
+/// Advised addresses whose back-off a client remembers after they were taken back. What is forgotten beyond them
+/// is bounded by [`ADVISED_INITIALS_PER_MINUTE`] all the same.
+pub const MAX_RETIRED_ADVICE: usize = 32;
+
+/// A path that lived for less than this does not end its address's back-off: a server that accepts paths and
+/// closes them is dialled every 2 s, not in a loop.
+pub const PROVEN_AFTER: Duration = Duration::from_secs(1);

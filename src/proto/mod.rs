@@ -4,6 +4,8 @@
 //! drivers follow; [`carrier`] is what a path is made of; the wire is docs/PROTOCOL.md.
 #![forbid(unsafe_code)]
 
+mod address_scope;
+mod advice;
 mod assembler;
 mod budget;
 pub mod carrier;
@@ -12,6 +14,7 @@ mod codec;
 pub mod config;
 mod datagrams;
 mod destinations;
+mod dial_budget;
 pub mod error;
 pub mod event;
 mod flow;

@@ -9,24 +9,35 @@ const INITIAL: Duration = Duration::from_millis(100);
 /// The longest wait before jitter: a network that comes back is used within about this time.
 const CAP: Duration = Duration::from_secs(2);
 
+/// The first and the longest wait at an address that only a server's advice speaks for: nothing depends on it,
+/// and whoever is there may not want to be asked.
+const UNPROVEN_INITIAL: Duration = Duration::from_secs(1);
+const UNPROVEN_CAP: Duration = Duration::from_secs(60);
+
 /// Exponential back-off with jitter: 100 ms, doubling up to 2 s, each wait 25 % shorter to 25 % longer.
 ///
 /// The jitter keeps the clients of a server that restarts from all coming back in the same instant.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     upcoming: Duration,
+    cap: Duration,
 }
 
 impl Backoff {
     /// The next wait is the shortest one.
     pub(crate) fn new() -> Self {
-        Self { upcoming: INITIAL }
+        Self { upcoming: INITIAL, cap: CAP }
+    }
+
+    /// For an address that never proved to be the server's: 1 s, doubling up to a minute.
+    pub(crate) fn unproven() -> Self {
+        Self { upcoming: UNPROVEN_INITIAL, cap: UNPROVEN_CAP }
     }
 
     /// How long to wait before the next attempt; the wait after it will be twice as long, up to the cap.
     pub(crate) fn next(&mut self, rng: &mut (impl Rng + ?Sized)) -> Duration {
         let wait = self.upcoming;
-        self.upcoming = (wait * 2).min(CAP);
+        self.upcoming = (wait * 2).min(self.cap);
         // 3/4 of the wait, and a random part of the other 2/4.
         let random = u64::from(rng.next_u32());
         let spread_us = u64::try_from((wait / 2).as_micros()).unwrap_or(u64::MAX);
@@ -35,7 +46,7 @@ impl Backoff {
 
     /// An attempt succeeded: begin again with the shortest wait.
     pub(crate) fn reset(&mut self) {
-        self.upcoming = INITIAL;
+        *self = Self::new();
     }
 }
 
@@ -82,6 +93,15 @@ mod tests {
         waits(&mut backoff, 5);
         backoff.reset();
         assert_eq!(waits(&mut backoff, 2), [100, 200]);
+    }
+
+    #[test]
+    fn an_address_that_proved_nothing_waits_longer_until_it_does() {
+        let mut backoff = Backoff::unproven();
+        let expected = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
+        assert_eq!(waits(&mut backoff, 8), expected);
+        backoff.reset();
+        assert_eq!(waits(&mut backoff, 6), [100, 200, 400, 800, 1_600, 2_000]);
     }
 
     proptest! {

@@ -27,7 +27,7 @@ pub(crate) const CONTROL: LaneId = LaneId(0);
 
 /// Takes everything and keeps it.
 #[derive(Default)]
-struct Sink {
+pub(crate) struct Sink {
     lanes: u64,
     written: BTreeMap<LaneId, Vec<u8>>,
     finished: Vec<LaneId>,
@@ -67,7 +67,7 @@ pub(crate) struct Victim {
     carrier: Sink,
 }
 
-fn parameters() -> Parameters {
+pub(crate) fn parameters() -> Parameters {
     Parameters {
         initial_max_data_bytes: 1 << 20,
         initial_max_stream_data_bytes: 1 << 20,
@@ -95,7 +95,7 @@ pub(crate) fn bytes_of(frames: &[Frame]) -> Bytes {
     buf.freeze()
 }
 
-fn control(frames: &[Frame]) -> Bytes {
+pub(crate) fn control(frames: &[Frame]) -> Bytes {
     let mut buf = BytesMut::new();
     put_control_header(&mut buf);
     buf.extend_from_slice(&bytes_of(frames));
@@ -111,7 +111,7 @@ fn pong(frame: Frame) -> Option<u64> {
     if let Frame::Pong { token } = frame { Some(token) } else { None }
 }
 
-fn accept() -> Frame {
+pub(crate) fn accept() -> Frame {
     let credentials = Some(Credentials { resume_key: [1; 32], nonce: [2; 16] });
     Frame::Accept(Accept {
         version: VERSION,

@@ -3,6 +3,7 @@
 //! `KWIK_SIM_SEEDS` says how many seeds each family of situations gets (1,000 if it does not); a seed that
 //! fails is printed with what replays it alone.
 
+mod advice;
 mod app;
 mod burden;
 mod carrier;

@@ -437,7 +437,8 @@ impl World {
     // ---- connections ----
 
     fn start_dialling(&mut self, path: PathId, address: &PathAddress) {
-        let link: usize = address.authority.parse().expect("an address of the simulator");
+        let link = address.authority.strip_prefix("link:").and_then(|link| link.parse::<usize>().ok());
+        let link = link.expect("an address of the simulator");
         self.note(1, path.0);
         let conn = self.conns.len();
         let heard_at = [self.now; 2];
@@ -718,5 +719,5 @@ impl World {
 }
 
 pub(crate) fn address(link: usize) -> PathAddress {
-    PathAddress { scheme: Scheme::Kwik, authority: link.to_string(), pins: Vec::new(), local: None }
+    PathAddress { scheme: Scheme::Kwik, authority: format!("link:{link}"), pins: Vec::new(), local: None }
 }

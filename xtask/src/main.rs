@@ -1,4 +1,4 @@
-//! Builds the browser half of KWIK, and shows it.
+//! Builds the browser half of KWIK, and shows it; puts the native half under load.
 //!
 //! ```text
 //! cargo xtask wasm [--release]     the crate for wasm32, with its JavaScript side, into wasm/npm/dist
@@ -7,6 +7,8 @@
 //! cargo xtask lint                 clippy and rustdoc for wasm32
 //! cargo xtask www                  the demo page, into www/dist, from where the next build of `kwik` takes it
 //! cargo xtask demo [ARGS]          kwik demo --web [ARGS], with everything built that is not or is out of date
+//! cargo xtask soak [ARGS]          200 sessions under faults for a minute (--minutes N, --seed N, --sessions N, --release);
+//!                                  a picture into target/soak
 //! ```
 //!
 //! `wasm`, `npm` and `www` print sizes as a page loads them, gzipped. `wasm --release` and `npm` fail above the limits
@@ -25,6 +27,7 @@ mod node;
 mod npm;
 mod run;
 mod size;
+mod soak;
 mod toolchain;
 mod wasm;
 mod www;
@@ -34,7 +37,8 @@ use std::process::ExitCode;
 /// What went wrong, for people.
 type Error = Box<dyn std::error::Error>;
 
-const USAGE: &str = "usage: cargo xtask wasm [--release] | npm | examples | lint | www | demo [ARGS]";
+const USAGE: &str =
+    "usage: cargo xtask wasm [--release] | npm | examples | lint | www | demo [ARGS] | soak [ARGS]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         ["lint"] => lint::check(),
         ["www"] => www::build(),
         ["demo", rest @ ..] => demo::show(rest),
+        ["soak", rest @ ..] => soak::run_load_test(rest),
         _ => Err(USAGE.into()),
     };
     match outcome {

@@ -5,10 +5,14 @@
 //! - [`link`] (Linux, root) joins two network namespaces by shaped links, so that unmodified programs
 //!   meet delay, rate, jitter, loss and a bounded queue below the socket.
 //! - [`Shaper`] is the model under both: a plain struct with time and seed passed in.
+//! - [`Impairment`]s are what else goes wrong: packets that overtake one another, come twice, come changed, are too
+//!   long, or meet a link that is silent. Both kinds of link take any number of them.
 //! - [`PROFILES`] are pairs of links, from two equal ones to a congested pair of radios.
 
 mod delay_line;
+mod dice;
 mod forwarder;
+mod impairment;
 #[cfg(target_os = "linux")]
 pub mod link;
 mod profiles;
@@ -17,6 +21,7 @@ mod units;
 mod valve;
 
 pub use forwarder::{Forwarder, ForwarderConfig};
+pub use impairment::Impairment;
 pub use profiles::{PROFILES, Profile};
 pub use shaper::{DropReason, JitterOrder, LinkSpec, Shaper, Verdict};
 pub use units::{Loss, Rate, UnitError, parse_delay};

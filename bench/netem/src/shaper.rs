@@ -6,9 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
-
+use crate::dice::Dice;
+use crate::impairment::Impairment;
 use crate::units::{Loss, Rate};
 
 /// The shortest queue that [`LinkSpec::queue_limit_bytes`] chooses by itself, as a time at the link's rate.
@@ -47,6 +46,8 @@ pub struct LinkSpec {
     pub loss: Loss,
     /// The queue in front of the rate; `None` chooses, see [`LinkSpec::queue_limit_bytes`].
     pub queue_bytes: Option<u64>,
+    /// What else goes wrong, in this order, with packets that are not lost by then.
+    pub impairments: &'static [Impairment],
     /// The same seed gives the same losses and delays for the same packets.
     pub seed: u64,
 }
@@ -61,6 +62,7 @@ impl LinkSpec {
             jitter_order: JitterOrder::Kept,
             loss: Loss::NONE,
             queue_bytes: None,
+            impairments: &[],
             seed: 1,
         }
     }
@@ -89,6 +91,12 @@ impl LinkSpec {
         self
     }
 
+    /// Lets more go wrong.
+    pub const fn impaired(mut self, impairments: &'static [Impairment]) -> Self {
+        self.impairments = impairments;
+        self
+    }
+
     /// Starts the random numbers elsewhere.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -112,7 +120,8 @@ impl LinkSpec {
 
     /// True if packets that travel together may meet different fates.
     pub(crate) fn treats_packets_apart(&self) -> bool {
-        self.rate.is_some() || !self.jitter.is_zero() || self.loss > Loss::NONE
+        let is_shaped = self.rate.is_some() || !self.jitter.is_zero() || self.loss > Loss::NONE;
+        is_shaped || !self.impairments.is_empty()
     }
 }
 
@@ -144,7 +153,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Shaper {
     spec: LinkSpec,
-    rng: ChaCha8Rng,
+    dice: Dice,
     /// When the last accepted packet has left the queue.
     busy_until: Option<Instant>,
     last_delivery: Option<Instant>,
@@ -153,8 +162,7 @@ pub struct Shaper {
 impl Shaper {
     /// An idle link.
     pub fn new(spec: LinkSpec) -> Self {
-        let rng = ChaCha8Rng::seed_from_u64(spec.seed);
-        Self { spec, rng, busy_until: None, last_delivery: None }
+        Self { dice: Dice::new(spec.seed), spec, busy_until: None, last_delivery: None }
     }
 
     /// What it does.
@@ -167,7 +175,7 @@ impl Shaper {
         let Some(sent_at) = self.send_at_rate(now, len_bytes) else {
             return Verdict::Drop(DropReason::QueueFull);
         };
-        if self.spec.loss > Loss::NONE && self.uniform() < self.spec.loss.probability() {
+        if self.spec.loss > Loss::NONE && self.dice.unit() < self.spec.loss.probability() {
             return Verdict::Drop(DropReason::Lost);
         }
         let mut delivery = sent_at + self.draw_delay();
@@ -197,13 +205,8 @@ impl Shaper {
         if self.spec.jitter.is_zero() {
             return self.spec.delay;
         }
-        let span = self.spec.jitter.mul_f64(2.0 * self.uniform());
+        let span = self.spec.jitter.mul_f64(2.0 * self.dice.unit());
         (self.spec.delay + span).saturating_sub(self.spec.jitter)
-    }
-
-    /// Evenly in `0.0..1.0`.
-    fn uniform(&mut self) -> f64 {
-        (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Counters {
     pub bytes: u64,
     /// Packets dropped: silenced, lost, or the queue was full.
     pub dropped_packets: u64,
+    /// Packets that an impairment lost, held back, copied or changed, or that found their NAT's mapping forgotten.
+    pub impaired_packets: u64,
 }
 
 /// Shut or open; the one gate and counter of a direction.
@@ -65,6 +67,10 @@ impl Valve {
 
     pub(crate) fn count_dropped(&self, packets: usize) {
         self.state().counters.dropped_packets += packets as u64;
+    }
+
+    pub(crate) fn count_impaired(&self, packets: usize) {
+        self.state().counters.impaired_packets += packets as u64;
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -113,7 +119,10 @@ mod tests {
         valve.open();
         assert_eq!(send(), Ok(()));
         assert_eq!(sent, 2);
-        assert_eq!(valve.counters(), Counters { packets: 4, bytes: 200, dropped_packets: 2 });
+        assert_eq!(
+            valve.counters(),
+            Counters { packets: 4, bytes: 200, dropped_packets: 2, ..Counters::default() }
+        );
     }
 
     #[test]

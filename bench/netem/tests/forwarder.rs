@@ -58,7 +58,7 @@ fn a_call_and_its_answer_pass_and_are_counted() {
     assert_eq!(text, "ping");
     rig.server.send_to(b"pong!", from).unwrap();
     assert_eq!(receive(&rig.client), ("pong!".into(), rig.forwarder.local_addr()));
-    let once = |bytes| Counters { packets: 1, bytes, dropped_packets: 0 };
+    let once = |bytes| Counters { packets: 1, bytes, ..Counters::default() };
     assert_eq!(rig.forwarder.counters(Direction::Up), once(4));
     assert_eq!(rig.forwarder.counters(Direction::Down), once(5));
 }

@@ -2,6 +2,7 @@
 
 mod browser;
 mod failures;
+mod many;
 mod scene;
 mod serving;
 mod transfers;

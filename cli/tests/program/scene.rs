@@ -58,8 +58,13 @@ impl Scene {
 
     /// Starts a server of `served`.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_saying(arguments, Stdio::inherit())
+    }
+
+    /// Starts a server of `served` whose standard error goes elsewhere.
+    pub(crate) fn serve_saying(&self, arguments: &[&str], stderr: Stdio) -> Server {
         let mut command = self.kwik(["serve", "served"]);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let addresses = arguments.iter().filter(|argument| **argument == "--listen").count();
         let urls = (0..addresses).map(|_| {

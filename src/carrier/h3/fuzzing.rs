@@ -65,10 +65,12 @@ impl FuzzedH3 {
     /// The most that it keeps of any stream.
     pub fn longest_buffer_bytes(&self) -> usize {
         let kept = |reading: &Reading| match reading {
-            Reading::Unknown(buffer) | Reading::Request(buffer) | Reading::Response(buffer) => buffer.len(),
-            Reading::Control { buffer, .. } => buffer.len(),
-            Reading::Session { frames, capsules } => frames.len() + capsules.len(),
-            Reading::Lane | Reading::Ignored => 0,
+            Reading::Unknown(buffer) => buffer.len(),
+            Reading::Request(frames) | Reading::Response(frames) => frames.kept_bytes(),
+            Reading::Control(control) => control.frames.kept_bytes(),
+            Reading::Qpack(instructions) => instructions.kept_bytes(),
+            Reading::Session(reader) => reader.frames.kept_bytes() + reader.capsules.kept_bytes(),
+            Reading::Lane | Reading::Held(_) | Reading::Ignored => 0,
         };
         self.h3.readings.values().map(kept).max().unwrap_or(0)
     }

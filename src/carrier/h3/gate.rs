@@ -1,8 +1,10 @@
 //! Whom a server lets in: which path, and pages of which origins.
 
-use url::{Host, Origin, Url};
-use web_transport_proto::{ConnectRequest, http::StatusCode};
+use std::borrow::Cow;
 
+use url::{Host, Origin, Url};
+
+use super::requests::Status;
 use crate::proto::limits::WELL_KNOWN;
 
 /// An origin that is none.
@@ -15,7 +17,7 @@ pub struct OriginError(String);
 /// Who may open a session.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// `None`: pages of the host that they ask.
+    /// `None`: pages of the host that they ask, whatever the port.
     origins: Option<Origins>,
 }
 
@@ -40,27 +42,36 @@ impl Gate {
     }
 
     /// The answer to a request for a session.
-    pub(crate) fn judge(&self, request: &ConnectRequest) -> StatusCode {
-        if request.url.path() != WELL_KNOWN {
-            return StatusCode::NOT_FOUND;
+    pub(super) fn judge(&self, asked: &Asked<'_>) -> Status {
+        // A query says nothing here.
+        if asked.path.split('?').next() != Some(WELL_KNOWN) {
+            return Status::NotFound;
         }
-        let mut origins = request.headers.get_all("origin").iter();
-        let is_allowed = match (origins.next(), origins.next()) {
+        let is_allowed = match asked.origins {
             // No page: browsers always say whose they are.
-            (None, _) => true,
-            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.allows(origin, &request.url)),
-            (Some(_), Some(_)) => false,
+            [] => true,
+            [origin] => str::from_utf8(origin).is_ok_and(|origin| self.allows(origin, &asked.host)),
+            _ => false,
         };
-        if is_allowed { StatusCode::OK } else { StatusCode::FORBIDDEN }
+        if is_allowed { Status::Ok } else { Status::Forbidden }
     }
 
-    fn allows(&self, page: &str, asked: &Url) -> bool {
+    fn allows(&self, page: &str, asked: &Host) -> bool {
         match &self.origins {
             Some(Origins::Any) => true,
             Some(Origins::These(allowed)) => origin(page).is_some_and(|page| allowed.contains(&page)),
-            None => Url::parse(page).is_ok_and(|page| is_same_host(&page, asked)),
+            None => Url::parse(page)
+                .is_ok_and(|page| page.host().is_some_and(|page| is_same_host(&page.to_owned(), asked))),
         }
     }
+}
+
+/// What a request for a session asks.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) host: Host,
+    pub(super) path: &'a str,
+    pub(super) origins: &'a [Cow<'static, [u8]>],
 }
 
 /// An origin as browsers write it: scheme, host, perhaps a port, and nothing else.
@@ -70,17 +81,14 @@ fn origin(text: &str) -> Option<Origin> {
     Some(url.origin()).filter(|origin| is_bare && !text.ends_with('/') && origin.is_tuple())
 }
 
-/// The ports may differ. All names of this machine are one.
-fn is_same_host(page: &Url, asked: &Url) -> bool {
-    match (page.host(), asked.host()) {
-        (Some(page), Some(asked)) => page == asked || is_loopback(&page) && is_loopback(&asked),
-        _ => false,
-    }
+/// All names of this machine are one.
+fn is_same_host(page: &Host, asked: &Host) -> bool {
+    page == asked || is_loopback(page) && is_loopback(asked)
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+fn is_loopback(host: &Host) -> bool {
     match host {
-        Host::Domain(name) => *name == "localhost",
+        Host::Domain(name) => name == "localhost",
         Host::Ipv4(ip) => ip.is_loopback(),
         Host::Ipv6(ip) => ip.is_loopback(),
     }

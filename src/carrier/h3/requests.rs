@@ -1,105 +1,118 @@
 //! CONNECT and its answer.
 
-use bytes::{Buf, Bytes, BytesMut};
-use web_transport_proto::http::{Method, StatusCode};
-use web_transport_proto::{ConnectError, ConnectRequest, ConnectResponse, Frame};
+use bytes::{Bytes, BytesMut};
 
-use super::gate::Gate;
+use super::fields::{Malformed, Request, parse_authority, read_status};
+use super::frames::HEADERS;
+use super::gate::{Asked, Gate};
+use super::qpack::{self, SectionError};
+use super::settings::Settings;
 use super::{Ended, H3Code, violation};
 use crate::proto::limits::WELL_KNOWN;
+use crate::proto::varint;
 
-/// The name of WebTransport in `:protocol` as later drafts have it. The crate knows the older one.
-const LATER_PROTOCOL: &str = "webtransport-h3";
+/// The names of WebTransport in `:protocol`: that of the drafts which browsers speak, and the later one.
+const PROTOCOLS: [&str; 2] = ["webtransport", "webtransport-h3"];
 
-/// `:protocol: webtransport` as a field line of QPACK (RFC 9204 section 4.5.6). Of lines with the same name the
-/// crate goes by the last.
-const PROTOCOL_LINE: &[u8] = b"\x27\x02:protocol\x0cwebtransport";
+/// What a server says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Ok = 200,
+    BadRequest = 400,
+    Forbidden = 403,
+    NotFound = 404,
+    TooManyRequests = 429,
+    HeaderTooLarge = 431,
+    NotImplemented = 501,
+}
 
 /// What to do with a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Wait for the rest of its header.
-    Incomplete,
-    Status(StatusCode),
-    /// It ends the connection.
-    Violation(H3Code, &'static str),
+    Status(Status),
+    /// It is malformed, which ends its stream (RFC 9114 section 4.1.2).
+    Malformed(&'static str),
 }
 
-/// Reads a request off the front of `bytes`, and says what it gets.
-pub(super) fn judge(gate: &Gate, has_session: bool, bytes: &mut &[u8]) -> Answer {
-    let whole = *bytes;
-    let request = match ConnectRequest::decode(bytes) {
-        Err(ConnectError::WrongProtocol(Some(protocol))) if protocol == LATER_PROTOCOL => {
-            decode_later(whole, bytes)
-        }
-        result => result,
+/// Says what a request with this header gets.
+///
+/// # Errors
+///
+/// When the header cannot be read, which ends the connection.
+pub(super) fn judge(gate: &Gate, has_session: bool, peer: Settings, section: &[u8]) -> Result<Answer, Ended> {
+    let fields = match qpack::decode(section) {
+        Ok(fields) => fields,
+        Err(SectionError::TooLarge) => return Ok(Answer::Status(Status::HeaderTooLarge)),
+        Err(SectionError::Broken(what)) => return Err(violation(H3Code::QpackDecompression, what)),
     };
-    match request {
-        Ok(request) => Answer::Status(match gate.judge(&request) {
-            StatusCode::OK if has_session => StatusCode::TOO_MANY_REQUESTS,
-            status => status,
-        }),
-        Err(error) => refuse(&error),
-    }
+    Ok(match Request::read(fields) {
+        Ok(request) => answer(gate, has_session, peer, &request),
+        Err(Malformed(what)) => Answer::Malformed(what),
+    })
 }
 
-/// As the crate decodes, for a request that names the later protocol.
-fn decode_later<'a>(whole: &'a [u8], bytes: &mut &'a [u8]) -> Result<ConnectRequest, ConnectError> {
-    *bytes = whole;
-    let (_, mut payload) = Frame::read(bytes).map_err(|_| ConnectError::UnexpectedEnd)?;
-    let mut fields = BytesMut::new();
-    let mut section = payload.copy_to_bytes(payload.remaining());
-    section = [section.as_ref(), PROTOCOL_LINE].concat().into();
-    Frame::HEADERS.encode(&mut fields);
-    super::varint(section.len() as u64).encode(&mut fields);
-    fields.extend_from_slice(&section);
-    ConnectRequest::decode(&mut fields)
-}
-
-fn refuse(error: &ConnectError) -> Answer {
-    match error {
-        ConnectError::UnexpectedEnd => Answer::Incomplete,
-        ConnectError::QpackError(_) => {
-            Answer::Violation(H3Code::QpackDecompression, "a header that cannot be read")
-        }
-        ConnectError::UnexpectedFrame(_) => {
-            Answer::Violation(H3Code::FrameUnexpected, "a request without a header")
-        }
-        ConnectError::FrameTooLarge => {
-            Answer::Violation(H3Code::ExcessiveLoad, "a frame of more than 64 KiB")
-        }
-        ConnectError::FieldSectionTooLarge => Answer::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+fn answer(gate: &Gate, has_session: bool, peer: Settings, request: &Request) -> Answer {
+    if !request.is_connect() {
         // There is nothing here but sessions.
-        ConnectError::WrongMethod(Some(method)) if method != Method::CONNECT => {
-            Answer::Status(StatusCode::NOT_FOUND)
-        }
-        ConnectError::WrongProtocol(_) => Answer::Status(StatusCode::NOT_IMPLEMENTED),
-        _ => Answer::Status(StatusCode::BAD_REQUEST),
+        return Answer::Status(Status::NotFound);
     }
+    let protocol = request.protocol.as_deref();
+    let (Some(authority), Some(path)) = (&request.authority, &request.path) else {
+        return Answer::Status(Status::NotImplemented);
+    };
+    if !protocol.is_some_and(|protocol| PROTOCOLS.contains(&protocol)) {
+        return Answer::Status(Status::NotImplemented);
+    }
+    if !peer.has_datagrams {
+        // draft-ietf-webtrans-http3 section 3.1.
+        return Answer::Malformed("WebTransport of a client without datagrams");
+    }
+    let Some(host) = parse_authority(authority).filter(|_| request.scheme.as_deref() == Some("https")) else {
+        return Answer::Status(Status::BadRequest);
+    };
+    Answer::Status(match gate.judge(&Asked { host, path, origins: &request.origins }) {
+        Status::Ok if has_session => Status::TooManyRequests,
+        status => status,
+    })
 }
 
 /// A server's answer.
-pub(super) fn response(status: StatusCode) -> Bytes {
-    let mut bytes = BytesMut::new();
-    // Its few fields are all valid ones.
-    let _ = ConnectResponse::new(status).encode(&mut bytes);
-    bytes.freeze()
+pub(super) fn response(status: Status) -> Bytes {
+    let status = (status as u16).to_string();
+    headers(&[(":status", &status), ("sec-webtransport-http3-draft", "draft02")])
 }
 
 /// The request for a session at `authority`; `None` when that is none.
 pub(super) fn connect(authority: &str) -> Option<Bytes> {
     let url = url::Url::parse(&format!("https://{authority}{WELL_KNOWN}")).ok()?;
-    let mut bytes = BytesMut::new();
-    ConnectRequest::new(url).encode(&mut bytes).ok()?;
-    Some(bytes.freeze())
+    Some(headers(&[
+        (":method", "CONNECT"),
+        (":scheme", url.scheme()),
+        (":authority", url.authority()),
+        (":path", url.path()),
+        (":protocol", PROTOCOLS[0]),
+    ]))
 }
 
-/// Reads the answer off the front of `bytes`; `None` when it is not complete.
-pub(super) fn read_response(bytes: &mut &[u8]) -> Result<Option<()>, Ended> {
-    match ConnectResponse::decode(bytes) {
-        Ok(_) => Ok(Some(())),
-        Err(ConnectError::UnexpectedEnd) => Ok(None),
-        Err(ConnectError::WrongStatus(Some(status))) => Err(Ended::Refused { status: status.as_u16() }),
-        Err(_) => Err(violation(H3Code::MessageError, "an answer that cannot be read")),
+fn headers(fields: &[(&str, &str)]) -> Bytes {
+    let section = qpack::encode(fields);
+    let mut frame = BytesMut::new();
+    varint::put(&mut frame, HEADERS);
+    varint::put(&mut frame, section.len() as u64);
+    frame.extend_from_slice(&section);
+    frame.freeze()
+}
+
+/// Reads the header of the answer. `false`: it is not the last one.
+pub(super) fn read_response(section: &[u8]) -> Result<bool, Ended> {
+    let fields = qpack::decode(section).map_err(|error| match error {
+        SectionError::TooLarge => violation(H3Code::ExcessiveLoad, "a header of more than 16 KiB"),
+        SectionError::Broken(what) => violation(H3Code::QpackDecompression, what),
+    })?;
+    match read_status(&fields) {
+        Ok(100..=199) => Ok(false),
+        Ok(200..=299) => Ok(true),
+        Ok(status) => Err(Ended::Refused { status }),
+        Err(Malformed(what)) => Err(violation(H3Code::MessageError, what)),
     }
 }

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use web_transport_proto::http::{HeaderName, HeaderValue};
 use web_transport_proto::{ConnectRequest, ConnectResponse};
 
-use super::frames::MAX_FRAME_BYTES;
+use super::frames::MAX_FIELD_SECTION_BYTES;
 use super::*;
 
 /// The first streams of each kind (RFC 9000 section 2.1).
@@ -34,6 +34,13 @@ impl End {
     fn server(gate: Gate) -> Self {
         let mut end = Self { h3: H3::server(gate.into()), heard: Heard::default() };
         end.h3.start(LaneId(SERVER_UNI), None);
+        end
+    }
+
+    /// A server's that has heard the client's SETTINGS.
+    fn server_with_settings(gate: Gate) -> Self {
+        let mut end = Self::server(gate);
+        end.data(CLIENT_UNI, &settings::control_stream()).unwrap();
         end
     }
 
@@ -68,8 +75,8 @@ impl End {
                     bytes.chunks(piece).try_for_each(|bytes| self.data(lane.0, bytes))?;
                 }
                 Effect::Finish(lane) => self.on(Arrival::Finished(lane))?,
-                Effect::Reset(lane) => self.on(Arrival::Reset(lane))?,
-                Effect::Stop(lane) => self.on(Arrival::Stopped(lane))?,
+                Effect::Reset(lane, _) => self.on(Arrival::Reset(lane))?,
+                Effect::Stop(lane, _) => self.on(Arrival::Stopped(lane))?,
             }
         }
         Ok(())
@@ -123,15 +130,15 @@ fn session_request() -> Vec<u8> {
 
 fn frame(kind: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = BytesMut::new();
-    varint(kind).encode(&mut bytes);
-    varint(payload.len() as u64).encode(&mut bytes);
+    varint::put(&mut bytes, kind);
+    varint::put(&mut bytes, payload.len() as u64);
     [&bytes, payload].concat()
 }
 
 fn lane_of_client(kind: u64, session: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = BytesMut::new();
-    varint(kind).encode(&mut bytes);
-    varint(session).encode(&mut bytes);
+    varint::put(&mut bytes, kind);
+    varint::put(&mut bytes, session);
     [&bytes, payload].concat()
 }
 
@@ -178,7 +185,10 @@ fn a_datagram_is_the_sessions_or_nobodys() {
     server.on(Arrival::Datagram(wrapped)).unwrap();
     server.on(Arrival::Datagram(Bytes::from_static(b"\x07for another"))).unwrap();
     assert_eq!(server.heard.datagrams, [&b"hello"[..]]);
-    assert_eq!(code(server.on(Arrival::Datagram(Bytes::new()))), H3Code::FrameError);
+    for nobodys in [&b""[..], b"\x40", b"\xd0\0\0\0\0\0\0\0"] {
+        let outcome = server.on(Arrival::Datagram(Bytes::from_static(nobodys)));
+        assert_eq!(code(outcome), H3Code::DatagramError);
+    }
 }
 
 #[test]
@@ -229,7 +239,7 @@ fn what_is_asked_elsewhere_or_by_a_foreign_page_is_refused() {
         (any(), here, Some("https://example.com"), 200),
         (any(), here, Some("null"), 200),
     ] {
-        let mut server = End::server(gate);
+        let mut server = End::server_with_settings(gate);
         let headers: Vec<_> = origin.map(|origin| ("origin", origin)).into_iter().collect();
         server.data(CLIENT_BI, &request(url, &headers)).unwrap();
         assert_eq!(server.status(CLIENT_BI), Some(status), "{url} from {origin:?}");
@@ -246,16 +256,17 @@ fn an_allowed_origin_is_an_origin_and_nothing_more() {
 
 #[test]
 fn the_protocols_later_name_is_as_good() {
-    let older = session_request();
-    let mut fields = Bytes::copy_from_slice(&older);
-    let (_, mut section) = Frame::read(&mut fields).unwrap();
-    let section = section.copy_to_bytes(section.remaining());
-    let later = frame(1, &[&section[..], b"\x27\x02:protocol\x0fwebtransport-h3"].concat());
-    let other = frame(1, &[&section[..], b"\x27\x02:protocol\x0aconnect-ip"].concat());
-    for (request, status) in [(later, 200), (other, 501)] {
-        let mut server = End::server(Gate::default());
-        server.data(CLIENT_BI, &request).unwrap();
-        assert_eq!(server.status(CLIENT_BI), Some(status));
+    for (protocol, status) in [("webtransport", 200), ("webtransport-h3", 200), ("connect-ip", 501)] {
+        let section = qpack::encode(&[
+            (":method", "CONNECT"),
+            (":scheme", "https"),
+            (":authority", "localhost:4433"),
+            (":path", "/.well-known/kwik/1"),
+            (":protocol", protocol),
+        ]);
+        let mut server = End::server_with_settings(Gate::default());
+        server.data(CLIENT_BI, &frame(1, &section)).unwrap();
+        assert_eq!(server.status(CLIENT_BI), Some(status), "{protocol}");
     }
 }
 
@@ -269,38 +280,80 @@ fn a_second_session_on_a_connection_is_one_too_many() {
 }
 
 #[test]
-fn before_there_is_a_session_a_server_reads_requests_in_order() {
+fn before_there_is_a_session_a_server_reads_requests_in_order_and_none_before_settings() {
     let mut server = End::server(Gate::default());
     let wanted = |server: &End| {
-        let lanes = (0..6).map(|n| LaneId(4 * n)).chain([LaneId(CLIENT_UNI)]);
+        let lanes = (0..6).map(|n| LaneId(4 * n)).chain([LaneId(CLIENT_UNI), LaneId(CLIENT_UNI + 4)]);
         lanes
-            .filter(|lane| server.h3.is_wanted_early(*lane, dir_of(*lane)))
+            .filter(|lane| server.h3.wanted_early(*lane, dir_of(*lane)) > 0)
             .map(|lane| lane.0)
             .collect::<Vec<_>>()
     };
-    assert_eq!(wanted(&server), [0]);
+    assert_eq!(wanted(&server), [2, 6]);
+    server.data(CLIENT_UNI, &settings::control_stream()).unwrap();
+    assert_eq!(wanted(&server), [0, 2, 6]);
     server.data(0, &request("https://localhost/favicon.ico", &[])).unwrap();
-    assert_eq!((server.status(0), wanted(&server)), (Some(404), vec![4]));
+    assert_eq!((server.status(0), wanted(&server)), (Some(404), vec![0, 4, 2, 6]));
     server.on(Arrival::Finished(LaneId(4))).unwrap();
     let asked = session_request();
     server.data(8, &asked[..5]).unwrap();
-    assert_eq!(wanted(&server), [8], "its header is not complete");
+    assert_eq!(wanted(&server), [0, 8, 2, 6], "its header is not complete");
     server.data(8, &asked[5..]).unwrap();
-    assert_eq!((server.status(8), wanted(&server)), (Some(200), vec![12]));
+    assert_eq!((server.status(8), wanted(&server)), (Some(200), vec![0, 8, 12, 2, 6]));
     server.data(12, &lane_of_client(0x41, 8, b"the first lane")).unwrap();
-    assert_eq!(wanted(&server), [12], "its other bytes are wanted, too");
+    assert_eq!(wanted(&server), [0, 8, 12, 2, 6], "its other bytes are wanted, too, and the farewell");
     assert_eq!(server.heard.lanes[&12], b"the first lane");
+}
+
+/// Of streams that may have to wait, nothing is taken out of QUIC but what says whose they are.
+#[test]
+fn a_lane_that_comes_before_its_session_waits_for_it_or_is_rejected_with_it() {
+    let lane = LaneId(CLIENT_UNI + 4);
+    for (url, is_let_in) in [("https://localhost/.well-known/kwik/1", true), ("https://localhost/", false)] {
+        let mut server = End::server_with_settings(Gate::default());
+        for byte in [0x40, 0x54, 0x00] {
+            assert_eq!(server.h3.wanted_early(lane, Dir::Uni), 1);
+            server.data(lane.0, &[byte]).unwrap();
+        }
+        assert_eq!(server.h3.wanted_early(lane, Dir::Uni), 0, "the rest is QUIC's to keep");
+        server.h3.take_effects();
+        server.data(CLIENT_BI, &request(url, &[])).unwrap();
+        let effects = server.h3.take_effects();
+        let is_rejected = effects.contains(&Effect::Stop(lane, H3Code::BufferedStreamRejected));
+        assert_eq!(is_rejected, !is_let_in);
+        server.data(lane.0, b"now").unwrap();
+        assert_eq!(server.heard.lanes.contains_key(&lane.0), is_let_in);
+    }
+}
+
+#[test]
+fn a_lane_of_another_session_is_rejected_and_the_running_one_goes_on() {
+    let (_, mut server) = pair();
+    server.h3.take_effects();
+    server.data(4, &lane_of_client(0x41, 8, b"?")).unwrap();
+    server.data(CLIENT_UNI + 4, &lane_of_client(0x54, 8, b"?")).unwrap();
+    let code = H3Code::BufferedStreamRejected;
+    assert_eq!(
+        server.h3.take_effects(),
+        [
+            Effect::Stop(LaneId(4), code),
+            Effect::Reset(LaneId(4), code),
+            Effect::Stop(LaneId(CLIENT_UNI + 4), code)
+        ]
+    );
+    server.data(8, &lane_of_client(0x41, 0, b"lane")).unwrap();
+    assert_eq!(server.heard.lanes[&8], b"lane");
 }
 
 #[test]
 fn a_client_asks_when_the_server_has_said_what_it_can_and_hears_a_refusal() {
     let (mut client, mut server) = (End::client(), End::server(Gate::new(&["*".to_owned()]).unwrap()));
     client.h3.take_effects();
-    assert!(client.h3.is_wanted_early(LaneId(SERVER_UNI), Dir::Uni));
+    assert!(client.h3.wanted_early(LaneId(SERVER_UNI), Dir::Uni) > 0);
     client.hear(&mut server, usize::MAX).unwrap();
-    assert!(!client.h3.is_wanted_early(LaneId(SERVER_UNI), Dir::Uni), "lanes may follow");
-    assert!(client.h3.is_wanted_early(LaneId(CLIENT_BI), Dir::Bi));
-    let refusal = requests::response(web_transport_proto::http::StatusCode::NOT_FOUND);
+    assert!(client.h3.wanted_early(LaneId(CLIENT_BI), Dir::Bi) > 0);
+    assert_eq!(client.h3.wanted_early(LaneId(SERVER_BI), Dir::Bi), 0, "a lane waits");
+    let refusal = requests::response(Status::NotFound);
     assert_eq!(client.data(CLIENT_BI, &refusal), Err(Ended::Refused { status: 404 }));
 
     let mut client = End::client();
@@ -309,41 +362,75 @@ fn a_client_asks_when_the_server_has_said_what_it_can_and_hears_a_refusal() {
 }
 
 #[test]
-fn what_http_3_does_not_allow_ends_the_connection_with_the_code_for_it() {
-    let control = |payload: &[u8]| [&[0][..], payload].concat();
-    let settings = frame(4, &[]);
-    for (stream, bytes, expected) in [
-        (CLIENT_UNI, control(&frame(7, &[0])), H3Code::MissingSettings),
-        (CLIENT_UNI, control(&frame(4, &[0x40])), H3Code::FrameError),
-        (CLIENT_UNI, control(&frame(4, &[0x33, 2])), H3Code::SettingsError),
-        (CLIENT_UNI, control(&[&settings[..], &settings].concat()), H3Code::FrameUnexpected),
-        (CLIENT_UNI, control(&[&settings[..], &frame(0, b"x")].concat()), H3Code::FrameUnexpected),
-        (CLIENT_UNI, vec![1, 0], H3Code::StreamCreation),
-        (CLIENT_UNI, lane_of_client(0x54, 4, b""), H3Code::IdError),
-        (4, lane_of_client(0x41, 4, b""), H3Code::IdError),
-        (4, frame(0, b"body first"), H3Code::FrameUnexpected),
-        (4, frame(1, &[0xff; 40]), H3Code::QpackDecompression),
-        (CLIENT_BI, frame(4, &[]), H3Code::FrameUnexpected),
-        (CLIENT_BI, frame(0, &frame(0x2843, b"\0\0\0\x01\xff")), H3Code::MessageError),
+fn what_a_server_may_not_do_ends_its_connection_with_the_code_for_it() {
+    let answer = |fields: &[(&str, &str)]| frame(1, &qpack::encode(fields));
+    for (bytes, expected) in [
+        (answer(&[]), H3Code::MessageError),
+        (answer(&[(":status", "200"), (":status", "200")]), H3Code::MessageError),
+        (answer(&[("a", "b"), (":status", "200")]), H3Code::MessageError),
+        (answer(&[(":status", "101")]), H3Code::MessageError),
+        (answer(&[(":status", "204")]), H3Code::MessageError),
+        (answer(&[(":status", "+20")]), H3Code::MessageError),
+        (answer(&[(":status", "99")]), H3Code::MessageError),
+        (answer(&[(":status", "200"), ("content-length", "0")]), H3Code::MessageError),
+        (answer(&[(":status", "200"), ("connection", "close")]), H3Code::MessageError),
+        (frame(1, b"\x01\0"), H3Code::QpackDecompression),
+        (frame(0, b"body"), H3Code::FrameUnexpected),
+        (frame(5, b"\0\0\0"), H3Code::IdError),
+        (frame(4, b""), H3Code::FrameUnexpected),
+        (vec![0x40, 0x41], H3Code::FrameError),
+        ([&[1][..], &[0x80, 1, 0, 0]].concat(), H3Code::ExcessiveLoad),
     ] {
-        let (_, mut server) = pair_without_control();
-        assert_eq!(code(server.data(stream, &bytes)), expected, "{bytes:?}");
+        let (mut client, mut server) = (End::client(), End::server(Gate::default()));
+        client.hear(&mut server, usize::MAX).unwrap();
+        assert_eq!(code(client.data(CLIENT_BI, &bytes)), expected, "{bytes:x?}");
     }
-    let (_, mut server) = pair();
-    assert_eq!(code(server.data(CLIENT_UNI + 4, &control(&settings))), H3Code::StreamCreation);
-    assert_eq!(code(server.on(Arrival::Finished(LaneId(CLIENT_UNI)))), H3Code::ClosedCriticalStream);
-    assert_eq!(code(server.on(Arrival::Stopped(LaneId(SERVER_UNI)))), H3Code::ClosedCriticalStream);
-    let (mut client, _) = pair();
-    assert_eq!(code(client.data(SERVER_BI, &session_request())), H3Code::StreamCreation);
+    for (stream, bytes, expected) in [
+        (SERVER_BI, session_request(), H3Code::StreamCreation),
+        (SERVER_UNI + 4, vec![1, 0], H3Code::IdError),
+        (SERVER_UNI, frame(7, &[1]), H3Code::IdError),
+        (SERVER_UNI, frame(0xd, &[1]), H3Code::FrameUnexpected),
+        (SERVER_UNI, frame(3, &[1]), H3Code::IdError),
+    ] {
+        let (mut client, _) = pair();
+        assert_eq!(code(client.data(stream, &bytes)), expected, "{bytes:x?}");
+    }
 }
 
-/// A session with a client whose control stream has not arrived.
-fn pair_without_control() -> (End, End) {
+#[test]
+fn a_final_answer_may_have_others_before_it() {
     let (mut client, mut server) = (End::client(), End::server(Gate::default()));
     client.hear(&mut server, usize::MAX).unwrap();
-    client.h3.take_effects();
-    server.data(CLIENT_BI, &session_request()).unwrap();
-    (client, server)
+    let early = frame(1, &qpack::encode(&[(":status", "103"), ("link", "\u{e9}")]));
+    client.data(CLIENT_BI, &[early, requests::response(Status::Ok).to_vec()].concat()).unwrap();
+    assert!(client.h3.is_open());
+}
+
+/// What a server gets to hear is in `tests/http3_conformance.rs`, over sockets; what depends on how it is cut is here.
+#[test]
+fn what_is_cut_off_is_told_from_what_ends() {
+    let end = |server: &mut End, stream| server.on(Arrival::Finished(LaneId(stream)));
+    let (_, mut server) = pair();
+    server.data(CLIENT_BI, &frame(0, b"\x68\x43")).unwrap();
+    assert_eq!(code(end(&mut server, CLIENT_BI)), H3Code::MessageError, "a capsule");
+    let (_, mut server) = pair();
+    server.data(CLIENT_BI, &[0]).unwrap();
+    assert_eq!(code(end(&mut server, CLIENT_BI)), H3Code::FrameError, "a frame");
+    let (_, mut server) = pair();
+    server.data(4, &session_request()[..9]).unwrap();
+    assert_eq!(code(end(&mut server, 4)), H3Code::FrameError, "a request");
+    let (_, mut server) = pair();
+    server.h3.take_effects();
+    end(&mut server, 4).unwrap();
+    assert_eq!(server.h3.take_effects(), [Effect::Reset(LaneId(4), H3Code::RequestIncomplete)]);
+    for stream in [CLIENT_UNI, SERVER_UNI] {
+        let (_, mut server) = pair();
+        let outcome = match stream {
+            CLIENT_UNI => end(&mut server, stream),
+            own => server.on(Arrival::Stopped(LaneId(own))),
+        };
+        assert_eq!(code(outcome), H3Code::ClosedCriticalStream);
+    }
 }
 
 #[test]
@@ -355,6 +442,14 @@ fn what_is_not_known_is_passed_over() {
     server.data(CLIENT_UNI, &frame(0x21, b"grease")).unwrap();
     server.data(CLIENT_BI, &frame(0x21, b"grease")).unwrap();
     server.data(CLIENT_BI, &frame(0, &frame(0x17, b""))).unwrap();
+    let long = frame(0x4242, &[0; 1 << 20]);
+    for piece in frame(0, &long).chunks(1000) {
+        server.data(CLIENT_BI, piece).unwrap();
+    }
+    server.h3.take_effects();
+    server.data(4, &long).unwrap();
+    server.data(4, &session_request()).unwrap();
+    assert_eq!(server.status(4), Some(429), "what is before a request as well");
     assert_eq!(server.heard, Heard::default());
 }
 
@@ -366,19 +461,36 @@ fn the_seeds_of_the_fuzz_target_open_a_session() {
     server.data(CLIENT_BI, include_bytes!("../../../fuzz/seeds/h3/connect")).unwrap();
     assert!(server.h3.is_open());
     client.data(SERVER_UNI, include_bytes!("../../../fuzz/seeds/h3/settings")).unwrap();
-    client.data(CLIENT_BI, &requests::response(web_transport_proto::http::StatusCode::OK)).unwrap();
+    client.data(CLIENT_BI, &requests::response(Status::Ok)).unwrap();
     assert!(client.h3.is_open());
 }
 
 #[test]
-fn a_frame_without_end_is_not_kept() {
-    let mut endless = BytesMut::new();
-    varint(0).encode(&mut endless);
-    varint(1 << 40).encode(&mut endless);
-    endless.resize(endless.len() + MAX_FRAME_BYTES, 0);
-    for stream in [CLIENT_BI, CLIENT_UNI] {
-        let (_, mut server) = pair();
-        let ended = (0..3).find_map(|_| server.data(stream, &endless).err());
-        assert_eq!(code(Err(ended.unwrap())), H3Code::ExcessiveLoad);
-    }
+fn what_is_too_long_is_not_kept() {
+    let mut long = BytesMut::from(&[1][..]);
+    varint::put(&mut long, MAX_FIELD_SECTION_BYTES + 1);
+    let mut server = End::server_with_settings(Gate::default());
+    server.data(CLIENT_BI, &long).unwrap();
+    assert_eq!(server.status(CLIENT_BI), Some(431));
+    let mut server = End::server(Gate::default());
+    let mut settings = BytesMut::from(&[0, 4][..]);
+    varint::put(&mut settings, MAX_FIELD_SECTION_BYTES + 1);
+    assert_eq!(code(server.data(CLIENT_UNI, &settings)), H3Code::ExcessiveLoad);
+}
+
+/// Another implementation reads what this one writes; the other direction is [`request`].
+#[test]
+fn another_implementation_understands_both_ends() {
+    let mut stream = &settings::control_stream()[..];
+    let settings = web_transport_proto::Settings::decode(&mut stream).unwrap();
+    assert_eq!(settings.supports_webtransport(), 1);
+    let mut asked = &requests::connect("localhost:4433").unwrap()[..];
+    let request = ConnectRequest::decode(&mut asked).unwrap();
+    assert_eq!(request.url.as_str(), "https://localhost:4433/.well-known/kwik/1");
+    assert!(ConnectResponse::decode(&mut &requests::response(Status::Ok)[..]).is_ok());
+    let frame = &capsules::close(7, b"enough")[2..];
+    let capsule = web_transport_proto::Capsule::decode(&mut &frame[..]).unwrap();
+    let expected =
+        web_transport_proto::Capsule::CloseWebTransportSession { code: 7, reason: "enough".into() };
+    assert_eq!(capsule, expected);
 }

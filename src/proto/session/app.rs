@@ -411,7 +411,7 @@ impl Session {
         // Whatever else is due is dialled first, so that the next id is this one's.
         self.dial_due(now);
         let path = PathId(self.next_path);
-        self.destinations.add(now, address, None);
+        self.destinations.add(now, address);
         self.dial_due(now);
         match self.paths.get_mut(&path) {
             Some(entry) => {

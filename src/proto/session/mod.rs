@@ -37,6 +37,7 @@ use rand_core::{Rng, SeedableRng};
 pub use app::CloseState;
 pub use paths::PathInfo;
 
+pub use super::advice::AdviceNotFollowed;
 use super::assembler::Held;
 use super::budget::ReinjectionBudget;
 use super::code::TransportCode;
@@ -51,7 +52,7 @@ use super::futile::FutileWork;
 use super::id::{Dir, PathId, SessionId, Side, StreamId};
 use super::limits::VERSION;
 use super::memory::{MemoryBudget, MemoryShare, Pressure};
-use super::path::{Path, Phase};
+use super::path::Path;
 use super::path_ids::UsedPathIds;
 use super::recv_stream::{RecvStream, Violation};
 use super::scheduler::{PathView, Scheduler};
@@ -117,6 +118,8 @@ pub struct SessionStats {
     pub open_streams: u64,
     /// Datagrams dropped for want of room or time, in both directions.
     pub dropped_datagrams: u64,
+    /// Client: advice of the server that was not followed, by reason.
+    pub advice_not_followed: AdviceNotFollowed,
 }
 
 /// One end of a session.
@@ -201,7 +204,7 @@ impl Session {
     /// source; with the same seed and the same inputs a session does the same.
     pub fn client(now: Time, config: SessionConfig, seed: [u8; 32], address: PathAddress) -> Self {
         let mut session = Self::new(Side::Client, State::Opening, config, seed);
-        session.destinations.add(now, address, None);
+        session.destinations = Destinations::new(now, Some(address));
         session.dial_due(now);
         session
     }
@@ -233,7 +236,7 @@ impl Session {
             stats: SessionStats::default(),
             paths: BTreeMap::new(),
             next_path: 0,
-            destinations: Destinations::default(),
+            destinations: Destinations::new(Time::ZERO, None),
             used_path_ids: UsedPathIds::default(),
             suspended_since: None,
             advice: BTreeMap::new(),
@@ -297,6 +300,7 @@ impl Session {
             dropped_datagrams: self.stats.dropped_datagrams
                 + self.datagrams_out.dropped()
                 + self.datagrams_in.dropped(),
+            advice_not_followed: self.destinations.not_followed(),
             ..self.stats
         }
     }
@@ -361,12 +365,7 @@ impl Session {
         let ack_delay = self.peer_ack_delay();
         let path_timeout = self.config.path_timeout;
         let paths = self.paths.values().flat_map(|path| {
-            let opening = match path.phase {
-                Phase::Dialling | Phase::Greeting { .. } => {
-                    Some(path.opened_at + self.config.handshake_timeout)
-                }
-                _ => None,
-            };
+            let opening = self.opening_deadline(path);
             // A path that has been told to transmit says what is due as soon as it does.
             let report = path.report_deadline().filter(|_| path.is_healthy() && !path.wake_queued);
             [opening, report, path.health_deadline(ack_delay, path_timeout)]

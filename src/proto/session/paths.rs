@@ -1,6 +1,6 @@
 //! Paths that come, go, fall silent and answer again.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +9,14 @@ use super::transmit::LaneDuty;
 use super::{Session, State};
 use crate::proto::code::TransportCode;
 use crate::proto::config::PathPolicy;
+use crate::proto::destinations::Redial;
 use crate::proto::error::{AppCode, PathError, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
 use crate::proto::frame::{Accept, AddPath, Intent, PathStatus, Reject};
 use crate::proto::futile::Use;
 use crate::proto::greeter::Greeted;
 use crate::proto::id::{PathId, Side, StreamId};
-use crate::proto::limits::VERSION;
+use crate::proto::limits::{ADVISED_ANSWER_WITHIN, VERSION};
 use crate::proto::path::{Path, PathState, Phase, Wish};
 use crate::proto::recv_stream::{RecvState, Violation};
 use crate::proto::send_stream::SendState;
@@ -66,9 +67,24 @@ impl Session {
             && entry.phase == Phase::Dialling
         {
             entry.phase = Phase::Greeting { hello_sent: None };
+            self.destinations.on_answered(now, path);
             self.actions.push_back(Action::Transmit { path });
         }
         self.wake_for_statements(now);
+    }
+
+    /// Client: where the path leads on the network, which a backend that looks names up says before
+    /// [`path_connected`](Self::path_connected). The server may advise further addresses of this kind.
+    pub fn path_remote(&mut self, path: PathId, remote: IpAddr) {
+        if path == PathId::PRIMARY {
+            self.destinations.on_first_remote(remote);
+        }
+    }
+
+    /// Client: of the addresses that the name of a path stands for, leaves those that may be dialled for it. That
+    /// is all of them, unless it was the server that advised the name.
+    pub fn admit_remotes(&mut self, path: PathId, remotes: &mut Vec<SocketAddr>) {
+        self.destinations.admit_remotes(path, remotes);
     }
 
     /// Client: the carrier could not be had.
@@ -136,7 +152,7 @@ impl Session {
         if entry.own.sequence > 0 {
             self.statements.path_statuses.insert(path);
         }
-        self.destinations.on_established(path);
+        self.destinations.on_established(now, path);
         self.notify(SessionEvent::PathAdded(path));
         if self.suspended_since.take().is_some() {
             self.stats.resumes += 1;
@@ -182,7 +198,7 @@ impl Session {
             self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
         if fatal && self.has_attached_path_besides(path) {
             // The session lives on other paths: this address leads to a server that does not know it.
-            self.destinations.forget_path(path);
+            self.destinations.forget_path(now, path, &mut self.rng);
             self.lose_path(now, path, PathLoss::Failed(code.to_string()));
         } else if fatal {
             self.end(now, SessionError::Rejected { code, reason }, None);
@@ -229,25 +245,23 @@ impl Session {
 
     /// Client: ADD_PATH.
     pub(super) fn on_advice(&mut self, now: Time, add: AddPath) {
-        let known =
-            self.destinations.knows_advice(add.advice) || self.destinations.knows_address(&add.authority);
-        if self.side == Side::Server || known {
+        let advice = add.advice;
+        let Some(address) = self.destinations.judge(add) else { return };
+        self.notify(SessionEvent::Advised(address.clone()));
+        if !self.config.follow_advice {
             return;
         }
-        // It is reached as the first one is, and without a hash of its own trusted as that is.
-        let first = self.paths.values().find_map(|path| path.address.clone()).unwrap_or_default();
-        let pins = add.certificate_hash.map_or(first.pins, |hash| vec![hash]);
-        let address = PathAddress { scheme: first.scheme, authority: add.authority, pins, local: None };
-        self.notify(SessionEvent::Advised(address.clone()));
-        if self.config.follow_advice && self.destinations.len() < self.max_paths() {
-            self.destinations.add(now, address, Some(add.advice));
-            self.dial_due(now);
+        if self.destinations.len() >= self.max_paths() {
+            self.destinations.no_room();
+            return;
         }
+        self.destinations.add_advised(now, address, advice);
+        self.dial_due(now);
     }
 
     /// Client: REMOVE_PATH.
     pub(super) fn on_advice_withdrawn(&mut self, now: Time, advice: u64) {
-        if let Some(path) = self.destinations.forget_advice(advice) {
+        if let Some(path) = self.destinations.forget_advice(now, advice, &mut self.rng) {
             self.close_path(now, path, TransportCode::NoError);
         }
     }
@@ -259,7 +273,7 @@ impl Session {
         if !self.paths.contains_key(&path) {
             return Err(PathError::Unknown { path });
         }
-        self.destinations.forget_path(path);
+        self.destinations.forget_path(now, path, &mut self.rng);
         self.close_path(now, path, TransportCode::NoError);
         Ok(())
     }
@@ -323,10 +337,12 @@ impl Session {
     /// Looks at one path: after a timeout, and whenever its carrier told something new.
     pub(super) fn check_path(&mut self, now: Time, id: PathId) {
         let ack_delay = self.peer_ack_delay();
+        let is_late =
+            self.paths.get(&id).and_then(|path| self.opening_deadline(path)).is_some_and(|at| now >= at);
         let Some(path) = self.paths.get_mut(&id) else { return };
         match path.phase {
             Phase::Dialling | Phase::Greeting { .. } => {
-                if now >= path.opened_at + self.config.handshake_timeout {
+                if is_late {
                     self.lose_path(now, id, PathLoss::Failed("it took too long to open".into()));
                 }
             }
@@ -345,6 +361,19 @@ impl Session {
             Phase::Closing { until } if now >= until => self.drop_closing(id),
             Phase::Accepting | Phase::Established | Phase::Closing { .. } => {}
         }
+    }
+
+    /// When a path that is being opened has taken too long.
+    pub(super) fn opening_deadline(&self, path: &Path) -> Option<Time> {
+        let patience = match path.phase {
+            // Whoever is at an advised address may not know of it: nobody is asked for long.
+            Phase::Dialling if self.destinations.is_advised(path.id) => {
+                self.config.handshake_timeout.min(ADVISED_ANSWER_WITHIN)
+            }
+            Phase::Dialling | Phase::Greeting { .. } => self.config.handshake_timeout,
+            _ => return None,
+        };
+        Some(path.opened_at + patience)
     }
 
     /// The path does not answer: what only it carries becomes work for the others, before its carrier gives up.
@@ -463,23 +492,22 @@ impl Session {
             // What silenced the path may have done so in one direction only: the peer is told on another one.
             self.statements.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
         }
-        if self.side == Side::Client {
-            let by_application = path.opened_by_application && !self.destinations.was_reached(id);
-            if by_application && matches!(loss, PathLoss::Failed(_)) {
-                self.destinations.forget_path(id);
-            } else {
-                self.destinations.on_lost(now, id, &mut self.rng);
-            }
-        }
+        let by_application = path.opened_by_application && !self.destinations.was_reached(id);
+        let redial = if by_application && matches!(loss, PathLoss::Failed(_)) {
+            self.destinations.forget_path(now, id, &mut self.rng);
+            Redial::AtOnce
+        } else {
+            self.destinations.on_lost(now, id, &mut self.rng)
+        };
         let attached = path.is_attached() || was_closing;
-        self.after_loss(now, id, attached);
+        self.after_loss(now, id, attached, redial);
         if !was_closing {
             self.notify(SessionEvent::PathLost(id, loss));
         }
         self.dial_due(now);
     }
 
-    fn after_loss(&mut self, now: Time, id: PathId, attached: bool) {
+    fn after_loss(&mut self, now: Time, id: PathId, attached: bool, redial: Redial) {
         self.requeue_from(id, true);
         self.datagrams_out.discard(|datagram| datagram.tag.policy == PathPolicy::Pin(id));
         if attached {
@@ -489,7 +517,9 @@ impl Session {
         if !left && self.suspended_since.is_none() && !self.is_closed() {
             self.suspended_since = Some(now);
             self.notify(SessionEvent::Suspended);
-            self.destinations.hurry(now);
+            if redial == Redial::AtOnce {
+                self.destinations.hurry(now);
+            }
         }
         self.wake_all();
     }
@@ -514,13 +544,13 @@ impl Session {
             self.drop_closing(id);
         }
         // Its streams are other paths' work at once: a copy too many is better than a stream that waits.
-        self.after_loss(now, id, true);
+        self.after_loss(now, id, true, Redial::AtOnce);
     }
 
     /// PATH_CLOSE: the peer has abandoned a path.
     pub(super) fn on_path_close(&mut self, now: Time, id: PathId, code: u64) {
         if self.side == Side::Client && code == TransportCode::NoError.as_u64() {
-            self.destinations.forget_path(id);
+            self.destinations.forget_path(now, id, &mut self.rng);
         }
         self.statements.path_closes.remove(&id);
         if let Some(path) = self.paths.get(&id)

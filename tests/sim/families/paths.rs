@@ -12,7 +12,7 @@ use crate::carrier::Model;
 use crate::dice::Dice;
 use crate::link::Link;
 use crate::seeds::{every_seed, pair, pair_with, some_link, some_links};
-use crate::world::{SIDES, World};
+use crate::world::{SIDES, World, address};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -285,7 +285,7 @@ fn the_servers_advice_makes_the_client_multipath() {
         world.links.push(some_link(&mut dice));
         bulk(&mut world, &mut dice);
         let advice = world
-            .with(Side::Server, |session, now| session.advertise(now, "1".into(), None, 0))
+            .with(Side::Server, |session, now| session.advertise(now, address(1).authority, None, 0))
             .and_then(Result::ok);
         world.run_until(|world| world.session(Side::Client).paths().count() == 2);
         if dice.coin() {

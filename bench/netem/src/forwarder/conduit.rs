@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::port::{Port, Train};
 use crate::delay_line::DelayLine;
+use crate::impairment::Impairer;
 use crate::shaper::{LinkSpec, Shaper, Verdict};
 use crate::valve::{Direction, Valve, Valves};
 
@@ -25,12 +26,14 @@ struct Shaped {
     /// 1 if every datagram meets its own fate, otherwise a train stays together.
     packets_per_parcel: usize,
     shaper: RefCell<Shaper>,
+    impairer: RefCell<Impairer>,
     line: RefCell<DelayLine<Parcel>>,
     /// Something was put into the line, perhaps due before all else.
     added: Notify,
 }
 
 /// A train under way, with where it goes.
+#[derive(Clone)]
 struct Parcel {
     through: Rc<Port>,
     to: SocketAddr,
@@ -46,6 +49,7 @@ impl Conduit {
         let shaped = (!spec.is_transparent()).then(|| Shaped {
             packets_per_parcel: if spec.treats_packets_apart() { 1 } else { usize::MAX },
             shaper: RefCell::new(Shaper::new(spec)),
+            impairer: RefCell::new(Impairer::new(spec.impairments, spec.seed)),
             line: RefCell::new(DelayLine::new()),
             added: Notify::new(),
         });
@@ -65,7 +69,19 @@ impl Conduit {
         for piece in train.split(shaped.packets_per_parcel) {
             match shaped.shaper.borrow_mut().enqueue(now, piece.contents.len()) {
                 Verdict::DeliverAt(due) => {
-                    shaped.line.borrow_mut().push(due, Parcel::new(through, to, piece))
+                    let mut parcel = Parcel::new(through, to, piece);
+                    let passage = shaped.impairer.borrow_mut().pass(now, due, &mut parcel.contents);
+                    if passage.impaired {
+                        self.valve().count_impaired(1);
+                    }
+                    let Some(due) = passage.due else {
+                        self.valve().count_dropped(piece.packets());
+                        continue;
+                    };
+                    if let Some(again) = passage.copy {
+                        shaped.line.borrow_mut().push(again, parcel.clone());
+                    }
+                    shaped.line.borrow_mut().push(due, parcel);
                 }
                 Verdict::Drop(_) => self.valve().count_dropped(piece.packets()),
             }

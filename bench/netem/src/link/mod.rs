@@ -15,6 +15,8 @@
 //! gave 97 and 293 Mbit/s of UDP payload; without a rate, TCP runs at 1.4 Gbit/s.
 
 mod namespace;
+mod nat;
+mod packet;
 mod topology;
 mod wire;
 

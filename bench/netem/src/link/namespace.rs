@@ -34,7 +34,7 @@ impl Namespace {
         let name = format!("{NAME_PREFIX}{}-{label}", std::process::id());
         ip(&["netns", "add", &name])?;
         let namespace = Self { name };
-        ip(&["-n", &namespace.name, "link", "set", "lo", "up"])?;
+        namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
 
@@ -48,6 +48,11 @@ impl Namespace {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(program.as_ref());
         command
+    }
+
+    /// Runs `ip` inside.
+    pub(super) fn ip(&self, arguments: &[&str]) -> Result<(), LinkError> {
+        ip(&[&["-n", self.name.as_str()], arguments].concat()).map(drop)
     }
 
     /// Calls `work` on a thread inside. What it opens there (sockets, devices) stays usable outside.

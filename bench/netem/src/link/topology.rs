@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use super::wire::End;
 use super::{Link, LinkError, Namespace};
@@ -14,12 +15,16 @@ pub struct PathSpec {
     pub up: LinkSpec,
     /// From the server to the client.
     pub down: LinkSpec,
+    /// Between client and link stands a NAT, which forgets all its mappings as often as this: the client's packets
+    /// then come from another port.
+    pub nat_forgets_every: Option<Duration>,
 }
 
 impl PathSpec {
     /// The same both ways, with another seed for each.
     pub const fn symmetric(spec: LinkSpec) -> Self {
-        Self { up: spec, down: spec.seed(spec.seed.wrapping_add(1 << 32)) }
+        let down = spec.seed(spec.seed.wrapping_add(1 << 32));
+        Self { up: spec, down, nat_forgets_every: None }
     }
 }
 
@@ -51,12 +56,9 @@ impl Topology {
         let client = Namespace::create(&format!("{serial}-client"))?;
         let server = Namespace::create(&format!("{serial}-server"))?;
         let connect = |(k, path): (u8, &PathSpec)| {
-            let end = |namespace, host| End {
-                namespace,
-                device: format!("path{k}"),
-                addr: Ipv4Addr::new(10, 7, k, host),
-            };
-            Link::start(end(&client, 1), end(&server, 2), path.up, path.down)
+            let end =
+                |namespace, host| End { namespace, device: device(k), addr: Ipv4Addr::new(10, 7, k, host) };
+            Link::start(end(&client, 1), end(&server, 2), path)
         };
         let links = (0..=u8::MAX).zip(paths).map(connect).collect::<Result<_, _>>()?;
         Ok(Self { links, client, server })
@@ -72,7 +74,15 @@ impl Topology {
         &self.server
     }
 
-    /// The client's address on path `k`.
+    /// Gives the client another address on path `k`, and takes the old one away: `10.7.k.HOST`, with a `host` from 3
+    /// to 254 that it has not had.
+    pub fn move_client(&self, k: u8, host: u8) -> Result<(), LinkError> {
+        let (device, addr) = (device(k), format!("{}/24", Ipv4Addr::new(10, 7, k, host)));
+        self.client.ip(&["address", "flush", "dev", &device])?;
+        self.client.ip(&["address", "add", &addr, "dev", &device])
+    }
+
+    /// The client's address on path `k`, until it is moved.
     pub fn client_addr(&self, k: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 7, k, 1)
     }
@@ -86,4 +96,9 @@ impl Topology {
     pub fn links(&self) -> &[Link] {
         &self.links
     }
+}
+
+/// What a path's network interface is called, at both ends.
+fn device(k: u8) -> String {
+    format!("path{k}")
 }

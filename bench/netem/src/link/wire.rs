@@ -1,5 +1,6 @@
 //! One shaped link: two TUN devices and the thread that carries packets from each to the other.
 
+use std::cell::RefCell;
 use std::io::{self, PipeReader, PipeWriter};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -12,8 +13,11 @@ use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use super::{LinkError, Namespace};
+use super::nat::Nat;
+use super::packet::UdpPacket;
+use super::{LinkError, Namespace, PathSpec};
 use crate::delay_line::DelayLine;
+use crate::impairment::{Impairer, Passage};
 use crate::shaper::{LinkSpec, Shaper, Verdict};
 use crate::valve::{Counters, Direction, Valve, Valves};
 
@@ -41,21 +45,18 @@ pub(super) struct End<'a> {
 }
 
 impl Link {
-    pub(super) fn start(
-        client: End<'_>,
-        server: End<'_>,
-        up: LinkSpec,
-        down: LinkSpec,
-    ) -> Result<Self, LinkError> {
+    pub(super) fn start(client: End<'_>, server: End<'_>, path: &PathSpec) -> Result<Self, LinkError> {
         let (client, server) = (client.open()?, server.open()?);
         let (stopped, stop) = io::pipe().map_err(LinkError::Thread)?;
         let valves = Arc::new(Valves::default());
-        let in_thread = Arc::clone(&valves);
+        let (in_thread, path) = (Arc::clone(&valves), *path);
         let thread = std::thread::Builder::new()
             .name("kwik-netem-link".into())
             .spawn(move || {
-                let up = Lane::new(&client, &server, up, &in_thread.up);
-                let down = Lane::new(&server, &client, down, &in_thread.down);
+                let nat = path.nat_forgets_every.map(|every| RefCell::new(Nat::new(every)));
+                let [up, down] = [(Direction::Up, &in_thread.up), (Direction::Down, &in_thread.down)];
+                let up = Lane::new([&client, &server], path.up, nat.as_ref(), up);
+                let down = Lane::new([&server, &client], path.down, nat.as_ref(), down);
                 if let Err(error) = carry(up, down, &stopped) {
                     eprintln!("a shaped link broke down: {error}");
                 }
@@ -118,31 +119,74 @@ impl End<'_> {
 struct Lane<'a> {
     from: &'a SyncDevice,
     to: &'a SyncDevice,
+    direction: Direction,
+    nat: Option<&'a RefCell<Nat>>,
     shaper: Shaper,
+    impairer: Impairer,
     line: DelayLine<Vec<u8>>,
     valve: &'a Valve,
 }
 
 impl<'a> Lane<'a> {
-    fn new(from: &'a SyncDevice, to: &'a SyncDevice, spec: LinkSpec, valve: &'a Valve) -> Self {
-        Self { from, to, shaper: Shaper::new(spec), line: DelayLine::new(), valve }
+    fn new(
+        ends: [&'a SyncDevice; 2],
+        spec: LinkSpec,
+        nat: Option<&'a RefCell<Nat>>,
+        (direction, valve): (Direction, &'a Valve),
+    ) -> Self {
+        let [from, to] = ends;
+        let impairer = Impairer::new(spec.impairments, spec.seed);
+        Self { from, to, direction, nat, shaper: Shaper::new(spec), impairer, line: DelayLine::new(), valve }
     }
 
     /// Puts what has arrived into the line.
     fn take_in(&mut self) -> io::Result<()> {
         let mut buffer = [0; MTU as usize];
         for _ in 0..PACKETS_PER_TURN {
-            let packet = match self.from.recv(&mut buffer) {
-                Ok(len) => &buffer[..len],
+            let len = match self.from.recv(&mut buffer) {
+                Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
-            match self.shaper.enqueue(Instant::now(), packet.len()) {
-                Verdict::DeliverAt(due) => self.line.push(due, packet.to_vec()),
-                Verdict::Drop(_) => self.valve.count_dropped(1),
-            }
+            self.put(Instant::now(), &mut buffer[..len]);
         }
         Ok(())
+    }
+
+    fn put(&mut self, now: Instant, packet: &mut [u8]) {
+        match self.shaper.enqueue(now, packet.len()) {
+            Verdict::DeliverAt(due) => match self.impair(now, due, packet) {
+                Passage { due: None, .. } => self.valve.count_dropped(1),
+                passage => {
+                    for due in [passage.due, passage.copy].into_iter().flatten() {
+                        self.line.push(due, packet.to_vec());
+                    }
+                }
+            },
+            Verdict::Drop(_) => self.valve.count_dropped(1),
+        }
+    }
+
+    /// What NAT and impairments make of a packet. What is no UDP (ICMP, say) passes untouched.
+    fn impair(&mut self, now: Instant, due: Instant, packet: &mut [u8]) -> Passage {
+        let untouched = Passage { due: Some(due), copy: None, corrupted: false, impaired: false };
+        let Some(mut udp) = UdpPacket::parse(packet) else { return untouched };
+        let mut passage = self.impairer.pass(now, due, udp.payload());
+        if passage.corrupted {
+            udp.drop_checksum();
+        }
+        let (mapped, rebound) = match (self.nat, self.direction) {
+            (None, _) => (true, false),
+            (Some(nat), Direction::Up) => (true, nat.borrow_mut().outwards(now, &mut udp)),
+            (Some(nat), Direction::Down) => (nat.borrow_mut().inwards(&mut udp), false),
+        };
+        if !mapped {
+            passage = Passage { due: None, copy: None, ..passage };
+        }
+        if passage.impaired || rebound {
+            self.valve.count_impaired(1);
+        }
+        passage
     }
 
     /// Delivers what is due.
