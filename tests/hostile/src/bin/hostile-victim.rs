@@ -4,7 +4,7 @@
 //! streams and datagrams are not read at all. It says where it listens in one line, and ends with its input.
 //!
 //! ```text
-//! hostile-victim [max-sessions=N]
+//! hostile-victim [max-sessions=N] [max-memory=BYTES]
 //! ```
 
 use kwik::{Identity, RecvStream, SendStream, ServerConfig, Session};
@@ -18,6 +18,7 @@ async fn main() -> Result<(), Error> {
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("max-sessions", most)) => config.max_sessions = most.parse()?,
+            Some(("max-memory", most)) => config.max_memory_bytes = most.parse()?,
             _ => return Err(format!("unknown argument {argument}").into()),
         }
     }

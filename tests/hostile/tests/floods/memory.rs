@@ -1,13 +1,16 @@
 //! What a peer can make a server hold, within the windows that it was granted.
 //!
 //! A session starts with a window of 4 MiB, and what it holds is promised to stay below four times that, whatever it
-//! is cut into; unread datagrams below 1 MiB, and a connection that has not said HELLO below 64 KiB.
+//! is cut into; unread datagrams below 1 MiB, and a connection that has not said HELLO below 64 KiB. (Section 9; and the
+//! limits of a server's configuration.)
 
 use kwik_hostile_tests::peer::Path;
 use kwik_hostile_tests::siege::Siege;
 use kwik_hostile_tests::wire::{self, client_bidi, client_uni, kind, record, varint};
 
-use super::siege;
+use tokio::task::JoinSet;
+
+use super::{VICTIM, siege};
 
 /// The window that a server's session has at first.
 const WINDOW: u64 = 4 << 20;
@@ -148,23 +151,43 @@ async fn connections_that_push_and_never_say_hello() {
     siege.lift().await;
 }
 
-/// A peer that asks for data without end and never acknowledges any.
+/// Asks for data without end on so many streams, and never acknowledges any of it: the carrier does its part.
+async fn take_and_forget(path: &Path, streams: u64) -> JoinSet<()> {
+    let mut readers = JoinSet::new();
+    for index in 0..streams {
+        let (mut send, mut recv) =
+            path.bi(&[wire::lane(client_bidi(index)), record(0, true, b"D")].concat()).await;
+        let _ = send.finish();
+        readers.spawn(async move { while let Ok(Some(_)) = recv.read_chunk(usize::MAX, true).await {} });
+    }
+    readers
+}
+
+/// A peer that never acknowledges makes a session keep what its application may write ahead: 64 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_never_acknowledges() {
     let siege = siege("memory: a peer that never acknowledges").await;
     let (path, _) = siege.attacker().open().await;
+    let _readers = take_and_forget(&path, 16).await;
+    siege.wait_out().await;
+    siege.held_at_most((64 << 20) + 2 * PROCESS);
+    siege.lift().await;
+}
+
+/// Several of them share what the server may hold in all, and the innocent client still has its part.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_that_never_acknowledge_share_what_the_server_may_hold() {
+    let name = "memory: eight peers that never acknowledge share 32 MiB";
+    let siege = Siege::lay(name, VICTIM, &["max-memory=33554432"]).await;
+    let client = siege.attacker();
     let mut held = Vec::new();
-    for index in 0..16 {
-        let mut lane = path.bi(&[wire::lane(client_bidi(index)), record(0, true, b"D")].concat()).await;
-        lane.0.finish().unwrap();
-        // Read and forgotten: the carrier does its part.
-        held.push(tokio::spawn(async move {
-            while let Ok(Some(_)) = lane.1.read_chunk(usize::MAX, true).await {}
-        }));
+    for _ in 0..8 {
+        let (path, _) = client.open().await;
+        let readers = take_and_forget(&path, 16).await;
+        held.push((path, readers));
     }
     siege.wait_out().await;
-    siege.held_at_most(4 * WINDOW + PROCESS);
-    held.iter().for_each(tokio::task::JoinHandle::abort);
+    siege.held_at_most((32 << 20) + 2 * PROCESS);
     siege.lift().await;
 }
 

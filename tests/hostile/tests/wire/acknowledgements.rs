@@ -78,8 +78,9 @@ async fn a_report_of_a_delay_longer_than_the_path_is_old_is_borne() {
     assert_eq!(session.close_reason(), None);
 }
 
-/// PROTOCOL 5.3: The receiver MUST acknowledge a stream (with an ACK on any path) within its `max_ack_delay` after new
-/// bytes arrived, and at once when the stream becomes complete.
+/// PROTOCOL 5.3: The receiver MUST acknowledge a stream (with an ACK on any path, which SHOULD be one that is not Suspect:
+/// an ACK that goes into a dead path stops the sender) within its `max_ack_delay` after new bytes arrived, and at once
+/// when the stream becomes complete.
 #[tokio::test]
 async fn what_arrives_is_acknowledged_and_what_is_complete_is_said_to_be() {
     let (mut path, _, session) = Scene::new().await.open().await;
