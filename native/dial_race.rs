@@ -212,3 +212,57 @@ impl Race<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::api::Session;
+    use crate::api::shared::Hold;
+    use crate::native::backend::Role;
+    use crate::native::engine::Engine;
+    use crate::native::transport::TransportSettings;
+    use crate::native::{Identity, ServerConfig, listen};
+    use crate::proto::config::SessionConfig;
+    use crate::proto::event::{PathLoss, SessionEvent};
+    use crate::proto::session;
+
+    /// A session whose core can be spoken to.
+    async fn dial_by_hand(url: &str) -> (Session, Arc<Shared>) {
+        let address: Address = url.parse().unwrap();
+        let engine = Engine::shared(None).unwrap();
+        let now = engine.clock.time(std::time::Instant::now());
+        let dialler = Dialler::new(TransportSettings::default(), Vec::new());
+        let runtime = tokio::runtime::Handle::current();
+        let backend = NativeBackend::new(engine, runtime, Role::Client(dialler));
+        let core =
+            session::Session::client(now, SessionConfig::default(), [1; 32], PathAddress::from(&address));
+        let shared = Shared::new(core, Arc::clone(&backend) as _);
+        backend.start_clock(Arc::clone(&shared));
+        (Session::opened(Hold::new(Arc::clone(&shared))).await.unwrap(), shared)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_advised_host_is_not_dialled_at_an_address_where_the_server_may_not_send_anyone() {
+        let config = ServerConfig::new(Identity::ephemeral().unwrap());
+        let listener = listen("127.0.0.1:0".parse::<SocketAddr>().unwrap(), config).await.unwrap();
+        let url = &listener.urls()[0];
+        let ((client, shared), server) = tokio::join!(dial_by_hand(url), listener.accept());
+        let mut events = client.events();
+        let mut next_loss = async || loop {
+            if let SessionEvent::PathLost(_, PathLoss::Failed(reason)) = events.next().await.unwrap() {
+                return reason;
+            }
+        };
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let silent = silent.local_addr().unwrap().to_string();
+        let _advice = server.unwrap().advertise(&silent, None, 0).unwrap();
+        assert_eq!(next_loss().await, "it took too long to open");
+        // As if the server were on the internet, and the host were a name that leads to this machine.
+        shared.with(|session, _| session.path_remote(PathId::PRIMARY, [1, 1, 1, 1].into()));
+        let reason = next_loss().await;
+        assert!(reason.contains("no IP address that it may send its clients to"), "{reason}");
+        assert_eq!(client.stats().advice_not_followed.address, 1);
+    }
+}
