@@ -17,7 +17,7 @@ use crate::message::{End, Message, print_samples};
 /// No faults in the last seconds, so that everything can come to its end.
 pub(crate) const QUIET_END: Duration = Duration::from_secs(8);
 /// Whatever takes longer hangs. All paths of a session may be silent for 6 s, several times, and the machine be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Tasks that dial, and what each waits between two dials.
 const DIALLERS: u64 = 4;
 const DIAL_PAUSE: Duration = Duration::from_millis(100);
