@@ -21,6 +21,10 @@ use crate::carrier::h3::{ALPN_H3, Gate, OriginError};
 use crate::proto::config::SessionConfig;
 use crate::proto::limits::ALPN;
 
+/// How long a client that has proven its address may go on asking. With quinn-proto's 15 s, one that gets no answer for a
+/// while since its host crowds is told that its token is invalid, and fails. A token is good for one address only.
+const RETRY_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
+
 /// What a server may choose. Only the identity has no default.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -145,7 +149,8 @@ pub async fn listen(
     let engine = Engine::shared(config.workers)?;
     let gate = Arc::new(Gate::new(&config.allowed_origins)?);
     let tls = server_config(&config.identity, &[ALPN, ALPN_H3])?;
-    let base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
+    let mut base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
+    base.retry_token_lifetime(RETRY_TOKEN_LIFETIME);
     let pin = config.identity.pin();
     let terms = Terms {
         session: config.session,

@@ -16,13 +16,15 @@ use kwik::{
 };
 use kwik_netem::{Forwarder, ForwarderConfig};
 use support::*;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 66, 1));
 const INNOCENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 7, 1));
 /// In the attacker's /24.
 const NEIGHBOUR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 66, 2));
+/// One situation at a time: each is hard enough on a machine by itself.
+static ALONE: Mutex<()> = Mutex::const_new(());
 /// Innocent clients, one after another.
 const DIALS: usize = 50;
 
@@ -46,6 +48,9 @@ impl Scene {
         // Who falls silent is missed soon.
         config.keep_alive = Some(Duration::from_millis(200));
         config.session.path_timeout = Duration::from_secs(1);
+        config.session.resume_timeout = PATIENCE;
+        config.session.handshake_timeout = PATIENCE;
+        config.admission.half_open_timeout = PATIENCE;
         adapt(&mut config);
         let listener = Arc::new(listen_on(1, config).await);
         let accepting = tokio::spawn(keep_sessions(Arc::clone(&listener)));
@@ -61,6 +66,7 @@ impl Scene {
         let url = format!("kwik://{}?pin={}", self.server(), self.listener.pin());
         let mut config = Config::default();
         config.local = Some(local);
+        config.session.handshake_timeout = PATIENCE;
         let client = kwik::dial(&url, config).await.unwrap();
         is_answered(&client).await;
         client.close(AppCode(0), b"");
@@ -71,12 +77,16 @@ impl Scene {
     async fn fall_silent(&self, alpn: &[u8], connections: usize, until: u32) -> Silent {
         let quic = self.plain.endpoint(alpn, ATTACKER);
         let entered = Arc::new(Semaphore::new(0));
+        // More at once would only be lost in the kernel's buffer.
+        let under_way = Arc::new(Semaphore::new(32));
         let mut all = JoinSet::new();
         for _ in 0..connections {
-            let connecting = quic.connect(self.server(), "localhost").unwrap();
-            let entered = Arc::clone(&entered);
+            let (quic, server) = (quic.clone(), self.server());
+            let (entered, under_way) = (Arc::clone(&entered), Arc::clone(&under_way));
             all.spawn(async move {
-                let connection = connecting.await.ok()?;
+                let turn = under_way.acquire().await.unwrap();
+                let connection = quic.connect(server, "localhost").unwrap().await.ok()?;
+                drop(turn);
                 entered.add_permits(1);
                 Some(connection.closed().await)
             });
@@ -94,6 +104,8 @@ impl Scene {
         let mut config = Config::default();
         config.keep_alive = Some(Duration::from_millis(200));
         config.session.path_timeout = Duration::from_secs(1);
+        config.session.resume_timeout = PATIENCE;
+        config.session.handshake_timeout = PATIENCE;
         let client = kwik::dial(&url, config).await.unwrap();
         is_answered(&client).await;
         Cuttable { line, client }
@@ -172,8 +184,8 @@ async fn until(events: &mut kwik::SessionEvents, wanted: &SessionEvent) {
 
 /// Room for few: what takes thousands of connections otherwise takes hundreds.
 fn little_room(limits: &mut AdmissionLimits) {
-    limits.max_half_open = 256;
-    limits.half_open_for_known = 32;
+    limits.max_half_open = 128;
+    limits.half_open_for_known = 16;
     limits.half_open_grace = Duration::from_millis(500);
 }
 
@@ -191,9 +203,10 @@ async fn beside_silent_connections(scene: &Scene, connections: usize, until: u32
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_connections_that_say_nothing_no_dial_fails_and_a_session_that_was_cut_comes_back() {
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let scene = Scene::new(|config| little_room(&mut config.admission)).await;
-        beside_silent_connections(&scene, 1_500, 224).await;
+        beside_silent_connections(&scene, 600, 112).await;
     })
     .await;
 }
@@ -202,6 +215,7 @@ async fn beside_connections_that_say_nothing_no_dial_fails_and_a_session_that_wa
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute of two cores"]
 async fn beside_5000_connections_that_say_nothing_no_dial_fails() {
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let scene = Scene::new(|_| {}).await;
         beside_silent_connections(&scene, 5_000, 1_792).await;
@@ -211,6 +225,7 @@ async fn beside_5000_connections_that_say_nothing_no_dial_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_of_http3_make_way_as_well() {
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let scene = Scene::new(|config| {
             config.admission.max_half_open = 16;
@@ -227,6 +242,7 @@ async fn silent_connections_of_http3_make_way_as_well() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_honest_dials_from_one_address_gets_through_where_there_is_little_room() {
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let scene = Arc::new(
             Scene::new(|config| {
@@ -266,6 +282,7 @@ async fn take_all_sessions(scene: &Scene) -> Vec<RawPath> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_has_all_the_sessions_it_can_get_and_clients_from_elsewhere_find_room() {
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let scene = Scene::new(|config| config.max_sessions = 512).await;
         let cut = scene.cuttable().await;
@@ -284,6 +301,7 @@ async fn one_address_has_all_the_sessions_it_can_get_and_clients_from_elsewhere_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_leaves_sessions_behind_without_end_and_those_of_others_stay() {
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let scene = Scene::new(|config| config.max_sessions = 64).await;
         let cut = scene.cuttable().await;
@@ -308,6 +326,7 @@ async fn one_address_leaves_sessions_behind_without_end_and_those_of_others_stay
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_made_way_says_so_to_the_application_and_its_client_learns_that_it_is_gone() {
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let (identity, plain) = identity_and_plain_quic();
         let mut config = ServerConfig::new(identity);
@@ -337,6 +356,7 @@ async fn a_session_that_made_way_says_so_to_the_application_and_its_client_learn
 async fn who_is_wrong_about_proofs_too_often_gets_no_answer_and_others_join_as_before() {
     // The only one of these situations that looks at them.
     let mut figures = Figures::install();
+    let _alone = ALONE.lock().await;
     within_patience(async {
         let scene = Scene::new(|config| {
             config.admission.wrong_proofs_of_host = RateLimit::new(4, Duration::from_secs(3_600));
