@@ -148,7 +148,7 @@ impl DialError {
     /// The first path is gone, and whoever dialled it has no error to tell.
     pub(crate) fn from_loss(loss: PathLoss, handshake_timeout: Duration) -> Self {
         match loss {
-            PathLoss::TimedOut => Self::NoAnswer { after: handshake_timeout },
+            PathLoss::TimedOut | PathLoss::NotOpened => Self::NoAnswer { after: handshake_timeout },
             loss => Self::Lost(loss),
         }
     }

@@ -169,6 +169,8 @@ impl PathCarrier {
         let mut outcome = Ok(());
         self.early_datagrams.drain(..).for_each(|data| take(Arrival::Datagram(data)));
         self.quic.receive(allowance, |arrival| {
+            // Much of what comes over HTTP/3 is no item of the session's.
+            allowance.spend(1);
             // What has arrived on lanes together with the farewell is the session's still.
             if !matches!(outcome, Err(Ended::Violation { .. }))
                 && let Err(ended) = h3.on_arrival(arrival, &mut take)

@@ -108,6 +108,8 @@ pub enum SessionEvent {
 pub enum PathLoss {
     /// It did not answer for `path_timeout`.
     TimedOut,
+    /// It was not open within `handshake_timeout`.
+    NotOpened,
     /// It was removed by this end.
     Removed,
     /// The peer closed it, with a [`TransportCode`] unless it is of another protocol version.
@@ -120,6 +122,7 @@ impl std::fmt::Display for PathLoss {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TimedOut => f.write_str("it did not answer"),
+            Self::NotOpened => f.write_str("it took too long to open"),
             Self::Removed => f.write_str("it was removed"),
             Self::ClosedByPeer(AppCode(code)) => match TransportCode::from_u64(*code) {
                 Some(known) => write!(f, "the peer closed it: {known} (code {code})"),

@@ -343,7 +343,7 @@ impl Session {
         match path.phase {
             Phase::Dialling | Phase::Greeting { .. } => {
                 if is_late {
-                    self.lose_path(now, id, PathLoss::Failed("it took too long to open".into()));
+                    self.lose_path(now, id, PathLoss::NotOpened);
                 }
             }
             Phase::Established if path.is_too_silent(now, ack_delay) => self.suspect(now, id),
@@ -493,7 +493,7 @@ impl Session {
             self.statements.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
         }
         let by_application = path.opened_by_application && !self.destinations.was_reached(id);
-        let redial = if by_application && matches!(loss, PathLoss::Failed(_)) {
+        let redial = if by_application && matches!(loss, PathLoss::Failed(_) | PathLoss::NotOpened) {
             self.destinations.forget_path(now, id, &mut self.rng);
             Redial::AtOnce
         } else {

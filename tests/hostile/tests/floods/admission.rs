@@ -10,7 +10,6 @@ use super::{VICTIM, siege};
 
 /// 3,000 connections that say nothing: the innocent client's dials find room all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs C"]
 async fn connections_that_say_nothing() {
     let siege = siege("half-open: 3,000 connections that say nothing").await;
     let client = siege.attacker();
@@ -36,7 +35,6 @@ async fn connections_that_say_nothing() {
 
 /// One address opens sessions until there is no room: others find some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs C"]
 async fn sessions_of_one_address() {
     let siege = Siege::lay("sessions: all of them from one address", VICTIM, &["max-sessions=200"]).await;
     let client = siege.attacker();
@@ -60,7 +58,6 @@ async fn sessions_of_one_address() {
 
 /// The same with sessions that are left without a path, which the server keeps for half a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs C"]
 async fn suspended_sessions_of_one_address() {
     let siege = Siege::lay("sessions: all suspended, from one address", VICTIM, &["max-sessions=200"]).await;
     let client = siege.attacker();
