@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
 use super::registry::{Registry, Terms};
 use super::socket::{BindError, PortSharing, UdpSocket};
+use super::stateless_reset::ResetSecret;
 use super::tls::{TlsError, server_config};
 use super::transport::{Congestion, TransportSettings};
 use super::worker_pool::WorkerPoolError;
@@ -145,6 +146,7 @@ pub async fn listen(
         max_sessions: config.max_sessions,
         advertise: config.advertise,
         pin,
+        resets: ResetSecret::of(&config.identity),
         gate,
     };
     let registry = Registry::new(Arc::clone(&engine), terms, base);

@@ -7,7 +7,7 @@
 //! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
 //! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
 //! meter                 what sessions and paths report as metrics
-//! tls, certificate, validity, transport                                what QUIC is set to
+//! tls, certificate, validity, transport, stateless_reset               what QUIC is set to
 //! ```
 
 mod backend;
@@ -28,6 +28,7 @@ mod recv_batch;
 mod registry;
 mod resolve;
 mod socket;
+mod stateless_reset;
 mod timers;
 mod tls;
 mod transport;

@@ -10,6 +10,7 @@ use super::backend::{NativeBackend, OpenRoute, Role};
 use super::engine::Engine;
 use super::path_driver::{Bond, DriverKey};
 use super::reactor::{ReactorHandle, ReactorLease};
+use super::stateless_reset::ResetSecret;
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
 use crate::api::shared::{Hold, Shared};
@@ -30,6 +31,8 @@ pub(crate) struct Terms {
     /// Told to each client: `host:port`, with the certificate of this listener.
     pub(crate) advertise: Vec<String>,
     pub(crate) pin: CertificatePin,
+    /// By which clients of the process before this one learn that it is gone.
+    pub(crate) resets: ResetSecret,
     /// For clients that come over HTTP/3.
     pub(crate) gate: Arc<Gate>,
 }
@@ -73,9 +76,14 @@ impl Registry {
         })
     }
 
-    /// What the sockets of the listener are set to.
-    pub(crate) fn endpoint_config(&self) -> Arc<quinn_proto::ServerConfig> {
+    /// What connections of the listener's sockets are set to.
+    pub(crate) fn server_config(&self) -> Arc<quinn_proto::ServerConfig> {
         Arc::clone(&self.base)
+    }
+
+    /// What its socket at this address is set to.
+    pub(crate) fn endpoint_config(&self, local: SocketAddr) -> quinn_proto::EndpointConfig {
+        self.terms.resets.endpoint_config(local)
     }
 
     /// Whom to let in over HTTP/3.

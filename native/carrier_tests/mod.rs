@@ -4,4 +4,5 @@
 mod ack_hold;
 mod clock;
 mod observed;
+mod outage;
 mod quic;

@@ -7,6 +7,7 @@ pub(crate) mod ack_hold;
 mod clock;
 pub(crate) mod h3;
 mod observed;
+pub(crate) mod outage;
 mod path_carrier;
 pub(crate) mod quic;
 
