@@ -31,6 +31,24 @@ fn hear(pair: &mut Pair) {
     pair.run(ms(50));
 }
 
+/// The round trip is 20 ms, and acknowledgements may be late as well. With QUIC's own thresholds (three packets, an eighth of a round trip) every late packet
+/// counts as lost.
+#[test]
+fn packets_that_come_a_fifth_of_a_round_trip_late_are_not_lost() {
+    let mut pair = Pair::as_paths_are();
+    hear(&mut pair);
+    pair.fifth_is_late_by = ms(4);
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    let window = pair.client.carrier().connection().congestion_state().window();
+    // Not for long: with much more under way, gaps would be more than one acknowledgement can tell of.
+    let written = fill(&mut pair, lane, 60);
+    pair.run(ms(200));
+    assert_eq!(arrived(&pair, lane), written);
+    let stats = pair.client.carrier().connection().stats();
+    assert_eq!((stats.path.lost_packets, stats.path.congestion_events), (0, 0));
+    assert!(stats.path.cwnd > window, "it grows as on any path");
+}
+
 #[test]
 fn packets_that_do_not_come_at_all_are_sent_again() {
     let mut pair = Pair::as_paths_are();
