@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
 use super::registry::{Registry, Terms};
 use super::socket::{BindError, PortSharing, UdpSocket};
+use super::stateless_reset::ResetSecret;
 use super::tls::{TlsError, server_config};
 use super::transport::{Congestion, TransportSettings};
 use super::worker_pool::WorkerPoolError;
@@ -162,6 +163,7 @@ pub async fn listen(
         max_memory_bytes: config.max_memory_bytes,
         advertise: config.advertise,
         pin,
+        resets: ResetSecret::of(&config.identity),
         gate,
     };
     let admission = Admission::new(config.admission, config.max_sessions);

@@ -9,7 +9,7 @@
 //! mailbox               what other tasks want of a reactor                occupancy     what a pool's workers have to do
 //! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
 //! meter                 what sessions and paths report as metrics
-//! tls, certificate, validity, transport                                what QUIC is set to
+//! tls, certificate, validity, transport, stateless_reset               what QUIC is set to
 //! ```
 
 mod admission;
@@ -33,6 +33,7 @@ mod recv_batch;
 mod registry;
 mod resolve;
 mod socket;
+mod stateless_reset;
 mod sync;
 mod timers;
 mod tls;

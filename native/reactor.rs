@@ -22,8 +22,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use quinn_proto::{
-    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, EndpointEvent, Incoming,
-    Transmit,
+    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, EndpointEvent, Incoming, Transmit,
 };
 use tokio::time::Sleep;
 
@@ -177,9 +176,10 @@ impl Reactor {
         let local_addr = socket.local_addr()?;
         let handle = Arc::new(ReactorHandle { mailbox: Mailbox::new(), local_addr });
         let lease = ReactorLease(Arc::clone(&handle));
-        let server = registry.as_ref().map(|registry| registry.endpoint_config());
-        let endpoint =
-            Endpoint::new(Arc::new(EndpointConfig::default()), server, !socket.may_fragment(), None);
+        let server = registry.as_ref().map(|registry| registry.server_config());
+        let config = registry.as_ref().map(|registry| registry.endpoint_config(local_addr));
+        let config = Arc::new(config.unwrap_or_default());
+        let endpoint = Endpoint::new(config, server, !socket.may_fragment(), None);
         let reactor = Self {
             batch: RecvBatch::new(&engine.buffers),
             engine,

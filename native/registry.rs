@@ -12,6 +12,7 @@ use super::backend::{NativeBackend, OpenRoute, Role};
 use super::engine::Engine;
 use super::path_driver::{Bond, DriverKey};
 use super::reactor::{ReactorHandle, ReactorLease};
+use super::stateless_reset::ResetSecret;
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
 use crate::api::shared::{Hold, Shared};
@@ -33,6 +34,8 @@ pub(crate) struct Terms {
     /// Told to each client: `host:port`, with the certificate of this listener.
     pub(crate) advertise: Vec<String>,
     pub(crate) pin: CertificatePin,
+    /// By which clients of the process before this one learn that it is gone.
+    pub(crate) resets: ResetSecret,
     /// For clients that come over HTTP/3.
     pub(crate) gate: Arc<Gate>,
 }
@@ -85,14 +88,19 @@ impl Registry {
         })
     }
 
-    /// What the sockets of the listener are set to.
-    pub(crate) fn endpoint_config(&self) -> Arc<quinn_proto::ServerConfig> {
+    /// What connections of the listener's sockets are set to.
+    pub(crate) fn server_config(&self) -> Arc<quinn_proto::ServerConfig> {
         Arc::clone(&self.base)
     }
 
     /// Who is let in at all.
     pub(crate) fn admission(&self) -> &Arc<Admission> {
         &self.admission
+    }
+
+    /// What its socket at this address is set to.
+    pub(crate) fn endpoint_config(&self, local: SocketAddr) -> quinn_proto::EndpointConfig {
+        self.terms.resets.endpoint_config(local)
     }
 
     /// Whom to let in over HTTP/3.

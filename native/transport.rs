@@ -38,6 +38,16 @@ const DATAGRAM_BUFFER_BYTES: usize = 1024 * 1024;
 /// that is lost costs three times this, and a path is only one of several.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
+/// Packets that may overtake one before it counts as lost: any number. Three, as RFC 9002 section 6.1.1 has it, made
+/// transfers up to 16 times slower where a fifth of the packets came 10 ms late. Only time tells loss from reordering,
+/// as in RACK (RFC 8985), and a sender that has a window in time may do without a count (same section).
+const PACKET_THRESHOLD: u32 = u32::MAX;
+
+/// Round trips after which a packet is lost if later ones have been acknowledged. RACK allows 1.25 at first and up to 2
+/// once it has seen reordering; quinn-proto can neither adapt it nor tell that it was wrong, so it is what lies between.
+/// RFC 9002's 1.125 is spent by what a queue's length does to round trips. A real loss is repeated half a round trip later.
+const TIME_THRESHOLD: f32 = 1.5;
+
 /// How long packets stay short after quinn-proto took losses for a path that carries long ones no more. It does so when
 /// several bursts are lost to an overflowing buffer, too, and short packets cost a fifth more of everything; a probe
 /// that is lost costs next to nothing. quinn-proto's own default is a minute.
@@ -115,6 +125,8 @@ impl TransportSettings {
             .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)
             .keep_alive_interval(self.keep_alive)
             .max_idle_timeout(self.idle_timeout.map(idle_timeout))
+            .packet_threshold(PACKET_THRESHOLD)
+            .time_threshold(TIME_THRESHOLD)
             .initial_rtt(INITIAL_RTT)
             .mtu_discovery_config(Some(mtu_discovery))
             .congestion_controller_factory(controllers);

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use kwik::SessionError;
+
 use crate::digest::Digest;
 use crate::protocol::{ProtocolError, Reason};
 
@@ -49,6 +51,9 @@ pub(crate) enum Error {
     Mismatch { name: String, arrived: Digest, stated: Digest },
     #[error("{0} round trips got no answer")]
     Unanswered(usize),
+    /// Not because this end wanted it: see [`Error::with_way_on`].
+    #[error("{reason}; run the same command again{}", way_on(.part.as_deref()))]
+    SessionOver { reason: String, part: Option<PathBuf> },
     #[error("interrupted{}", .0)]
     Interrupted(String),
     #[error("cannot start: {0}")]
@@ -81,6 +86,30 @@ impl Error {
         }
     }
 
+    /// If the session is over, says what can be done: the same again, which goes on from a download's `part`.
+    pub(crate) fn with_way_on(self, part: Option<&Path>) -> Self {
+        let reason = match self.session() {
+            Some(SessionError::Rejected { code, .. }) => code.to_string(),
+            Some(SessionError::ResumeTimeout { after }) => {
+                format!("the server has not been heard of for {} s", after.as_secs())
+            }
+            Some(SessionError::PeerError { .. } | SessionError::ClosedByPeer { .. }) => self.to_string(),
+            _ => return self,
+        };
+        Self::SessionOver { reason, part: part.map(Path::to_owned) }
+    }
+
+    /// Why the session has ended, if that is the error.
+    fn session(&self) -> Option<&SessionError> {
+        match self {
+            Self::Session(error)
+            | Self::Open(kwik::OpenError::Session(error))
+            | Self::Read(kwik::ReadError::Session(error))
+            | Self::Write(kwik::WriteError::Session(error)) => Some(error),
+            _ => None,
+        }
+    }
+
     /// In one line, whatever the causes say.
     pub(crate) fn line(&self) -> String {
         self.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
@@ -90,5 +119,33 @@ impl Error {
 impl From<kwik::ListenError> for Error {
     fn from(error: kwik::ListenError) -> Self {
         Self::Listen(Box::new(error))
+    }
+}
+
+fn way_on(part: Option<&Path>) -> String {
+    part.map_or(String::new(), |part| format!(" to go on from {}", part.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kwik::{ReadError, TransportCode};
+
+    use super::*;
+
+    #[test]
+    fn whoever_loses_the_session_is_told_how_to_go_on() {
+        let unknown =
+            SessionError::Rejected { code: TransportCode::UnknownSession, reason: Default::default() };
+        let part = Path::new("file.part");
+        let get = Error::from(ReadError::Session(unknown.clone())).with_way_on(Some(part));
+        assert_eq!(get.to_string(), "unknown session; run the same command again to go on from file.part");
+        let put = Error::from(unknown).with_way_on(None);
+        assert_eq!(put.to_string(), "unknown session; run the same command again");
+        let silent = SessionError::ResumeTimeout { after: Duration::from_secs(30) };
+        let silent = Error::from(silent).with_way_on(Some(part)).to_string();
+        assert!(silent.contains("for 30 s; run the same command again to go on from file.part"), "{silent}");
+        assert!(matches!(Error::Unanswered(1).with_way_on(Some(part)), Error::Unanswered(1)));
     }
 }

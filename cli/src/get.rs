@@ -53,7 +53,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
                 .left_over()
                 .map_or(String::new(), |part| format!("; the same command goes on with {}", part.display())),
         ),
-        other => other,
+        other => other.with_way_on(destination.left_over()),
     })?;
     let line = if args.json { report.json() } else { report.line(&destination.path().display().to_string()) };
     screen.say(line);

@@ -44,7 +44,8 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
         let stored = store(&session, &screen, &name, file, size).await;
         stored.map_err(|error| error.of_file("read", &args.file))
     };
-    let report = connection.run(work, |error| screen.warn(error)).await?;
+    let report = connection.run(work, |error| screen.warn(error)).await;
+    let report = report.map_err(|error| error.with_way_on(None))?;
     screen.say(if args.json { report.json() } else { report.line(&name) });
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! the shared part of the crate does not have.
 
 mod ack_hold;
+mod bad_networks;
 mod clock;
 mod observed;
+mod outage;
 mod quic;

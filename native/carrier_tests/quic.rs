@@ -16,8 +16,9 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::carrier::quic::{Arrival, Change, MAX_SLACK_BYTES, QuicCarrier};
 use crate::carrier::{Allowance, Clock, Observations, ObservedFactory};
+use crate::native::transport::TransportSettings;
 use crate::proto::carrier::{Carrier, LaneClosed};
-use crate::proto::id::{Dir, LaneId};
+use crate::proto::id::{Dir, LaneId, Side};
 
 const ONE_WAY: Duration = Duration::from_millis(10);
 
@@ -26,12 +27,12 @@ fn address(port: u16) -> SocketAddr {
 }
 
 /// One end: an endpoint with one connection.
-struct End {
+pub(super) struct End {
     endpoint: Endpoint,
     handle: Option<ConnectionHandle>,
     carrier: Option<QuicCarrier>,
     server: Option<(Arc<ServerConfig>, Arc<Observations>)>,
-    received: BTreeMap<u64, Vec<u8>>,
+    pub(super) received: BTreeMap<u64, Vec<u8>>,
     finished: Vec<LaneId>,
     stopped: Vec<LaneId>,
     reset: Vec<LaneId>,
@@ -58,7 +59,7 @@ impl End {
         }
     }
 
-    fn carrier(&mut self) -> &mut QuicCarrier {
+    pub(super) fn carrier(&mut self) -> &mut QuicCarrier {
         self.carrier.as_mut().unwrap()
     }
 
@@ -115,14 +116,17 @@ impl End {
 }
 
 /// Both ends and the packets between them.
-struct Pair {
+pub(super) struct Pair {
     start: Instant,
     now: Instant,
-    client: End,
-    server: End,
+    pub(super) client: End,
+    pub(super) server: End,
     under_way: Vec<(Instant, bool, Vec<u8>)>,
     /// Nothing gets through.
-    is_cut: bool,
+    pub(super) is_cut: bool,
+    /// How much later every fifth packet comes.
+    pub(super) fifth_is_late_by: Duration,
+    sent: usize,
     /// Longer packets are lost.
     mtu: usize,
 }
@@ -134,10 +138,7 @@ impl Pair {
 
     /// Two ends that have shaken hands.
     fn with_mtu(mtu: usize) -> Self {
-        let start = Instant::now();
-        let clock = Clock::new(start);
-        let (client_tls, server_tls) = tls();
-        let observe = || {
+        let observe = |clock| {
             let observations = Observations::new(clock);
             let mut transport = TransportConfig::default();
             let factory = ObservedFactory::new(Arc::new(CubicConfig::default()), Arc::clone(&observations));
@@ -145,6 +146,23 @@ impl Pair {
             transport.keep_alive_interval(None);
             (Arc::new(transport), observations)
         };
+        Self::with_transport(mtu, observe)
+    }
+
+    /// Two ends that are set as paths are.
+    pub(super) fn as_paths_are() -> Self {
+        let settings = TransportSettings { keep_alive: None, ..TransportSettings::default() };
+        Self::with_transport(usize::MAX, |clock| settings.to_config(clock, address(1).ip(), Side::Client))
+    }
+
+    fn with_transport(
+        mtu: usize,
+        transport: impl Fn(Clock) -> (Arc<TransportConfig>, Arc<Observations>),
+    ) -> Self {
+        let start = Instant::now();
+        let clock = Clock::new(start);
+        let (client_tls, server_tls) = tls();
+        let observe = || transport(clock);
         let (transport, observations) = observe();
         let mut server_config = ServerConfig::with_crypto(Arc::new(server_tls));
         server_config.transport_config(transport);
@@ -157,21 +175,33 @@ impl Pair {
         let (handle, connection) = connected.unwrap();
         client.handle = Some(handle);
         client.carrier = Some(QuicCarrier::new(connection, observations));
-        let mut pair = Self { start, now: start, client, server, under_way: Vec::new(), is_cut: false, mtu };
+        let mut pair = Self {
+            start,
+            now: start,
+            client,
+            server,
+            under_way: Vec::new(),
+            is_cut: false,
+            fifth_is_late_by: Duration::ZERO,
+            sent: 0,
+            mtu,
+        };
         pair.run(Duration::from_millis(500));
         assert!(pair.client.connected && pair.server.connected);
         pair
     }
 
     /// Lets time pass, millisecond by millisecond.
-    fn run(&mut self, time: Duration) {
+    pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
             for from_client in [true, false] {
                 let from = if from_client { &mut self.client } else { &mut self.server };
                 for packet in from.work(self.now) {
                     if !self.is_cut && packet.len() <= self.mtu {
-                        self.under_way.push((self.now + ONE_WAY, from_client, packet));
+                        self.sent += 1;
+                        let late = if self.sent % 5 == 0 { self.fifth_is_late_by } else { Duration::ZERO };
+                        self.under_way.push((self.now + ONE_WAY + late, from_client, packet));
                     }
                 }
             }
@@ -216,7 +246,7 @@ fn tls() -> (QuicClientConfig, QuicServerConfig) {
     (client.try_into().unwrap(), server.try_into().unwrap())
 }
 
-const fn ms(ms: u64) -> Duration {
+pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 

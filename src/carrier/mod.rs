@@ -8,6 +8,7 @@ mod allowance;
 mod clock;
 pub(crate) mod h3;
 mod observed;
+pub(crate) mod outage;
 mod path_carrier;
 pub(crate) mod quic;
 

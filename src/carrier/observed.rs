@@ -2,7 +2,8 @@
 //!
 //! quinn-proto does not say how much is in flight or when an acknowledgement last came, which failure detection
 //! and late binding rest on. Its congestion controller is told both: so a thin layer around the real one writes
-//! them down where the carrier can read them.
+//! them down where the carrier can read them. It also keeps from the real one what is no sign of congestion
+//! (`outage.rs`), and lets a probe out whatever the window is.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use quinn_proto::RttEstimator;
 use quinn_proto::congestion::{Controller, ControllerFactory, ControllerMetrics};
 
 use super::clock::Clock;
+use super::outage::{Restart, patience};
 use crate::proto::time::Time;
 
 /// No time: later than any other.
@@ -33,6 +35,10 @@ pub(crate) struct Observations {
     awaiting_since: AtomicU64,
     pto_nanos: AtomicU64,
     lost_bytes: AtomicU64,
+    /// The peer has sent something on a lane: it has the keys for what this end sends.
+    is_heard: AtomicBool,
+    /// One packet more may go out, whatever the window is.
+    lets_probe_out: AtomicBool,
     /// An acknowledgement came at a time when nothing was left to send.
     ran_dry: AtomicBool,
 }
@@ -47,6 +53,8 @@ impl Observations {
             awaiting_since: AtomicU64::new(NEVER),
             pto_nanos: AtomicU64::new(0),
             lost_bytes: AtomicU64::new(0),
+            is_heard: AtomicBool::new(false),
+            lets_probe_out: AtomicBool::new(false),
             ran_dry: AtomicBool::new(false),
         })
     }
@@ -84,6 +92,21 @@ impl Observations {
             NEVER => None,
             nanos => Some(Time::from_epoch(Duration::from_nanos(nanos))),
         }
+    }
+
+    /// The same, for those who wait for it.
+    pub(crate) fn silent_since(&self) -> Option<Instant> {
+        self.awaiting_since().map(|at| self.clock.instant(at))
+    }
+
+    /// Something has arrived on a lane.
+    pub(crate) fn on_heard(&self) {
+        self.is_heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one packet more may go out than the window allows.
+    pub(crate) fn let_probe_out(&self, may: bool) {
+        self.lets_probe_out.store(may, Ordering::Relaxed);
     }
 
     /// Probe timeout without the peer's delay, once there is a measurement.
@@ -150,8 +173,11 @@ impl ControllerFactory for ObservedFactory {
         Box::new(Observed {
             inner: Arc::clone(&self.inner).build(now, current_mtu),
             observations: Arc::clone(&self.observations),
+            mtu: current_mtu,
             rtt: None,
             sample: None,
+            restart: Restart::default(),
+            greeting_until: None,
         })
     }
 }
@@ -160,13 +186,26 @@ impl ControllerFactory for ObservedFactory {
 struct Observed {
     inner: Box<dyn Controller>,
     observations: Arc<Observations>,
+    mtu: u16,
     /// Smoothed time and its variation, as in RFC 9002 section 5.3: quinn-proto keeps the latter to itself.
     rtt: Option<(Duration, Duration)>,
     /// Of the packets acknowledged together, the newest one's round trip.
     sample: Option<Duration>,
+    restart: Restart,
+    /// When the last packet went out before the peer was heard on a lane.
+    greeting_until: Option<Instant>,
 }
 
 impl Observed {
+    /// An answer comes: whether it ends an outage.
+    fn look_for_outage(&mut self, now: Instant) {
+        let (Some((rtt, _)), Some(pto)) = (self.rtt, self.observations.pto()) else { return };
+        let silent_since = self.observations.silent_since();
+        if silent_since.is_some_and(|since| now.saturating_duration_since(since) >= patience(pto, rtt)) {
+            self.restart.on_outage_ended(now);
+        }
+    }
+
     fn take_sample(&mut self) {
         let Some(sample) = self.sample.take() else { return };
         let (smoothed, var) = match self.rtt {
@@ -182,6 +221,9 @@ impl Observed {
 
 impl Controller for Observed {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        if !self.observations.is_heard.load(Ordering::Relaxed) {
+            self.greeting_until = Some(now);
+        }
         self.inner.on_sent(now, bytes, last_packet_number);
     }
 
@@ -189,6 +231,7 @@ impl Controller for Observed {
         let sample = now.saturating_duration_since(sent);
         self.sample = Some(self.sample.map_or(sample, |least| least.min(sample)));
         self.inner.on_ack(now, sent, bytes, app_limited, rtt);
+        self.restart.on_ack(bytes, self.inner.window());
     }
 
     fn on_end_acks(
@@ -198,6 +241,7 @@ impl Controller for Observed {
         app_limited: bool,
         largest_packet_num_acked: Option<u64>,
     ) {
+        self.look_for_outage(now);
         self.observations.on_progress(now, in_flight);
         if app_limited {
             self.observations.ran_dry.store(true, Ordering::Relaxed);
@@ -214,17 +258,31 @@ impl Controller for Observed {
         lost_bytes: u64,
     ) {
         self.observations.on_lost(lost_bytes);
+        // Packets that overtake the end of the handshake are dropped for want of keys, and their loss may be ignored
+        // (RFC 9002 section 7.4): otherwise the path would have left slow start before it began.
+        if self.greeting_until.is_some_and(|until| sent <= until) {
+            return;
+        }
+        if self.restart.explains_loss(sent, self.inner.window(), self.inner.initial_window()) {
+            return;
+        }
         self.inner.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
     }
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
         // The probe has arrived. (Or the MTU has shrunk: then no probe is under way.)
         self.observations.probe_bytes.store(0, Ordering::Relaxed);
+        self.mtu = new_mtu;
         self.inner.on_mtu_update(new_mtu);
     }
 
     fn window(&self) -> u64 {
-        self.inner.window()
+        let window = self.restart.limit(self.inner.window());
+        if self.observations.lets_probe_out.load(Ordering::Relaxed) {
+            // quinn-proto wants room for more than one packet to send one.
+            return window.max(self.observations.in_flight_bytes() + 2 * u64::from(self.mtu));
+        }
+        window
     }
 
     fn metrics(&self) -> ControllerMetrics {
@@ -235,8 +293,11 @@ impl Controller for Observed {
         Box::new(Self {
             inner: self.inner.clone_box(),
             observations: Arc::clone(&self.observations),
+            mtu: self.mtu,
             rtt: self.rtt,
             sample: self.sample,
+            restart: self.restart,
+            greeting_until: self.greeting_until,
         })
     }
 

@@ -25,6 +25,7 @@ use quinn_proto::{
 use super::ack_hold::AckHold;
 use super::allowance::Allowance;
 use super::observed::Observations;
+use super::outage::{self, Probes};
 use crate::proto::carrier::{Carrier, Figures, LaneClosed};
 use crate::proto::config::SessionConfig;
 use crate::proto::id::{Dir, LaneId};
@@ -93,6 +94,8 @@ pub(crate) struct QuicCarrier {
     /// Written since quinn-proto was last asked to send.
     fresh_bytes: u64,
     ack_hold: AckHold,
+    probes: Probes,
+    is_probe_due: bool,
     lost_bytes_seen: u64,
     lost_probes_seen: u64,
     send_window_bytes: u64,
@@ -114,6 +117,8 @@ impl QuicCarrier {
             unsent_bytes: 0,
             fresh_bytes: 0,
             ack_hold: AckHold::default(),
+            probes: Probes::default(),
+            is_probe_due: false,
             lost_bytes_seen: 0,
             lost_probes_seen: 0,
             send_window_bytes: 0,
@@ -160,12 +165,28 @@ impl QuicCarrier {
     /// A time that [`poll_timeout`](Self::poll_timeout) named has come.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.ack_hold.release();
+        if self.probe_at().is_some_and(|at| at <= now) {
+            self.is_probe_due = true;
+            self.probes.on_asked(now);
+            self.connection.ping();
+        }
         self.connection.handle_timeout(now);
     }
 
     /// When something is to be done even if nothing happens.
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
-        [self.connection.poll_timeout(), self.ack_hold.deadline()].into_iter().flatten().min()
+        let own = [self.ack_hold.deadline(), self.probe_at()];
+        own.into_iter().chain([self.connection.poll_timeout()]).flatten().min()
+    }
+
+    /// When the peer, which has been silent, is to be asked once more.
+    fn probe_at(&self) -> Option<Instant> {
+        if self.connection.is_closed() {
+            return None;
+        }
+        let (silent_since, pto) = (self.observations.silent_since()?, self.observations.pto()?);
+        let rtt = self.connection.rtt();
+        Some(self.probes.next(silent_since, outage::patience(pto, rtt), rtt))
     }
 
     /// What the endpoint has to be told.
@@ -295,6 +316,7 @@ impl QuicCarrier {
             match chunks.next(max_bytes) {
                 Ok(Some(chunk)) => {
                     max_bytes -= chunk.bytes.len();
+                    self.observations.on_heard();
                     take(Arrival::Data { lane, dir, data: chunk.bytes });
                 }
                 Ok(None) => {
@@ -329,11 +351,14 @@ impl QuicCarrier {
         buffer: &mut Vec<u8>,
     ) -> Option<Transmit> {
         self.settle_account();
-        if self.may_hold_acks() && self.ack_hold.holds(now) {
+        let is_probe_due = std::mem::take(&mut self.is_probe_due);
+        if !is_probe_due && self.may_hold_acks() && self.ack_hold.holds(now) {
             return None;
         }
         let before = self.connection.stats();
+        self.observations.let_probe_out(is_probe_due);
         let transmit = self.connection.poll_transmit(now, max_datagrams, buffer);
+        self.observations.let_probe_out(false);
         let after = self.connection.stats();
         if after.path.lost_plpmtud_probes != self.lost_probes_seen {
             self.lost_probes_seen = after.path.lost_plpmtud_probes;

@@ -173,7 +173,7 @@ pub static SCENARIOS: [Scenario; 60] = [
     scenario("jitter_in_order", 4 * MB, &[both(line().jitter_ms(15))], "delay of 5 to 35 ms, order kept"),
     scenario("jitter_free", 4 * MB, &[both(free_jitter(line(), 10))], "delay of 10 to 30 ms, each packet its own"),
     scenario("loss_1", 2 * MB, &[both(lossy(10))], "1 % lost"),
-    scenario("loss_5", MB, &[both(lossy(50))], "5 % lost").brief(),
+    scenario("loss_5", MB, &[both(lossy(50))], "5 % lost"),
     scenario("loss_20", 300 * KB, &[both(lossy(200))], "20 % lost"),
     scenario("loss_of_acks", 3 * MB, &[one_way(lossy(100), line())], "10 % lost on the way up"),
     scenario("loss_bursts", 2 * MB, &[with(&[Impairment::LoseBursts { permille: 2, packets: 15 }])], "bursts of 15 packets lost"),

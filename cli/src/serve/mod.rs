@@ -62,7 +62,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args) -> Result<(), Error> {
-    let mut signals = Signals::new().map_err(Error::Start)?;
+    let mut signals = Signals::and_hangups().map_err(Error::Start)?;
     let root = Root::new(&args.directory).map_err(Error::file("serve", &args.directory))?;
     let access = if args.writable { Access::Writable } else { Access::ReadOnly };
     let mut sessions = Sessions::new(Directory { root, access });

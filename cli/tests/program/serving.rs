@@ -135,6 +135,51 @@ fn an_interrupted_download_goes_on_where_it_was() {
 }
 
 #[cfg(unix)]
+#[test]
+fn a_server_whose_terminal_goes_stays() {
+    use nix::sys::signal::Signal;
+    let scene = Scene::new();
+    let contents = scene.write_noise("served/file", 1_000_000);
+    let mut server = scene.serve_one(&[]);
+    server.signal(Signal::SIGHUP);
+    scene.run(["get", &server.file("file")]).succeeds();
+    assert!(scene.read("file") == contents);
+    assert!(server.child.try_wait().unwrap().is_none());
+    // It is a signal like any other to whoever waits for one: the next still ends the server.
+    server.signal(Signal::SIGHUP);
+    server.signal(Signal::SIGTERM);
+    assert!(server.child.wait().unwrap().success());
+}
+
+/// The new process answers the client's next packet with a stateless reset, so that the client comes back at once and
+/// hears that nobody knows its session.
+#[cfg(unix)]
+#[test]
+fn a_server_that_restarts_is_told_to_its_client_with_the_way_on() {
+    use std::io::Read as _;
+    let scene = Scene::new();
+    let contents = scene.write_noise("served/file", 200_000_000);
+    let server = scene.serve_one(&[]);
+    let address = server.urls[0].trim_start_matches("kwik://").split('?').next().unwrap().to_owned();
+    let file = server.file("file");
+    let mut client = scene.kwik(["get", &file]).stderr(Stdio::piped()).spawn().unwrap();
+    await_file(&scene.path("file.part"));
+    drop(server);
+    let server = scene.serve(&["--listen", &address]);
+    let status = client.wait().unwrap();
+    // On a very fast machine it may have been done already.
+    if !status.success() {
+        let mut stderr = String::new();
+        client.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let expected = "unknown session; run the same command again to go on from file.part";
+        assert!(stderr.contains(expected), "{stderr}");
+        assert_eq!(server.file("file"), file);
+        scene.run(["get", &file]).succeeds();
+    }
+    assert!(scene.read("file") == contents);
+}
+
+#[cfg(unix)]
 struct Pipe(fs::File);
 
 #[cfg(unix)]
