@@ -9,6 +9,8 @@
 //! cargo xtask demo [ARGS]          kwik demo --web [ARGS], with everything built that is not or is out of date
 //! cargo xtask soak [ARGS]          200 sessions under faults for a minute (--minutes N, --seed N, --sessions N, --release);
 //!                                  a picture into target/soak
+//! cargo xtask coverage             how many lines of the core its tests run; fails below 90 % of a folder
+//! cargo xtask miri                 what is `unsafe`, and the mechanisms around it, under Miri
 //! ```
 //!
 //! `wasm`, `npm` and `www` print sizes as a page loads them, gzipped. `wasm --release` and `npm` fail above the limits
@@ -20,9 +22,11 @@
 mod age;
 mod apt;
 mod bindgen;
+mod coverage;
 mod demo;
 mod examples;
 mod lint;
+mod miri;
 mod node;
 mod npm;
 mod run;
@@ -37,8 +41,7 @@ use std::process::ExitCode;
 /// What went wrong, for people.
 type Error = Box<dyn std::error::Error>;
 
-const USAGE: &str =
-    "usage: cargo xtask wasm [--release] | npm | examples | lint | www | demo [ARGS] | soak [ARGS]";
+const USAGE: &str = "usage: cargo xtask wasm [--release] | npm | examples | lint | www | demo [ARGS] | soak [ARGS] | coverage | miri";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         ["lint"] => lint::check(),
         ["www"] => www::build(),
         ["demo", rest @ ..] => demo::show(rest),
+        ["coverage"] => coverage::measure(),
+        ["miri"] => miri::check(),
         ["soak", rest @ ..] => soak::run_load_test(rest),
         _ => Err(USAGE.into()),
     };
