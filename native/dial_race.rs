@@ -257,7 +257,9 @@ mod tests {
         };
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
         let silent = silent.local_addr().unwrap().to_string();
-        let _advice = server.unwrap().advertise(&silent, None, 0).unwrap();
+        // Kept: a session ends with its last handle.
+        let server = server.unwrap();
+        let _advice = server.advertise(&silent, None, 0).unwrap();
         assert_eq!(next_loss().await, PathLoss::NotOpened);
         // As if the server were on the internet, and the host were a name that leads to this machine.
         shared.with(|session, _| session.path_remote(PathId::PRIMARY, [1, 1, 1, 1].into()));

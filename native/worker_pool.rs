@@ -150,7 +150,15 @@ impl WorkerPool {
     ///
     /// When the threads cannot be started.
     pub fn shared(workers: Option<NonZeroUsize>) -> Result<Self, WorkerPoolError> {
-        let mut current = lock(&SHARED);
+        Self::shared_at(&SHARED, workers)
+    }
+
+    /// The pool that is kept at `place`.
+    fn shared_at(
+        place: &Mutex<Weak<Shared>>,
+        workers: Option<NonZeroUsize>,
+    ) -> Result<Self, WorkerPoolError> {
+        let mut current = lock(place);
         if let Some(shared) = current.upgrade()
             && lock(&shared.threads).is_some()
         {
@@ -442,14 +450,16 @@ mod tests {
 
     #[test]
     fn all_users_of_the_process_share_one_pool_and_the_first_ones_size() {
-        let first = WorkerPool::shared(NonZeroUsize::new(5)).unwrap();
-        let second = WorkerPool::shared(NonZeroUsize::new(9)).unwrap();
+        // Not the process's own, which other tests use.
+        let place = Mutex::new(Weak::new());
+        let first = WorkerPool::shared_at(&place, NonZeroUsize::new(5)).unwrap();
+        let second = WorkerPool::shared_at(&place, NonZeroUsize::new(9)).unwrap();
         assert!(Arc::ptr_eq(&first.shared, &second.shared));
         assert_eq!(second.stats().workers, 5);
 
         first.shutdown_now();
         assert_eq!(second.stats().workers, 0);
-        let third = WorkerPool::shared(NonZeroUsize::new(6)).unwrap();
+        let third = WorkerPool::shared_at(&place, NonZeroUsize::new(6)).unwrap();
         assert_eq!(third.stats().workers, 6, "a pool shut down is not handed out again");
     }
 

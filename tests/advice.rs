@@ -117,7 +117,7 @@ async fn a_server_that_advises_strangers_over_and_over_makes_its_client_send_the
         let mut unanswered = 0;
         while unanswered < 7 {
             unanswered += match events.next().await.unwrap() {
-                SessionEvent::PathLost(_, PathLoss::Failed(_)) => 1,
+                SessionEvent::PathLost(_, PathLoss::NotOpened) => 1,
                 _ => 0,
             };
         }

@@ -200,7 +200,8 @@ impl Pair {
                 for packet in from.work(self.now) {
                     if !self.is_cut && packet.len() <= self.mtu {
                         self.sent += 1;
-                        let late = if self.sent % 5 == 0 { self.fifth_is_late_by } else { Duration::ZERO };
+                        let late =
+                            if self.sent.is_multiple_of(5) { self.fifth_is_late_by } else { Duration::ZERO };
                         self.under_way.push((self.now + ONE_WAY + late, from_client, packet));
                     }
                 }

@@ -49,7 +49,9 @@ pub(crate) fn measure() -> Result<(), Error> {
     run(Command::new(tools.join("llvm-profdata")).args(["merge", "--sparse", "-o"]).arg(&merged).args(raw))?;
     let mut export = Command::new(tools.join("llvm-cov"));
     export.args(["export", "--format=lcov", "--instr-profile"]).arg(&merged).arg(&programs[0]);
-    programs[1..].iter().for_each(|program| drop(export.arg("--object").arg(program)));
+    for program in &programs[1..] {
+        export.arg("--object").arg(program);
+    }
     export.args(FOLDERS.map(|folder| in_repository(folder).canonicalize().unwrap_or_default()));
     let report = output(&mut export).ok_or("llvm-cov cannot read the counts")?;
     judge(&by_file(&report)?)
