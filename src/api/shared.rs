@@ -35,7 +35,9 @@ use super::events::Subscribers;
 use super::trace;
 use super::waiters::{Place, Topic, Waiters};
 use crate::proto::error::{AppCode, SessionError};
-use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::proto::event::PathLoss;
+use crate::proto::event::{Action, Event, PathAddress, SessionEvent};
 use crate::proto::id::PathId;
 use crate::proto::session::{CloseState, Session};
 use crate::proto::time::Time;
@@ -145,7 +147,8 @@ impl Shared {
     }
 
     /// The work on a path has panicked, and its connection is over. If that was in the session's own code, nothing can
-    /// be said of the session's state, so that it ends; otherwise it goes on without the path.
+    /// be said of the session's state, so that it ends; otherwise it goes on without the path. (A browser catches none.)
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn fail_path(self: &Arc<Self>, path: PathId, reason: String) {
         let is_broken = self.core.is_poisoned();
         self.with(|session, now| match is_broken {
