@@ -2,7 +2,7 @@
 //!
 //! The files are those of `native`, compiled here with loom's locks and counters in the place of the standard
 //! library's (`native/sync.rs`): loom runs each test once for every order of its threads' steps, and for every value
-//! that a relaxed load may see. Orders with more than [`PREEMPTIONS`] switches away from a thread that could go on are
+//! that a relaxed load may see. Orders with more than `PREEMPTIONS` switches away from a thread that could go on are
 //! left out: there are too many, and the faults that need so many are rare (Musuvathi and Qadeer, 2007).
 
 #![cfg(test)]
