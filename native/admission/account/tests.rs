@@ -378,6 +378,10 @@ proptest! {
                 paths.retain(|(path, _)| Some(*path) != evicted);
             }
         }
-        prop_assert!(scene.open(from(3, 1)).is_ok());
+        // Whatever it does: of what the others leave. Where they need all that is kept from one network, all is taken.
+        let others = scene.sessions.iter().filter(|(_, place)| place.source.network != attacker().network).count();
+        if others < 16 / 4 {
+            prop_assert!(scene.open(from(3, 1)).is_ok());
+        }
     }
 }
