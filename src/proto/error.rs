@@ -266,3 +266,35 @@ pub enum AddressError {
         max: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_was_closed_says_what_the_peer_did_not_get_if_there_is_any() {
+        let closed = |undelivered_bytes| SessionError::LocallyClosed { code: AppCode(3), undelivered_bytes };
+        assert_eq!(closed(0).to_string(), "the session was closed by this end with code 3");
+        assert_eq!(
+            closed(10).to_string(),
+            "the session was closed by this end with code 3; 10 bytes were not delivered"
+        );
+    }
+
+    #[test]
+    fn a_reason_of_the_peers_is_readable_whatever_its_bytes() {
+        let reason = Bytes::from_static(b"bye \xff");
+        let text = SessionError::ClosedByPeer { code: AppCode(7), reason: reason.clone() }.to_string();
+        assert_eq!(text, "the session was closed by the peer with code 7: bye \u{fffd}");
+        let text = SessionError::PeerError { code: TransportCode::FlowControl, reason }.to_string();
+        assert_eq!(text, "the peer ended the session: flow control limit exceeded: bye \u{fffd}");
+    }
+
+    #[test]
+    fn a_call_that_fails_with_its_session_says_what_the_session_says() {
+        let session = SessionError::DialFailed { loss: PathLoss::NotOpened };
+        let text = "the server could not be reached: it took too long to open";
+        assert_eq!(WriteError::from(session.clone()).to_string(), text);
+        assert_eq!(ReadError::from(session).to_string(), text);
+    }
+}

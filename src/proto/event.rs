@@ -144,4 +144,12 @@ mod tests {
         let unheard_of = PathLoss::ClosedByPeer(AppCode(1 << 40));
         assert_eq!(unheard_of.to_string(), "the peer closed it with code 1099511627776");
     }
+
+    #[test]
+    fn a_path_that_is_gone_says_why() {
+        assert_eq!(PathLoss::TimedOut.to_string(), "it did not answer");
+        assert_eq!(PathLoss::NotOpened.to_string(), "it took too long to open");
+        assert_eq!(PathLoss::Removed.to_string(), "it was removed");
+        assert_eq!(PathLoss::Failed("no route".to_owned()).to_string(), "no route");
+    }
 }

@@ -256,3 +256,19 @@ pub struct Parameters {
     /// Longest time that the end holds an acknowledgement back, in milliseconds.
     pub max_ack_delay_ms: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_joins_paths_to_a_session_is_in_no_log() {
+        let credentials = Credentials { resume_key: [0xab; 32], nonce: [0xcd; 16] };
+        let parameters = Parameters::default();
+        let accept =
+            Accept { version: 1, session: SessionId([0; 16]), credentials: Some(credentials), parameters };
+        let text = format!("{:?}", Frame::Accept(accept));
+        assert!(text.contains("Credentials(..)"));
+        assert!(!text.contains("171") && !text.contains("205"), "{text}");
+    }
+}

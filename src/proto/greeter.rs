@@ -70,3 +70,71 @@ pub fn reject(code: TransportCode, reason: &str) -> Bytes {
     Frame::Reject(Reject { code: code.as_u64(), reason }).encode(&mut buf);
     buf.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::frame::{Intent, Parameters};
+    use crate::proto::id::PathId;
+    use crate::proto::limits::MAX_REASON_BYTES;
+
+    fn control_lane(frame: &Frame) -> Bytes {
+        let mut buf = BytesMut::new();
+        put_control_header(&mut buf);
+        frame.encode(&mut buf);
+        buf.freeze()
+    }
+
+    fn hello(versions: &[u64]) -> Bytes {
+        let parameters = Parameters::default();
+        let (path, intent) = (PathId::PRIMARY, Intent::New);
+        control_lane(&Frame::Hello(Hello { versions: versions.to_vec(), path, intent, parameters }))
+    }
+
+    fn greet(greeter: Greeter, data: Bytes) -> Result<Result<Greeted, Greeter>, TransportCode> {
+        greeter.on_lane_data(LaneId(0), Dir::Bi, data)
+    }
+
+    #[test]
+    fn a_hello_that_comes_byte_by_byte_is_as_good_and_what_follows_it_is_kept() {
+        let mut all = BytesMut::from(&hello(&[VERSION + 1, VERSION])[..]);
+        let last = all.len() - 1;
+        Frame::Ping { token: 1 }.encode(&mut all);
+        let mut greeter = Greeter::new();
+        for byte in &all[..last] {
+            greeter = greet(greeter, Bytes::copy_from_slice(&[*byte])).unwrap().unwrap_err();
+        }
+        let mut greeted = greet(greeter, Bytes::copy_from_slice(&all[last..])).unwrap().unwrap();
+        assert_eq!((greeted.control, greeted.hello.intent), (LaneId(0), Intent::New));
+        assert_eq!(greeted.reader.next().unwrap(), Some(LaneItem::Frame(Frame::Ping { token: 1 })));
+    }
+
+    #[test]
+    fn whoever_speaks_no_version_of_this_end_is_told_so() {
+        assert_eq!(greet(Greeter::new(), hello(&[VERSION + 1])).unwrap_err(), TransportCode::Version);
+    }
+
+    #[test]
+    fn nothing_but_a_hello_on_a_bidirectional_lane_begins_a_path() {
+        let violation = TransportCode::ProtocolViolation;
+        let ping = control_lane(&Frame::Ping { token: 1 });
+        assert_eq!(greet(Greeter::new(), ping).unwrap_err(), violation);
+        let uni = Greeter::new().on_lane_data(LaneId(2), Dir::Uni, hello(&[VERSION]));
+        assert_eq!(uni.unwrap_err(), violation);
+        let mut cut_short = BytesMut::from(&hello(&[VERSION])[..]);
+        // The frame's length stands behind the lane's kind and the frame's type.
+        cut_short[2] -= 1;
+        assert_eq!(greet(Greeter::new(), cut_short.freeze()).unwrap_err(), TransportCode::FrameEncoding);
+    }
+
+    #[test]
+    fn a_refusal_is_one_frame_whose_reason_fits() {
+        let mut reader = LaneReader::new();
+        reader.push(reject(TransportCode::Busy, &"x".repeat(MAX_REASON_BYTES + 1)));
+        assert_eq!(reader.next().unwrap(), Some(LaneItem::Kind(LaneKind::Control)));
+        let reason = Bytes::from(vec![b'x'; MAX_REASON_BYTES]);
+        let reject = Reject { code: TransportCode::Busy.as_u64(), reason };
+        assert_eq!(reader.next().unwrap(), Some(LaneItem::Frame(Frame::Reject(reject))));
+        assert!(reader.finish().is_ok());
+    }
+}

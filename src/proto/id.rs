@@ -109,3 +109,31 @@ impl fmt::Display for StreamId {
 /// For QUIC it is the QUIC stream id; the core gives it no meaning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LaneId(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_written_as_32_hex_digits_and_the_rest_as_numbers() {
+        let session = SessionId(std::array::from_fn(|index| 0x0f + index as u8));
+        assert_eq!(session.to_string(), "0f101112131415161718191a1b1c1d1e");
+        assert_eq!(format!("{session:?}"), session.to_string());
+        assert_eq!((PathId(3).to_string(), StreamId(7).to_string()), ("3".to_owned(), "7".to_owned()));
+    }
+
+    #[test]
+    fn a_streams_name_tells_who_opened_it_and_of_what_kind_it_is() {
+        for side in [Side::Client, Side::Server] {
+            for dir in [Dir::Bi, Dir::Uni] {
+                let id = StreamId::new(side, dir, 5);
+                assert_eq!((id.initiator(), id.dir(), id.index()), (side, dir, 5));
+            }
+        }
+        assert_eq!(
+            StreamId::new(Side::Server, Dir::Uni, 1),
+            StreamId(7),
+            "as RFC 9000 section 2.1 numbers them"
+        );
+    }
+}

@@ -57,3 +57,21 @@ impl fmt::Debug for Time {
         write!(f, "{:.6}s", self.since_epoch().as_secs_f64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stops_at_its_ends_instead_of_going_round() {
+        let end = Time::from_epoch(Duration::MAX);
+        assert_eq!(end + Duration::from_secs(1), end);
+        assert_eq!(Time::ZERO + Duration::MAX, end);
+        assert_eq!(Time::ZERO - end, Duration::ZERO);
+    }
+
+    #[test]
+    fn time_is_written_in_seconds() {
+        assert_eq!(format!("{:?}", Time::from_epoch(Duration::from_micros(1_500_001))), "1.500001s");
+    }
+}

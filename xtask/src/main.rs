@@ -47,6 +47,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
+        _ if coverage::is_compiler() => coverage::compile(&arguments),
         ["wasm"] => wasm::build(wasm::Profile::Debug),
         ["wasm", "--release"] => wasm::build(wasm::Profile::Release),
         ["npm"] => npm::pack(),
