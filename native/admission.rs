@@ -3,7 +3,7 @@
 //! ```text
 //! limits         how much room there is          source         hosts and networks
 //! account        who makes way for whom          crowd          who crowds most
-//! wrong_proofs   token buckets
+//! wrong_proofs   token buckets                        lobby          who waits for a handshake
 //! ```
 //!
 //! The decisions are in [`account`], which knows neither threads nor sockets. Here they are shared by all reactors of
@@ -12,6 +12,7 @@
 mod account;
 mod crowd;
 mod limits;
+mod lobby;
 mod source;
 mod wrong_proofs;
 
@@ -23,6 +24,7 @@ use metrics::{counter, gauge};
 
 use self::account::{Account, Admitted, Crowded, HalfOpenPlace, Knock, NoRoom, SessionPlace};
 pub use self::limits::AdmissionLimits;
+pub(crate) use self::lobby::Lobby;
 pub use self::wrong_proofs::RateLimit;
 use super::path_driver::DriverKey;
 use super::reactor::{Order, ReactorHandle};

@@ -25,6 +25,9 @@ use crate::proto::limits::ALPN;
 /// How long a client that has proven its address may go on asking. With quinn-proto's 15 s, one that gets no answer for a
 /// while since its host crowds is told that its token is invalid, and fails. A token is good for one address only.
 const RETRY_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
+/// What is kept of a client, and of all, that waits for its handshake to begin: the rest of a long first flight.
+const EARLY_BYTES: u64 = 16 * 1024;
+const ALL_EARLY_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What a server may choose. Only the identity has no default.
 #[derive(Debug, Clone)]
@@ -152,6 +155,7 @@ pub async fn listen(
     let tls = server_config(&config.identity, &[ALPN, ALPN_H3])?;
     let mut base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
     base.retry_token_lifetime(RETRY_TOKEN_LIFETIME);
+    base.incoming_buffer_size(EARLY_BYTES).incoming_buffer_size_total(ALL_EARLY_BYTES);
     let pin = config.identity.pin();
     let terms = Terms {
         session: config.session,

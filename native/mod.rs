@@ -32,6 +32,7 @@ mod reactor;
 mod recv_batch;
 mod registry;
 mod resolve;
+mod rotation;
 mod socket;
 mod stateless_reset;
 mod sync;

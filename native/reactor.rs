@@ -4,13 +4,16 @@
 //! mail     what other tasks want: paths with something to send, dials, closings
 //! recv     a batch: recvmmsg + GRO into pooled memory
 //! demux    Endpoint::handle: the batch split by path
-//! work     one turn for each path that is ready: here and now, or, when several have much to do, fanned out over
-//!          the worker pool and joined
+//! work     one turn for each path that is ready: first those with little to do, here and now; then, as long as it
+//!          takes less than half a millisecond, those with much, one after another, or several at once fanned out over
+//!          the worker pool and joined; and handshakes of clients that have just come
 //! settle   what the paths have for the endpoint, their deadlines, those that are gone
 //! ```
 //!
-//! The next batch is read when this one is done: what does not fit stays in the kernel. A path is worked on by one
-//! thread at a time, so the order of its packets is kept without queues.
+//! Whoever has had no turn has it in one of the next rounds, before those that have had theirs: so a path with little to
+//! do waits for one long turn at most, however many paths have much. Packets of paths that wait are bounded: above that,
+//! none are read, and what does not fit stays in the kernel. A path is worked on by one thread at a time, so the order of
+//! its packets is kept without queues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -18,7 +21,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn_proto::{
@@ -26,21 +29,30 @@ use quinn_proto::{
 };
 use tokio::time::Sleep;
 
-use super::admission::Welcome;
+use super::admission::{HalfOpenPermit, Lobby, Welcome};
 use super::dial_race::Attempt;
 use super::engine::Engine;
 use super::mailbox::{Mail, Mailbox};
 use super::path_driver::{DriverKey, PathDriver, Stage, Turn, send};
 use super::recv_batch::{Datagram, RecvBatch};
 use super::registry::Registry;
+use super::rotation::Rotation;
 use super::socket::UdpSocket;
 use super::timers::Timers;
 use super::worker_pool::WorkerPool;
 use crate::carrier::Observations;
 use crate::carrier::PathCarrier;
 
-/// Turns before the runtime's other tasks get theirs.
-const TURNS_PER_POLL: usize = 16;
+/// How many rounds, and after what time no other, before the runtime's other tasks get their turn: a stream's reader,
+/// perhaps, that this task has just woken.
+const ROUNDS_PER_POLL: usize = 16;
+const POLL_TIME: Duration = Duration::from_millis(1);
+/// After this time no other long turn begins in a round.
+const LONG_TURNS_TIME: Duration = Duration::from_micros(500);
+/// Long turns that are done at once on the worker pool.
+const TURNS_AT_ONCE: usize = 8;
+/// Packets of paths that wait for a turn, above which no more are read: as many as two batches may have.
+const MAX_WAITING_PACKETS: usize = 1_024;
 
 /// How other tasks reach a reactor.
 #[derive(Debug)]
@@ -146,6 +158,14 @@ impl WeakLease {
 /// A path whose turn it is, and its slot.
 type Job = (usize, Box<PathDriver>);
 
+/// A client that has room for a half-open path, and no connection yet.
+struct Newcomer {
+    incoming: Incoming,
+    key: DriverKey,
+    registry: Arc<Registry>,
+    permit: HalfOpenPermit,
+}
+
 /// The task.
 pub(crate) struct Reactor {
     engine: Arc<Engine>,
@@ -159,6 +179,10 @@ pub(crate) struct Reactor {
     drivers: BTreeMap<usize, Box<PathDriver>>,
     slots: BTreeMap<DriverKey, usize>,
     ready: BTreeSet<usize>,
+    /// Of those that are ready: what has arrived for them and waits longer than one round.
+    waiting_packets: usize,
+    rotation: Rotation,
+    lobby: Lobby<Newcomer>,
     blocked: BTreeSet<usize>,
     timers: Timers,
     sleep: Pin<Box<Sleep>>,
@@ -191,6 +215,9 @@ impl Reactor {
             drivers: BTreeMap::new(),
             slots: BTreeMap::new(),
             ready: BTreeSet::new(),
+            waiting_packets: 0,
+            rotation: Rotation::default(),
+            lobby: Lobby::default(),
             blocked: BTreeSet::new(),
             timers: Timers::default(),
             sleep: Box::pin(tokio::time::sleep_until(Instant::now().into())),
@@ -207,7 +234,7 @@ impl Reactor {
         let received = self.receive(cx, now);
         self.expire(cx);
         self.unblock(cx);
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && self.lobby.is_empty() {
             return match (mail || received, self.is_needed()) {
                 (_, false) => Some(false),
                 (true, true) => Some(true),
@@ -232,7 +259,9 @@ impl Reactor {
                     }
                 }
                 Order::Evict(driver) => {
-                    if let Some((slot, driver)) = self.driver(driver) {
+                    if let Some(newcomer) = self.lobby.remove(driver) {
+                        self.endpoint.ignore(newcomer.incoming);
+                    } else if let Some((slot, driver)) = self.driver(driver) {
                         driver.is_evicted = true;
                         self.ready.insert(slot);
                     }
@@ -272,6 +301,9 @@ impl Reactor {
     // ---- packets ----
 
     fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        if self.waiting_packets > MAX_WAITING_PACKETS {
+            return false;
+        }
         match self.socket.poll_recv(cx, &mut self.batch) {
             Poll::Pending => false,
             Poll::Ready(Ok(_)) => {
@@ -313,7 +345,7 @@ impl Reactor {
         };
         let remote = incoming.remote_address();
         match registry.admission().knock(remote, incoming.remote_address_validated(), now) {
-            Welcome::Accept => self.accept(now, incoming, registry),
+            Welcome::Accept => self.admit(now, incoming, registry),
             // Only when its address is true will the client get this and come again.
             Welcome::Retry => {
                 if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.scratch) {
@@ -324,25 +356,14 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self, now: Instant, incoming: Incoming, registry: Arc<Registry>) {
+    fn admit(&mut self, now: Instant, incoming: Incoming, registry: Arc<Registry>) {
         let remote = incoming.remote_address();
         let key = DriverKey::new();
-        let Some(permit) = registry.admission().enter(remote, &self.handle, key, now) else {
-            self.endpoint.ignore(incoming);
-            return;
-        };
-        let (config, observations) = registry.connection_config(remote.ip());
-        match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
-            Ok((handle, connection)) => {
-                let carrier = PathCarrier::accepted(connection, observations, registry.gate());
-                self.insert(handle, PathDriver::accepted(key, carrier, registry, permit, now));
+        match registry.admission().enter(remote, &self.handle, key, now) {
+            Some(permit) => {
+                self.lobby.push(remote.ip(), key, Newcomer { incoming, key, registry, permit });
             }
-            Err(error) => {
-                tracing::debug!(cause = %error.cause, "a handshake failed at its first packet");
-                if let Some(transmit) = error.response {
-                    self.respond(&transmit);
-                }
-            }
+            None => self.endpoint.ignore(incoming),
         }
     }
 
@@ -380,8 +401,39 @@ impl Reactor {
 
     fn work(&mut self, now: Instant) {
         let ready = std::mem::take(&mut self.ready);
+        let is_long = |slot: &usize| self.drivers.get(slot).is_some_and(|driver| driver.is_long());
+        let (long, short): (BTreeSet<_>, BTreeSet<_>) = ready.into_iter().partition(is_long);
+        self.take_turns(now, short);
+        let began = Instant::now();
+        let is_time = || began.elapsed() < LONG_TURNS_TIME;
+        self.take_long_turns(long, is_time);
+        self.begin_handshakes(is_time);
+    }
+
+    /// One turn at least, of whoever had none for longest.
+    fn take_long_turns(&mut self, long: BTreeSet<usize>, is_time: impl Fn() -> bool) {
+        let mut order = self.rotation.order(long);
+        while !order.is_empty() {
+            let is_heavy = |slot: &&usize| self.drivers.get(slot).is_some_and(|driver| driver.is_heavy());
+            let is_wide = order.iter().take(TURNS_AT_ONCE).filter(is_heavy).count() > 1;
+            let count = if is_wide { TURNS_AT_ONCE } else { 1 };
+            let slots = self.rotation.take(&mut order, count);
+            self.take_turns(Instant::now(), slots);
+            if !is_time() {
+                break;
+            }
+        }
+        let waiting = order.iter().filter_map(|slot| self.drivers.get(slot));
+        self.waiting_packets = waiting.map(|driver| driver.inbox.len()).sum();
+        self.ready.extend(order);
+    }
+
+    fn take_turns(&mut self, now: Instant, slots: impl IntoIterator<Item = usize>) {
         let mut jobs: Vec<Job> =
-            ready.iter().filter_map(|slot| Some((*slot, self.drivers.remove(slot)?))).collect();
+            slots.into_iter().filter_map(|slot| Some((slot, self.drivers.remove(&slot)?))).collect();
+        if jobs.is_empty() {
+            return;
+        }
         let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
         let dead = turn_each(&self.engine.workers, &turn, &mut jobs);
         for (index, (slot, driver)) in jobs.into_iter().enumerate() {
@@ -390,6 +442,34 @@ impl Reactor {
                 self.endpoint.handle_event(ConnectionHandle(slot), EndpointEvent::drained());
             } else {
                 self.settle(slot, driver);
+            }
+        }
+    }
+
+    /// At least one, if anybody waits for it.
+    fn begin_handshakes(&mut self, is_time: impl Fn() -> bool) {
+        while let Some(newcomer) = self.lobby.pop() {
+            self.begin_handshake(Instant::now(), newcomer);
+            if !is_time() {
+                return;
+            }
+        }
+    }
+
+    fn begin_handshake(&mut self, now: Instant, newcomer: Newcomer) {
+        let Newcomer { incoming, key, registry, permit } = newcomer;
+        let (config, observations) = registry.connection_config(incoming.remote_address().ip());
+        self.scratch.clear();
+        match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
+            Ok((handle, connection)) => {
+                let carrier = PathCarrier::accepted(connection, observations, registry.gate());
+                self.insert(handle, PathDriver::accepted(key, carrier, registry, permit, now));
+            }
+            Err(error) => {
+                tracing::debug!(cause = %error.cause, "a handshake failed at its first packet");
+                if let Some(transmit) = error.response {
+                    self.respond(&transmit);
+                }
             }
         }
     }
@@ -473,8 +553,10 @@ impl Future for Reactor {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..TURNS_PER_POLL {
+        let began = Instant::now();
+        for _ in 0..ROUNDS_PER_POLL {
             match self.round(cx) {
+                Some(true) if began.elapsed() >= POLL_TIME => break,
                 Some(true) => {}
                 Some(false) => return Poll::Ready(()),
                 None => return Poll::Pending,
@@ -488,6 +570,9 @@ impl Future for Reactor {
 impl Drop for Reactor {
     /// Also when the runtime ends: what comes too late is handed back.
     fn drop(&mut self) {
+        while let Some(newcomer) = self.lobby.pop() {
+            self.endpoint.ignore(newcomer.incoming);
+        }
         let losses = self.socket.send_losses();
         tracing::debug!(local = %self.handle.local_addr, ?losses, "a socket is closed");
         let orders = self.handle.mailbox.close();

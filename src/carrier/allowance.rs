@@ -8,12 +8,15 @@ use std::cell::Cell;
 /// Items (frames, records, datagrams, events of lanes) that may still be worked on. Whoever takes arrivals in spends it;
 /// whoever hands them out looks whether any is left.
 #[derive(Debug)]
-pub(crate) struct Allowance(Cell<u64>);
+pub(crate) struct Allowance {
+    items: u64,
+    spent: Cell<u64>,
+}
 
 impl Allowance {
     /// So many items.
     pub(crate) fn new(items: u64) -> Self {
-        Self(Cell::new(items))
+        Self { items, spent: Cell::new(0) }
     }
 
     /// No bound.
@@ -23,11 +26,16 @@ impl Allowance {
 
     /// So many items were worked on. May be more than there were left: an arrival is taken in as a whole.
     pub(crate) fn spend(&self, items: u64) {
-        self.0.set(self.0.get().saturating_sub(items));
+        self.spent.set(self.spent.get().saturating_add(items));
     }
 
     /// Whether nothing is left.
     pub(crate) fn is_spent(&self) -> bool {
-        self.0.get() == 0
+        self.spent() >= self.items
+    }
+
+    /// How many were worked on.
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent.get()
     }
 }

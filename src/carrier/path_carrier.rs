@@ -284,23 +284,13 @@ impl PathCarrier {
         self.quic.close(now, code as u64, Bytes::new());
     }
 
-    /// Ends the connection for want of room, without waiting for anything.
-    pub(crate) fn evict(&mut self, now: Instant) {
+    /// Ends the connection, of a session or of none, without waiting for anything: BUSY when its room is another's,
+    /// INTERNAL when this end has failed.
+    pub(crate) fn abort(&mut self, now: Instant, code: TransportCode) {
         match self.layer {
-            Layer::Http(_) => self.cut(now, H3Code::ExcessiveLoad),
-            Layer::Undecided(_) | Layer::Bare => {
-                self.quic.close(now, TransportCode::Busy.as_u64(), Bytes::new());
-            }
-        }
-    }
-
-    /// Ends the connection through no fault of the peer's, which no longer hears anything else.
-    pub(crate) fn fail(&mut self, now: Instant) {
-        match self.layer {
+            Layer::Http(_) if code == TransportCode::Busy => self.cut(now, H3Code::ExcessiveLoad),
             Layer::Http(_) => self.cut(now, H3Code::InternalError),
-            Layer::Undecided(_) | Layer::Bare => {
-                self.quic.close(now, TransportCode::Internal.as_u64(), Bytes::new());
-            }
+            Layer::Undecided(_) | Layer::Bare => self.quic.close(now, code.as_u64(), Bytes::new()),
         }
     }
 

@@ -233,9 +233,7 @@ impl QuicCarrier {
     /// Takes in what has arrived, as far as the allowance goes, which `take` spends. What is left of the lanes waits;
     /// of datagrams, which nobody holds back, nothing is left.
     pub(crate) fn receive(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
-        for lane in self.stopped.drain(..) {
-            take(Arrival::Stopped(lane));
-        }
+        self.receive_stopped(&mut take);
         while !allowance.is_spent()
             && let Some(id) = self.readable.pop_first()
         {
@@ -243,6 +241,16 @@ impl QuicCarrier {
                 self.readable.insert(id);
             }
         }
+        self.receive_datagrams(allowance, take);
+    }
+
+    fn receive_stopped(&mut self, take: &mut impl FnMut(Arrival)) {
+        for lane in self.stopped.drain(..) {
+            take(Arrival::Stopped(lane));
+        }
+    }
+
+    fn receive_datagrams(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
         if std::mem::take(&mut self.datagrams_wait) {
             let mut dropped = 0;
             while let Some(data) = self.connection.datagrams().recv() {
@@ -289,14 +297,8 @@ impl QuicCarrier {
 
     /// As [`receive`](Self::receive), without the lanes.
     pub(crate) fn receive_apart_from_lanes(&mut self, mut take: impl FnMut(Arrival)) {
-        for lane in self.stopped.drain(..) {
-            take(Arrival::Stopped(lane));
-        }
-        if std::mem::take(&mut self.datagrams_wait) {
-            while let Some(data) = self.connection.datagrams().recv() {
-                take(Arrival::Datagram(data));
-            }
-        }
+        self.receive_stopped(&mut take);
+        self.receive_datagrams(&Allowance::unlimited(), take);
     }
 
     /// Reads of a stream what there is, and no more than may be. Returns whether there may be more.

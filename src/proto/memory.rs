@@ -4,8 +4,10 @@
 //! grow no more and send buffers shrink. Above the budget, a session that holds more than its even share has to end, so
 //! that the sum is bounded whatever the number of sessions, and a session that holds little is never the one to go.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// How short memory is, for one session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl MemoryBudget {
 
     /// What all sessions hold at the moment.
     pub fn used_bytes(&self) -> u64 {
-        self.used_bytes.load(Ordering::Relaxed)
+        self.used_bytes.load(Relaxed)
     }
 }
 
@@ -47,22 +49,27 @@ pub(crate) struct MemoryShare {
 
 impl MemoryShare {
     pub(crate) fn new(budget: Arc<MemoryBudget>) -> Self {
-        budget.sessions.fetch_add(1, Ordering::Relaxed);
+        budget.sessions.fetch_add(1, Relaxed);
         Self { budget, held_bytes: 0 }
     }
 
     /// The session holds `held_bytes` now.
     pub(crate) fn update(&mut self, held_bytes: u64) -> Pressure {
         let budget = &self.budget;
-        let used = if held_bytes >= self.held_bytes {
-            let more = held_bytes - self.held_bytes;
-            budget.used_bytes.fetch_add(more, Ordering::Relaxed) + more
-        } else {
-            let less = self.held_bytes - held_bytes;
-            budget.used_bytes.fetch_sub(less, Ordering::Relaxed) - less
+        let used = match held_bytes.cmp(&self.held_bytes) {
+            // Most batches change nothing: then the counter, which all sessions share, is only read.
+            Equal => budget.used_bytes(),
+            Greater => {
+                let more = held_bytes - self.held_bytes;
+                budget.used_bytes.fetch_add(more, Relaxed) + more
+            }
+            Less => {
+                let less = self.held_bytes - held_bytes;
+                budget.used_bytes.fetch_sub(less, Relaxed) - less
+            }
         };
         self.held_bytes = held_bytes;
-        let even_share = budget.limit_bytes / budget.sessions.load(Ordering::Relaxed).max(1);
+        let even_share = budget.limit_bytes / budget.sessions.load(Relaxed).max(1);
         if used > budget.limit_bytes && held_bytes > even_share {
             Pressure::Exceeded
         } else if used > budget.limit_bytes / 4 * 3 {
@@ -75,8 +82,8 @@ impl MemoryShare {
 
 impl Drop for MemoryShare {
     fn drop(&mut self) {
-        self.budget.used_bytes.fetch_sub(self.held_bytes, Ordering::Relaxed);
-        self.budget.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.budget.used_bytes.fetch_sub(self.held_bytes, Relaxed);
+        self.budget.sessions.fetch_sub(1, Relaxed);
     }
 }
 

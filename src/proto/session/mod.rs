@@ -333,6 +333,9 @@ impl Session {
     /// Tells what the session holds to those that it shares memory with; it ends when that is too much. To be called
     /// after a batch of inputs.
     pub fn check_memory(&mut self, now: Time) {
+        if self.memory.is_none() {
+            return;
+        }
         let held_bytes = if self.is_closed() { self.held.memory_bytes() } else { self.memory_bytes() };
         let Some(share) = &mut self.memory else { return };
         let before = std::mem::replace(&mut self.pressure, share.update(held_bytes));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kwik::Config;
-use kwik_hostile_tests::peer::{Trap, patiently};
+use kwik_hostile_tests::peer::{Path, Trap, patiently};
 use kwik_hostile_tests::wire::{self, kind};
 use tokio::net::UdpSocket;
 
@@ -13,6 +13,15 @@ const MOST_INITIALS: usize = 64;
 /// Whether a datagram begins with an Initial packet of QUIC version 1 (RFC 9000 section 17.2.2).
 fn is_initial(datagram: &[u8]) -> bool {
     datagram.len() >= 5 && datagram[0] & 0xf0 == 0xc0 && datagram[1..5] == [0, 0, 0, 1]
+}
+
+/// A client that has dialled us: our end of its path, and its session.
+async fn lured() -> (Path, kwik::Session) {
+    let trap = Trap::set();
+    let url = trap.url();
+    let dial = tokio::spawn(async move { kwik::dial(&url, Config::default()).await.unwrap() });
+    let (path, _) = trap.welcome().await;
+    (path, patiently("the dial", dial).await.unwrap())
 }
 
 /// Counts the Initials that arrive until nothing has for a while, or for two seconds.
@@ -31,11 +40,7 @@ async fn initials(target: &UdpSocket) -> usize {
 async fn advice_that_is_given_and_taken_back_a_thousand_times_aims_the_client_at_nobody() {
     let target = UdpSocket::bind("0.0.0.0:0").await.unwrap();
     let port = target.local_addr().unwrap().port();
-    let trap = Trap::set();
-    let url = trap.url();
-    let dial = tokio::spawn(async move { kwik::dial(&url, Config::default()).await.unwrap() });
-    let (mut path, _) = trap.welcome().await;
-    let session = patiently("the dial", dial).await.unwrap();
+    let (mut path, session) = lured().await;
     let flood = tokio::spawn(async move {
         let mut advice = 0;
         for _ in 0..40 {
@@ -62,11 +67,7 @@ async fn advice_that_is_given_and_taken_back_a_thousand_times_aims_the_client_at
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standing_advice_that_leads_nowhere_is_tried_less_and_less_often() {
     let target = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let trap = Trap::set();
-    let url = trap.url();
-    let dial = tokio::spawn(async move { kwik::dial(&url, Config::default()).await.unwrap() });
-    let (mut path, _) = trap.welcome().await;
-    let session = patiently("the dial", dial).await.unwrap();
+    let (mut path, session) = lured().await;
     for advice in 0..8 {
         path.say(&wire::add_path(advice, &target.local_addr().unwrap().to_string())).await;
     }
@@ -81,11 +82,7 @@ async fn standing_advice_that_leads_nowhere_is_tried_less_and_less_often() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn advice_that_was_taken_back_is_not_followed_again() {
     let target = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let trap = Trap::set();
-    let url = trap.url();
-    let dial = tokio::spawn(async move { kwik::dial(&url, Config::default()).await.unwrap() });
-    let (mut path, _) = trap.welcome().await;
-    let session = patiently("the dial", dial).await.unwrap();
+    let (mut path, session) = lured().await;
     let authority = target.local_addr().unwrap().to_string();
     path.say(&wire::numbers(kind::REMOVE_PATH, &[77])).await;
     path.say(&wire::add_path(3, "127.0.0.1:9")).await;
