@@ -99,6 +99,35 @@ impl Siege {
         );
     }
 
+    /// The server gives back to the system what it held: soon it holds at most so many bytes more than before the attack.
+    ///
+    /// # Panics
+    ///
+    /// When it keeps more.
+    pub async fn gives_back_all_but(&self, bound: u64) {
+        let began = Instant::now();
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        let (Some(first), Some(before)) = (self.victim.memory(), self.resident_before) else {
+            return println!("{}: memory cannot be read here", self.name);
+        };
+        loop {
+            looks.tick().await;
+            let resident = self.victim.memory().map_or(0, |memory| memory.resident);
+            let [held, kept, bound_mb] =
+                [first.peak.saturating_sub(before), resident.saturating_sub(before), bound]
+                    .map(|bytes| bytes as f64 / 1e6);
+            if kept <= bound_mb {
+                let took = began.elapsed().as_secs_f64();
+                return println!("{}: held {held:.1} MB, and {kept:.1} MB {took:.1} s later", self.name);
+            }
+            assert!(
+                began.elapsed() < LEISURE,
+                "{}: the server held {held:.1} MB and keeps {kept:.1} MB, at most {bound_mb:.1} MB are promised",
+                self.name
+            );
+        }
+    }
+
     /// Ends the attack. No dial of the innocent client was lost, its session lives, and the server has nothing to
     /// complain of. What became of its echoes is printed.
     ///

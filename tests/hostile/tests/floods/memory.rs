@@ -4,7 +4,7 @@
 //! is cut into; unread datagrams below 1 MiB, and a connection that has not said HELLO below 64 KiB. (Section 9; and the
 //! limits of a server's configuration.)
 
-use kwik_hostile_tests::peer::Path;
+use kwik_hostile_tests::peer::{Path, patiently};
 use kwik_hostile_tests::siege::Siege;
 use kwik_hostile_tests::wire::{self, client_bidi, client_uni, kind, record, varint};
 
@@ -171,6 +171,33 @@ async fn a_peer_that_never_acknowledges() {
     let _readers = take_and_forget(&path, 16).await;
     siege.wait_out().await;
     siege.held_at_most((64 << 20) + 2 * PROCESS);
+    siege.lift().await;
+}
+
+/// Ends the session, unless the server has cut it off already.
+async fn leave(mut path: Path) {
+    let _ = path.control.write_all(&wire::close(0, 0, b"")).await;
+    patiently("the end of the connection", path.connection.closed()).await;
+}
+
+/// The pool keeps 128 slabs of 64 KiB of each of its two kinds for the next burst, and nobody keeps the rest. (glibc's
+/// allocator does, by itself: here it is told to give pieces of this size back to the system.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_peers_that_never_acknowledge_made_it_hold_goes_back_when_they_are_gone() {
+    let name = "memory: given back after four peers that never acknowledge";
+    let siege = Siege::lay(name, "env", &["MALLOC_MMAP_THRESHOLD_=60000", VICTIM]).await;
+    let client = siege.attacker();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let (path, _) = client.open().await;
+        let readers = take_and_forget(&path, 16).await;
+        held.push((path, readers));
+    }
+    siege.wait_out().await;
+    for (path, _readers) in held {
+        leave(path).await;
+    }
+    siege.gives_back_all_but(2 * 128 * (64 << 10)).await;
     siege.lift().await;
 }
 
