@@ -50,6 +50,7 @@ cfg_if::cfg_if! {
         #[cfg(fuzzing)]
         pub mod fuzzing {
             pub use crate::carrier::h3::FuzzedH3;
+            pub use crate::proto::fuzzing::{FuzzedAssembler, FuzzedRanges};
         }
     } else if #[cfg(all(feature = "browser", target_arch = "wasm32"))] {
         #[path = "../wasm/mod.rs"]

@@ -1,5 +1,5 @@
-//! A whole session, fed with whatever bytes on whatever lanes, while its application does whatever it likes at
-//! whatever times. It never panics, holds no more than its configuration allows, and is through with every turn
+//! A whole session, fed with whatever bytes on whatever lanes, and with well-formed frames and records that say whatever
+//! a hostile peer may say, while its application does whatever it likes at whatever times. It never panics, holds no more than its configuration allows, and is through with every turn
 //! after a bounded number of outputs.
 #![no_main]
 
@@ -11,13 +11,16 @@ use kwik::proto::carrier::{Carrier, Figures, LaneClosed, Lanes};
 use kwik::proto::config::{PathPolicy, SessionConfig, Window};
 use kwik::proto::error::AppCode;
 use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
-use kwik::proto::frame::{Accept, Credentials, Frame, Hello, Intent, Parameters};
+use kwik::proto::frame::{
+    Accept, Ack, AddPath, Close, Credentials, Frame, Hello, Intent, Parameters, PathReport, PathStatus,
+};
 use kwik::proto::greeter::Greeter;
-use kwik::proto::id::{Dir, LaneId, PathId, SessionId, StreamId};
-use kwik::proto::lane::put_control_header;
-use kwik::proto::limits::VERSION;
+use kwik::proto::id::{Dir, LaneId, PathId, SessionId, Side, StreamId};
+use kwik::proto::lane::{put_control_header, put_record_header, put_stream_header};
+use kwik::proto::limits::{MAX_ACK_RANGES, MAX_STREAMS, VERSION};
 use kwik::proto::session::Session;
 use kwik::proto::time::Time;
+use kwik::proto::varint;
 use libfuzzer_sys::fuzz_target;
 
 /// What happens next.
@@ -28,6 +31,8 @@ enum Step<'a> {
     Reset { path: u8, lane: u8 },
     Stopped { path: u8, lane: u8 },
     Datagram { path: u8, bytes: &'a [u8] },
+    Say { path: u8, word: Word },
+    Record { path: u8, lane: u8, stream: u8, offset: Number, bytes: u16, fin: bool },
     Closed { path: u8 },
     Join { path: u8 },
     Wait { ms: u16 },
@@ -48,6 +53,115 @@ enum Step<'a> {
     Drain,
     Close,
     Abort,
+}
+
+/// A number on the wire: small, near a limit, or the largest there is.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Number {
+    Small(u8),
+    Middling(u32),
+    Limit(i8),
+    Largest(u8),
+}
+
+impl Number {
+    fn get(self) -> u64 {
+        match self {
+            Self::Small(n) => n.into(),
+            Self::Middling(n) => n.into(),
+            Self::Limit(n) => 40_000_u64.saturating_add_signed(n.into()),
+            Self::Largest(n) => varint::MAX - u64::from(n),
+        }
+    }
+}
+
+/// A well-formed frame.
+#[derive(Arbitrary, Debug)]
+enum Word {
+    PathStatus { path: u8, sequence: Number, standby: bool, cost: Number },
+    Ping { token: Number },
+    Pong { token: Number },
+    Ack { stream: u8, complete: bool, contiguous: Number, ranges: Vec<(u8, u8)> },
+    PathReport { received_bytes: Number, delay_us: Number },
+    MaxData(Number),
+    MaxStreamData { stream: u8, max_bytes: Number },
+    MaxStreams { uni: bool, max: Number },
+    ResetStream { stream: u8, final_size: Number },
+    StopSending { stream: u8 },
+    AddPath { advice: Number, relay: bool },
+    RemovePath { advice: Number },
+    PathClose { path: u8, code: u8 },
+    GoAway,
+    Close { application: bool },
+    Stream { stream: u8, offset: Number, fin: bool, bytes: u8 },
+    Datagram { sequence: Number, bytes: u8 },
+}
+
+impl Word {
+    fn frame(self) -> Frame {
+        let path = |path: u8| PathId((path % 4).into());
+        let stream = |stream: u8| StreamId((stream % 24).into());
+        match self {
+            Self::PathStatus { path: id, sequence, standby, cost } => Frame::PathStatus(PathStatus {
+                path: path(id),
+                sequence: sequence.get(),
+                standby,
+                cost: cost.get(),
+            }),
+            Self::Ping { token } => Frame::Ping { token: token.get() },
+            Self::Pong { token } => Frame::Pong { token: token.get() },
+            Self::Ack { stream: id, complete, contiguous, ranges } => {
+                let contiguous = contiguous.get().min(varint::MAX / 2);
+                let mut end = contiguous;
+                let mut range = |(gap, length): (u8, u8)| {
+                    let start = end + u64::from(gap) + 1;
+                    end = start + u64::from(length) + 1;
+                    start..end
+                };
+                let ranges = ranges.into_iter().take(MAX_ACK_RANGES).map(&mut range).collect();
+                Frame::Ack(Ack { stream: stream(id), complete, contiguous, ranges })
+            }
+            Self::PathReport { received_bytes, delay_us } => Frame::PathReport(PathReport {
+                received_bytes: received_bytes.get(),
+                delay_us: delay_us.get(),
+            }),
+            Self::MaxData(max) => Frame::MaxData { max_bytes: max.get() },
+            Self::MaxStreamData { stream: id, max_bytes } => {
+                Frame::MaxStreamData { stream: stream(id), max_bytes: max_bytes.get() }
+            }
+            Self::MaxStreams { uni, max } => {
+                Frame::MaxStreams { dir: dir(uni), max: max.get().min(MAX_STREAMS) }
+            }
+            Self::ResetStream { stream: id, final_size } => {
+                Frame::ResetStream { stream: stream(id), code: 1, final_size: final_size.get() }
+            }
+            Self::StopSending { stream: id } => Frame::StopSending { stream: stream(id), code: 2 },
+            Self::AddPath { advice, relay } => Frame::AddPath(AddPath {
+                advice: advice.get(),
+                priority: 0,
+                relay,
+                authority: "a:1".into(),
+                certificate_hash: None,
+            }),
+            Self::RemovePath { advice } => Frame::RemovePath { advice: advice.get() },
+            Self::PathClose { path: id, code } => {
+                Frame::PathClose { path: path(id), code: code.into(), reason: Bytes::new() }
+            }
+            Self::GoAway => Frame::GoAway,
+            Self::Close { application } => {
+                Frame::Close(Close { application, code: 9, reason: Bytes::from_static(b"bye") })
+            }
+            Self::Stream { stream: id, offset, fin, bytes } => Frame::Stream {
+                stream: stream(id),
+                offset: offset.get().min(varint::MAX - u64::from(bytes)),
+                fin,
+                data: vec![0; bytes.into()].into(),
+            },
+            Self::Datagram { sequence, bytes } => {
+                Frame::Datagram { sequence: sequence.get(), data: vec![0; bytes.into()].into() }
+            }
+        }
+    }
 }
 
 /// Takes some, knows little.
@@ -138,7 +252,8 @@ fn client(now: Time, carriers: &mut [Sink]) -> Session {
     session.path_connected(now, PathId::PRIMARY);
     settle(now, &mut session, carriers);
     let credentials = Some(Credentials { resume_key: [1; 32], nonce: [2; 16] });
-    let accept = Accept { version: VERSION, session: SessionId([3; 16]), credentials, parameters: parameters() };
+    let accept =
+        Accept { version: VERSION, session: SessionId([3; 16]), credentials, parameters: parameters() };
     session.on_lane_data(now, PathId::PRIMARY, LaneId(0), Dir::Bi, control(Frame::Accept(accept)));
     session
 }
@@ -190,15 +305,37 @@ fn happen(now: Time, session: &mut Session, step: Step<'_>) {
             let dir = dir(lane.0 & 2 != 0);
             session.on_lane_data(now, path(on), lane, dir, Bytes::copy_from_slice(bytes));
         }
-        Step::Finished { path: on, lane } => session.on_lane_finished(now, path(on), LaneId(u64::from(lane % 16))),
+        Step::Finished { path: on, lane } => {
+            session.on_lane_finished(now, path(on), LaneId(u64::from(lane % 16)))
+        }
         Step::Reset { path: on, lane } => session.on_lane_reset(now, path(on), LaneId(u64::from(lane % 16))),
-        Step::Stopped { path: on, lane } => session.on_lane_stopped(now, path(on), LaneId(u64::from(lane % 16))),
-        Step::Datagram { path: on, bytes } => session.on_datagram(now, path(on), Bytes::copy_from_slice(bytes)),
+        Step::Stopped { path: on, lane } => {
+            session.on_lane_stopped(now, path(on), LaneId(u64::from(lane % 16)))
+        }
+        Step::Datagram { path: on, bytes } => {
+            session.on_datagram(now, path(on), Bytes::copy_from_slice(bytes))
+        }
+        Step::Say { path: on, word } => {
+            let mut frame = BytesMut::new();
+            word.frame().encode(&mut frame);
+            session.on_lane_data(now, path(on), LaneId(0), Dir::Bi, frame.freeze());
+        }
+        Step::Record { path: on, lane, stream: id, offset, bytes, fin } => {
+            // Lanes of the peer, each with one record: so streams are had in pieces over any path.
+            let lane = LaneId(64 + u64::from(lane) * 4 + 2 + u64::from(session.side() == Side::Client));
+            let mut record = BytesMut::new();
+            put_stream_header(&mut record, stream(id));
+            let len = usize::from(bytes);
+            put_record_header(&mut record, offset.get().min(varint::MAX - u64::from(bytes)), len, fin);
+            record.resize(record.len() + len, 0);
+            session.on_lane_data(now, path(on), lane, Dir::Uni, record.freeze());
+            session.on_lane_finished(now, path(on), lane);
+        }
         Step::Closed { path: on } => session.path_closed(now, path(on), PathLoss::TimedOut),
         Step::Join { path: on } => {
             // As if its proof had been checked.
             let intent = Intent::Join { session: SessionId([0; 16]), proof: [0; 32] };
-            if session.side() == kwik::proto::id::Side::Server && session.path_info(path(on)).is_none() {
+            if session.side() == Side::Server && session.path_info(path(on)).is_none() {
                 session.attach(now, greeted(path(on), intent));
             }
         }
