@@ -1,32 +1,71 @@
-//! Two sessions and the connections between them, whatever happens to these and whatever both applications do: streams
-//! deliver what was written, once and in order, neither end blames the other, and from wherever that has led both have
-//! all that they are owed, or know that the session is over, as soon as nothing is lost any more.
+//! Two sessions and the connections between them, whatever happens to these and whatever both applications do.
+//!
+//! Streams deliver what was written, once and in order; neither end blames the other; and from wherever that has led,
+//! both have all that they are owed, or know that the session is over, as soon as nothing is lost any more.
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
 use kwik::proto::id::{Dir, Side};
-use kwik_model::{Pair, Step, Wish};
+use kwik_model::{Pair, Setting, Step, Wish};
 use libfuzzer_sys::fuzz_target;
 
-/// More steps find nothing that fewer do not.
+/// A longer input takes longer, and finds nothing that a few short ones do not.
 const MAX_STEPS: usize = 200;
 
 #[derive(Arbitrary, Debug)]
 enum Choice {
-    Happen { which: u8 },
-    Deliver { conn: u8, client: bool, lane: u8 },
-    Settle,
-    Wait,
+    /// One of the things that can happen.
+    Happen {
+        which: u8,
+    },
+    /// So many of them, in order and without loss.
+    Arrive {
+        count: u8,
+    },
+    ComeToRest,
     AddPath,
-    Open { client: bool, uni: bool },
-    Write { client: bool, stream: u8, bytes: u16 },
-    Finish { client: bool, stream: u8 },
-    Reset { client: bool, stream: u8 },
-    Stop { client: bool, stream: u8 },
-    Datagram { client: bool },
-    Drain { client: bool },
-    Close { client: bool },
-    Abort { client: bool },
+    Open {
+        client: bool,
+        uni: bool,
+    },
+    Write {
+        client: bool,
+        stream: u8,
+        bytes: u16,
+    },
+    Finish {
+        client: bool,
+        stream: u8,
+    },
+    Reset {
+        client: bool,
+        stream: u8,
+    },
+    Stop {
+        client: bool,
+        stream: u8,
+    },
+    Copy {
+        client: bool,
+        stream: u8,
+        on: bool,
+    },
+    Read {
+        client: bool,
+        on: bool,
+    },
+    Datagram {
+        client: bool,
+    },
+    Drain {
+        client: bool,
+    },
+    Close {
+        client: bool,
+    },
+    Abort {
+        client: bool,
+    },
 }
 
 fn side(client: bool) -> Side {
@@ -41,11 +80,14 @@ fn choose(pair: &mut Pair, choice: Choice) {
                 pair.step(*step);
             }
         }
-        Choice::Deliver { conn, client, lane } => {
-            pair.step(Step::Deliver { conn: (conn % 4).into(), from: side(client), lane: lane.into() });
+        Choice::Arrive { count } => {
+            for _ in 0..count {
+                let arrives = |step: &Step| matches!(step, Step::Connect { .. } | Step::Deliver { .. });
+                let Some(step) = pair.choices().into_iter().find(arrives) else { break };
+                pair.step(step);
+            }
         }
-        Choice::Settle => pair.come_to_rest(),
-        Choice::Wait => pair.step(Step::Wait),
+        Choice::ComeToRest => pair.come_to_rest(),
         Choice::AddPath => pair.add_path(),
         Choice::Open { client, uni } => {
             pair.wish(side(client), Wish::Open(if uni { Dir::Uni } else { Dir::Bi }));
@@ -54,6 +96,8 @@ fn choose(pair: &mut Pair, choice: Choice) {
         Choice::Finish { client, stream } => pair.wish(side(client), Wish::Finish { stream }),
         Choice::Reset { client, stream } => pair.wish(side(client), Wish::Reset { stream }),
         Choice::Stop { client, stream } => pair.wish(side(client), Wish::Stop { stream }),
+        Choice::Copy { client, stream, on } => pair.wish(side(client), Wish::Copy { stream, on }),
+        Choice::Read { client, on } => pair.wish(side(client), Wish::Read { on }),
         Choice::Datagram { client } => pair.wish(side(client), Wish::Datagram),
         Choice::Drain { client } => pair.wish(side(client), Wish::Drain),
         Choice::Close { client } => pair.wish(side(client), Wish::Close),
@@ -63,7 +107,8 @@ fn choose(pair: &mut Pair, choice: Choice) {
 
 fuzz_target!(|data: &[u8]| {
     let mut source = Unstructured::new(data);
-    let mut pair = Pair::new();
+    let Ok((is_narrow, has_one_lane)) = <(bool, bool)>::arbitrary(&mut source) else { return };
+    let mut pair = Pair::new(Setting { is_narrow, has_one_lane });
     for _ in 0..MAX_STEPS {
         if source.is_empty() {
             break;

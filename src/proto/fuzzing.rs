@@ -4,11 +4,21 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::assembler::{Assembler, Pinning};
+use super::assembler::{Assembler, PIECE_COST_BYTES, Pinning};
 use super::range_set::RangeSet;
 
 /// Reassembly of one stream.
 pub struct FuzzedAssembler(Assembler);
+
+/// What a stream's bytes that have arrived are kept as.
+pub struct Kept {
+    /// Bytes that were not read.
+    pub bytes: u64,
+    /// Pieces that they are in.
+    pub pieces: u64,
+    /// Slabs that these keep alive.
+    pub slabs: u64,
+}
 
 impl FuzzedAssembler {
     /// So many ranges may wait at most.
@@ -17,9 +27,8 @@ impl FuzzedAssembler {
     }
 
     /// How many bytes are new; `None` when there are too many ranges.
-    pub fn insert(&mut self, offset: u64, bytes: Bytes) -> Option<u64> {
-        // Either way it hands out the same bytes.
-        let pinning = if offset.is_multiple_of(2) { Pinning::Allowed } else { Pinning::Denied };
+    pub fn insert(&mut self, offset: u64, bytes: Bytes, may_pin: bool) -> Option<u64> {
+        let pinning = if may_pin { Pinning::Allowed } else { Pinning::Denied };
         self.0.insert(offset, bytes, pinning).ok()
     }
 
@@ -33,9 +42,15 @@ impl FuzzedAssembler {
         self.0.clear()
     }
 
-    /// Bytes that have arrived and were not read.
-    pub fn buffered_bytes(&self) -> u64 {
-        self.0.buffered_bytes()
+    /// What it says that it keeps.
+    pub fn kept(&self) -> Kept {
+        let (bytes, held) = (self.0.buffered_bytes(), self.0.held());
+        Kept { bytes, pieces: (held.cost_bytes - bytes) / PIECE_COST_BYTES, slabs: held.pinned_slabs }
+    }
+
+    /// How far it was read.
+    pub fn read_offset(&self) -> u64 {
+        self.0.read_offset()
     }
 
     /// What has arrived: all before the first number, and these ranges.
