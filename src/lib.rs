@@ -38,6 +38,14 @@
 
 pub mod proto;
 
+/// What the fuzz targets in `fuzz/` feed, beside what is public.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    #[cfg(all(feature = "native", not(target_arch = "wasm32")))]
+    pub use crate::carrier::h3::FuzzedH3;
+    pub use crate::proto::fuzzing::{FuzzedAssembler, FuzzedRanges, Kept};
+}
+
 cfg_if::cfg_if! {
     if #[cfg(all(feature = "native", not(target_arch = "wasm32")))] {
         mod carrier;
@@ -45,12 +53,6 @@ cfg_if::cfg_if! {
         mod native;
 
         pub use native::*;
-
-        /// What the fuzz targets in `fuzz/` feed.
-        #[cfg(fuzzing)]
-        pub mod fuzzing {
-            pub use crate::carrier::h3::FuzzedH3;
-        }
     } else if #[cfg(all(feature = "browser", target_arch = "wasm32"))] {
         #[path = "../wasm/mod.rs"]
         mod wasm;

@@ -20,6 +20,8 @@ pub mod event;
 mod flow;
 pub mod frame;
 mod futile;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 pub mod grease;
 pub mod greeter;
 pub mod id;

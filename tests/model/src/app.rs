@@ -11,7 +11,7 @@ use kwik::proto::session::Session;
 use kwik::proto::time::Time;
 
 /// What an application may want.
-#[expect(missing_docs, reason = "`stream` is said in words, `bytes` are bytes")]
+#[expect(missing_docs, reason = "`stream` is said in words, `bytes` are bytes, `on` is yes or no")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Open a stream of this kind.
@@ -24,6 +24,10 @@ pub enum Wish {
     Reset { stream: u8 },
     /// Read no more of the `stream`th stream that it reads.
     Stop { stream: u8 },
+    /// Send the `stream`th stream on all paths, or wherever the session wants.
+    Copy { stream: u8, on: bool },
+    /// Read what arrives, or leave it.
+    Read { on: bool },
     /// Send a datagram on all paths.
     Datagram,
     /// Open no more streams.
@@ -53,6 +57,7 @@ pub(crate) struct App {
     side: Side,
     writes: Vec<StreamId>,
     reads: Vec<StreamId>,
+    is_reading: bool,
     datagrams_sent: u32,
     datagrams_seen: BTreeSet<u32>,
 }
@@ -68,6 +73,7 @@ impl App {
             side,
             writes: Vec::new(),
             reads: Vec::new(),
+            is_reading: true,
             datagrams_sent: 0,
             datagrams_seen: BTreeSet::new(),
         }
@@ -110,6 +116,11 @@ impl App {
                     accounts.entry((side.peer(), id)).or_default().given_up = true;
                 }
             }
+            Wish::Copy { stream, on } => {
+                let Some(id) = nth(&self.writes, stream) else { return };
+                session.set_policy(id, if on { PathPolicy::Redundant } else { PathPolicy::Any });
+            }
+            Wish::Read { on } => self.is_reading = on,
             Wish::Datagram => {
                 let data = Bytes::copy_from_slice(&self.datagrams_sent.to_be_bytes());
                 if session.send_datagram(now, data, PathPolicy::Redundant).is_ok() {
@@ -131,8 +142,11 @@ impl App {
         }
     }
 
-    /// Takes all that has arrived, and compares.
+    /// Takes all that has arrived, unless it is not to read, and compares.
     pub(crate) fn read_all(&mut self, now: Time, session: &mut Session, accounts: &mut Accounts) {
+        if !self.is_reading {
+            return;
+        }
         for dir in [Dir::Bi, Dir::Uni] {
             while let Some(id) = session.accept(dir) {
                 self.take_up(id);

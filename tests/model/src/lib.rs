@@ -10,4 +10,4 @@ mod pair;
 mod wire;
 
 pub use app::Wish;
-pub use pair::{Pair, Step};
+pub use pair::{Pair, Setting, Step};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kwik::proto::carrier::{Carrier, Lanes};
 use kwik::proto::code::TransportCode;
-use kwik::proto::config::SessionConfig;
+use kwik::proto::config::{SessionConfig, Window};
 use kwik::proto::error::{AppCode, SessionError};
 use kwik::proto::event::{Action, PathAddress, PathLoss};
 use kwik::proto::frame::Intent;
@@ -65,6 +66,7 @@ struct Conn {
 #[derive(Debug)]
 pub struct Pair {
     now: Time,
+    setting: Setting,
     sessions: [Option<Session>; 2],
     apps: [App; 2],
     accounts: Accounts,
@@ -78,20 +80,45 @@ fn index(side: Side) -> usize {
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
-fn config() -> SessionConfig {
-    let mut config = SessionConfig::default();
-    config.max_paths = 3;
-    config.resume_timeout = Duration::from_secs(20);
-    config
+/// What the two sessions have to live with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setting {
+    /// Windows, buffers and numbers of streams that are soon used up.
+    pub is_narrow: bool,
+    /// Connections of one lane, without datagrams.
+    pub has_one_lane: bool,
+}
+
+impl Setting {
+    fn config(self) -> SessionConfig {
+        let mut config = SessionConfig::default();
+        config.max_paths = 3;
+        config.resume_timeout = Duration::from_secs(20);
+        if self.is_narrow {
+            config.stream_receive_window = Window { initial_bytes: 3_000, max_bytes: 10_000 };
+            config.session_receive_window = Window { initial_bytes: 8_000, max_bytes: 20_000 };
+            config.stream_send_buffer_bytes = 20_000;
+            config.session_send_buffer_bytes = 50_000;
+            config.max_streams_bidi = 2;
+            config.max_streams_uni = 2;
+        }
+        config
+    }
+
+    fn lanes(self) -> Lanes {
+        if self.has_one_lane { Lanes::One } else { Lanes::Many }
+    }
 }
 
 impl Pair {
     /// A client that is about to dial.
-    pub fn new() -> Self {
+    pub fn new(setting: Setting) -> Self {
         let now = Time::from_epoch(Duration::from_secs(1));
+        let client = Session::client(now, setting.config(), [1; 32], PathAddress::default());
         let mut pair = Self {
             now,
-            sessions: [Some(Session::client(now, config(), [1; 32], PathAddress::default())), None],
+            setting,
+            sessions: [Some(client), None],
             apps: SIDES.map(App::new),
             accounts: Accounts::new(),
             conns: Vec::new(),
@@ -186,9 +213,12 @@ impl Pair {
 
     // ---- the end ----
 
-    /// From here on nothing is lost: everything arrives, every dial succeeds, every timer fires. Checks that both
-    /// ends then have all that they are owed, or both know that the session is over.
+    /// From here on nothing is lost: everything arrives and is read, every dial succeeds, every timer fires. Checks that
+    /// both ends then have all that they are owed, or both know that the session is over.
     pub fn come_to_rest(&mut self) {
+        for side in SIDES {
+            self.wish(side, Wish::Read { on: true });
+        }
         for _ in 0..PATIENCE {
             if self.is_at_rest() {
                 return;
@@ -313,7 +343,7 @@ impl Pair {
         match &greeted.hello.intent {
             Intent::New => {
                 assert!(server.is_none(), "the client opens a second session");
-                *server = Some(Session::server(config(), [2; 32], &greeted.hello));
+                *server = Some(Session::server(self.setting.config(), [2; 32], &greeted.hello));
             }
             intent @ Intent::Join { session: name, .. } => {
                 let known =
@@ -326,7 +356,6 @@ impl Pair {
     }
 
     fn reject(&mut self, conn: usize, lane: LaneId, code: TransportCode) {
-        use kwik::proto::carrier::Carrier;
         let one = &mut self.conns[conn];
         // The lane is new: nobody can have stopped it.
         let _ = one.wires[1].write(lane, greeter::reject(code, "no"));
@@ -404,7 +433,7 @@ impl Pair {
             Action::Dial { path, .. } => self.conns.push(Conn {
                 path,
                 is_dialled: false,
-                wires: SIDES.map(Wire::new),
+                wires: SIDES.map(|side| Wire::new(side, self.setting.lanes())),
                 is_held: [true, false],
                 farewells: [None; 2],
                 greeter: Some(Greeter::new()),
@@ -456,6 +485,6 @@ impl Pair {
 
 impl Default for Pair {
     fn default() -> Self {
-        Self::new()
+        Self::new(Setting::default())
     }
 }

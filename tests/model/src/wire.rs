@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use kwik::proto::carrier::{Carrier, Figures, LaneClosed};
+use kwik::proto::carrier::{Carrier, Figures, LaneClosed, Lanes};
 use kwik::proto::id::{Dir, LaneId, Side};
 
 /// So much of stream data is taken before something arrives.
@@ -20,14 +20,15 @@ pub(crate) enum Piece {
 #[derive(Debug)]
 pub(crate) struct Wire {
     side: Side,
+    kind: Lanes,
     pub(crate) lanes: BTreeMap<LaneId, VecDeque<Piece>>,
     pub(crate) datagrams: VecDeque<Bytes>,
     opened: [u64; 2],
 }
 
 impl Wire {
-    pub(crate) fn new(side: Side) -> Self {
-        Self { side, lanes: BTreeMap::new(), datagrams: VecDeque::new(), opened: [0; 2] }
+    pub(crate) fn new(side: Side, kind: Lanes) -> Self {
+        Self { side, kind, lanes: BTreeMap::new(), datagrams: VecDeque::new(), opened: [0; 2] }
     }
 
     /// Takes out what comes next on a lane.
@@ -97,7 +98,11 @@ impl Carrier for Wire {
     }
 
     fn max_datagram_bytes(&mut self) -> Option<usize> {
-        Some(1_200)
+        (self.kind == Lanes::Many).then_some(1_200)
+    }
+
+    fn lanes(&self) -> Lanes {
+        self.kind
     }
 
     fn figures(&self) -> Figures {

@@ -50,7 +50,7 @@ impl Drop for Course<'_> {
 
 /// Steps without loss until the session is open at both ends and has two paths.
 fn open_with_two_paths() -> Pair {
-    let mut pair = Pair::new();
+    let mut pair = Pair::default();
     pair.come_to_rest();
     assert!(pair.is_open());
     pair.add_path();
@@ -60,7 +60,7 @@ fn open_with_two_paths() -> Pair {
 
 #[test]
 fn opening_a_session_ends_open_or_failed_whatever_is_lost() {
-    println!("{} situations", try_every_course(Pair::new));
+    println!("{} situations", try_every_course(Pair::default));
 }
 
 #[test]
