@@ -10,20 +10,44 @@ use libfuzzer_sys::fuzz_target;
 /// What happens next.
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
-    Data { stream: u8, bytes: &'a [u8] },
+    Data {
+        stream: u8,
+        bytes: &'a [u8],
+    },
     /// A frame of a kind that is known, or a lane's beginning, whatever is in it.
-    Frame { stream: u8, kind: Kind, payload: &'a [u8] },
+    Frame {
+        stream: u8,
+        kind: Kind,
+        payload: &'a [u8],
+    },
     /// A header of any lines.
-    Header { stream: u8, lines: Vec<Line<'a>> },
+    Header {
+        stream: u8,
+        lines: Vec<Line<'a>>,
+    },
     /// A capsule of a kind that is known, in a frame of its own.
-    Capsule { kind: bool, value: &'a [u8] },
+    Capsule {
+        kind: bool,
+        value: &'a [u8],
+    },
     /// What a browser sends at first: SETTINGS, and a CONNECT that is let in.
     Begin,
-    Finished { stream: u8 },
-    Reset { stream: u8 },
-    Stopped { stream: u8 },
-    Datagram { bytes: &'a [u8] },
-    Close { code: u64, reason: &'a [u8] },
+    Finished {
+        stream: u8,
+    },
+    Reset {
+        stream: u8,
+    },
+    Stopped {
+        stream: u8,
+    },
+    Datagram {
+        bytes: &'a [u8],
+    },
+    Close {
+        code: u64,
+        reason: &'a [u8],
+    },
 }
 
 /// A header of 16 KiB, a capsule of 1,028 bytes, and what begins them.
