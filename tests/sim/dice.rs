@@ -20,8 +20,9 @@ impl Dice {
 
     /// Any magnitude in the range is as likely as any other.
     pub(crate) fn magnitude(&mut self, range: Range<u64>) -> u64 {
-        let (low, high) = ((range.start.max(1) as f64).ln(), (range.end as f64).ln());
-        (low + (high - low) * self.unit()).exp() as u64
+        // Not the platform's: the last bit of its logarithms is its own, and a seed has to mean the same everywhere.
+        let (low, high) = (libm::log(range.start.max(1) as f64), libm::log(range.end as f64));
+        libm::exp(low + (high - low) * self.unit()) as u64
     }
 
     pub(crate) fn ms(&mut self, range: Range<u64>) -> Duration {

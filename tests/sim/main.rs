@@ -7,6 +7,7 @@ mod advice;
 mod app;
 mod burden;
 mod carrier;
+mod courses;
 mod dice;
 mod families;
 mod history;

@@ -3,6 +3,7 @@
 use kwik::proto::config::SessionConfig;
 
 use crate::carrier::Model;
+use crate::courses;
 use crate::dice::Dice;
 use crate::link::Link;
 use crate::world::World;
@@ -26,19 +27,24 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|value| value.parse().ok())
 }
 
-/// Runs a situation with every seed that is asked for, or with a share of them when each takes long.
+/// Runs a situation with every seed that is asked for, or with a share of them when each takes long. The courses that
+/// the first ones take have to be the recorded ones ([`courses`]).
 pub(crate) fn every_seed(family: &'static str, share: f64, situation: impl Fn(u64)) {
     let run = |seed| {
         let _replay = Replay { family, seed };
         situation(seed);
     };
-    match number("KWIK_SIM_SEED") {
-        Some(seed) => run(seed),
-        None => {
-            let count = number("KWIK_SIM_SEEDS").unwrap_or(1_000);
-            (0..((count as f64 * share).ceil() as u64)).for_each(run);
-        }
+    let of = |seeds: u64| (seeds as f64 * share).ceil() as u64;
+    if let Some(seed) = number("KWIK_SIM_SEED") {
+        return run(seed);
     }
+    let (count, recorded) = (of(number("KWIK_SIM_SEEDS").unwrap_or(1_000)), of(courses::SEEDS));
+    courses::begin();
+    (0..count.min(recorded)).for_each(run);
+    if count >= recorded {
+        courses::check(family);
+    }
+    (recorded..count).for_each(run);
 }
 
 /// A pair of sessions over these links, the defaults for everything else.

@@ -17,6 +17,7 @@ use kwik::proto::time::Time;
 
 use crate::app::{App, Plan, Plans};
 use crate::carrier::{Arrival, Half, Model, Packet, lane_dir};
+use crate::courses;
 use crate::dice::Dice;
 use crate::link::{Link, index};
 
@@ -330,6 +331,23 @@ impl World {
         }
     }
 
+    /// Frames and the heads of records begin what arrives on a lane; the rest is the application's.
+    fn note_arrival(&mut self, to: Side, arrival: &Arrival) {
+        let (what, lane, data) = match arrival {
+            Arrival::Data(lane, data) => (10, lane.0, &data[..]),
+            Arrival::Finished(lane) => (11, lane.0, &[][..]),
+            Arrival::Reset(lane) => (12, lane.0, &[][..]),
+            Arrival::Stopped(lane) => (13, lane.0, &[][..]),
+            Arrival::Datagram(data) => (14, 0, &data[..]),
+        };
+        self.note(what + 10 * index(to) as u64, lane << 32 | data.len() as u64);
+        for bytes in data[..data.len().min(64)].chunks(8) {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            self.note(what, u64::from_le_bytes(word));
+        }
+    }
+
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Packet { conn, to, packet } => self.on_packet(conn, to, packet),
@@ -400,6 +418,7 @@ impl World {
     }
 
     fn act(&mut self, side: Side, session: &mut Session, action: Action) {
+        self.note(6 + index(side) as u64, action_number(&action));
         match action {
             Action::Dial { path, address } => self.start_dialling(path, &address),
             Action::ClosePath { path, code, .. } => {
@@ -594,6 +613,7 @@ impl World {
     }
 
     fn deliver(&mut self, conn: usize, to: Side, arrival: Arrival) {
+        self.note_arrival(to, &arrival);
         let path = self.conns[conn].path;
         if to == Side::Server && self.conns[conn].greeter.is_some() {
             if let Arrival::Data(lane, data) = arrival {
@@ -715,6 +735,20 @@ impl World {
         }
         self.settle(side);
         self.schedule(self.now + Duration::from_millis(5), Happening::ReadALittle { side });
+    }
+}
+
+fn action_number(action: &Action) -> u64 {
+    match action {
+        Action::Dial { path, .. } => path.0 << 2,
+        Action::ClosePath { path, .. } => path.0 << 2 | 1,
+        Action::Transmit { path } => path.0 << 2 | 2,
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        courses::note(self.log);
     }
 }
 
