@@ -28,7 +28,7 @@ pub(crate) use self::lobby::Lobby;
 pub use self::wrong_proofs::RateLimit;
 use super::path_driver::DriverKey;
 use super::reactor::{Order, ReactorHandle};
-use crate::proto::id::SessionId;
+use crate::proto::wire::id::SessionId;
 
 /// Longer timeouts are as good as this, and times stay within what the clock can say.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

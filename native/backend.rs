@@ -18,8 +18,8 @@ use super::reactor::{Order, ReactorHandle, ReactorLease};
 use super::registry::Registry;
 use crate::api::shared::{Backend, Shared};
 use crate::proto::event::PathAddress;
-use crate::proto::id::{PathId, SessionId, Side};
 use crate::proto::time::Time;
+use crate::proto::wire::id::{PathId, SessionId, Side};
 
 /// Implements [`Backend`] with sockets and tasks.
 pub(crate) struct NativeBackend {

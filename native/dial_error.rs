@@ -10,9 +10,9 @@ use super::socket::BindError;
 use super::tls::TlsError;
 use super::worker_pool::WorkerPoolError;
 use crate::carrier::h3::Ended;
-use crate::proto::code::TransportCode;
 use crate::proto::error::{AddressError, SessionError};
 use crate::proto::event::PathLoss;
+use crate::proto::wire::code::TransportCode;
 
 /// A server could not be reached, or did not want us.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,7 @@ use crate::api::Address;
 use crate::api::shared::Shared;
 use crate::carrier::h3::Ended;
 use crate::proto::event::{PathAddress, Scheme};
-use crate::proto::id::PathId;
+use crate::proto::wire::id::PathId;
 
 /// Between one attempt and the next (RFC 8305 section 8).
 const HEAD_START: Duration = Duration::from_millis(250);

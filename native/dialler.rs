@@ -17,8 +17,8 @@ use crate::api::CertificatePin;
 use crate::carrier::h3::ALPN_H3;
 use crate::carrier::{Clock, Observations};
 use crate::proto::event::Scheme;
-use crate::proto::id::Side;
-use crate::proto::limits::ALPN;
+use crate::proto::wire::id::Side;
+use crate::proto::wire::limits::ALPN;
 
 /// Sockets that dial, of all sessions: which runtime they belong to, their local address, and which of a session's
 /// sockets to the same place they are.

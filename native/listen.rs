@@ -20,7 +20,7 @@ use crate::api::CertificatePin;
 use crate::api::Session;
 use crate::carrier::h3::{ALPN_H3, Gate, OriginError};
 use crate::proto::config::SessionConfig;
-use crate::proto::limits::ALPN;
+use crate::proto::wire::limits::ALPN;
 
 /// How long a client that has proven its address may go on asking. With quinn-proto's 15 s, one that gets no answer for a
 /// while since its host crowds is told that its token is invalid, and fails. A token is good for one address only.

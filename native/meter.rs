@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use metrics::Gauge;
 
-use crate::proto::id::Side;
 use crate::proto::session::{AdviceNotFollowed, SessionStats};
 use crate::proto::time::Time;
+use crate::proto::wire::id::Side;
 
 /// Between two reports of a session that is busy: often enough for a graph, too rare to cost anything.
 const INTERVAL: Duration = Duration::from_secs(1);

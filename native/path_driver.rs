@@ -26,14 +26,14 @@ use crate::api::shared::Shared;
 use crate::carrier::h3::{Ended, H3Code};
 use crate::carrier::quic::Arrival;
 use crate::carrier::{Allowance, Change, PathCarrier};
+use crate::proto::acceptor::{Accepted, Acceptor, reject};
 use crate::proto::carrier::Carrier;
-use crate::proto::code::TransportCode;
 use crate::proto::error::AppCode;
 use crate::proto::event::PathLoss;
-use crate::proto::greeter::{Greeted, Greeter, reject};
-use crate::proto::id::{LaneId, PathId};
 use crate::proto::session::Session;
 use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::id::{LaneId, PathId};
 
 /// Bursts that one turn may send before other paths of the same socket get theirs.
 const BURSTS_PER_TURN: usize = 16;
@@ -66,7 +66,7 @@ pub(crate) enum Stage {
     /// Client: the handshake is under way.
     Dialling(Attempt),
     /// Server: it has not said yet which session it wants.
-    Greeting { registry: Arc<Registry>, greeter: Greeter, until: Instant },
+    Greeting { registry: Arc<Registry>, acceptor: Acceptor, until: Instant },
     /// It is part of a session.
     Bound(Bond),
     /// Server: it was refused, and is being told why.
@@ -151,7 +151,7 @@ impl PathDriver {
         now: Instant,
     ) -> Self {
         let until = now + registry.admission().half_open_timeout();
-        let stage = Stage::Greeting { registry, greeter: Greeter::new(), until };
+        let stage = Stage::Greeting { registry, acceptor: Acceptor::new(), until };
         Self { half_open: Some(permit), ..Self::new(key, carrier, stage) }
     }
 
@@ -464,7 +464,7 @@ impl PathDriver {
         }
         let mut pieces = pieces.into_iter();
         for piece in pieces.by_ref() {
-            let Stage::Greeting { registry, greeter, .. } = &mut self.stage else { return false };
+            let Stage::Greeting { registry, acceptor, .. } = &mut self.stage else { return false };
             let (lane, dir, data) = match piece {
                 Arrival::Data { lane, dir, data } => (lane, dir, data),
                 Arrival::Finished(lane) | Arrival::Reset(lane) | Arrival::Stopped(lane) => {
@@ -473,11 +473,11 @@ impl PathDriver {
                 }
                 Arrival::Datagram(_) | Arrival::DatagramsDropped(_) => continue,
             };
-            match std::mem::take(greeter).on_lane_data(lane, dir, data) {
-                Ok(Err(unsated)) => *greeter = unsated,
-                Ok(Ok(greeted)) => {
+            match std::mem::take(acceptor).on_lane_data(lane, dir, data) {
+                Ok(Err(unsated)) => *acceptor = unsated,
+                Ok(Ok(accepted)) => {
                     let registry = Arc::clone(registry);
-                    self.admit(turn, now, &registry, greeted);
+                    self.admit(turn, now, &registry, accepted);
                     break;
                 }
                 Err(code) => {
@@ -494,9 +494,9 @@ impl PathDriver {
         self.exchange_lanes(turn, now)
     }
 
-    fn admit(&mut self, turn: &Turn<'_>, now: Instant, registry: &Arc<Registry>, greeted: Greeted) {
-        let control = greeted.control;
-        match registry.admit(greeted, turn.reactor, self.key, self.remote()) {
+    fn admit(&mut self, turn: &Turn<'_>, now: Instant, registry: &Arc<Registry>, accepted: Accepted) {
+        let control = accepted.control;
+        match registry.admit(accepted, turn.reactor, self.key, self.remote()) {
             Ok(bond) => {
                 bond.shared.look(|core| self.carrier.allow_lanes(core.session.config()));
                 self.stage = Stage::Bound(bond);

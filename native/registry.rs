@@ -18,13 +18,13 @@ use crate::api::CertificatePin;
 use crate::api::shared::{Hold, Shared};
 use crate::carrier::Observations;
 use crate::carrier::h3::Gate;
-use crate::proto::code::TransportCode;
+use crate::proto::acceptor::Accepted;
 use crate::proto::config::SessionConfig;
-use crate::proto::frame::Intent;
-use crate::proto::greeter::Greeted;
-use crate::proto::id::{PathId, SessionId, Side};
 use crate::proto::memory::MemoryBudget;
 use crate::proto::session::Session;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::Intent;
+use crate::proto::wire::id::{PathId, SessionId, Side};
 
 /// What a listener was told about its sessions.
 pub(crate) struct Terms {
@@ -128,17 +128,17 @@ impl Registry {
     /// A path has said what it wants: finds or makes its session, which has the path from then on.
     pub(crate) fn admit(
         self: &Arc<Self>,
-        greeted: Greeted,
+        accepted: Accepted,
         reactor: &Arc<ReactorHandle>,
         driver: DriverKey,
         remote: SocketAddr,
     ) -> Result<Bond, TransportCode> {
         let open = OpenRoute { reactor: Arc::clone(reactor), driver, remote, lease: None };
-        match &greeted.hello.intent {
-            Intent::New => self.admit_new(greeted, open),
+        match &accepted.hello.intent {
+            Intent::New => self.admit_new(accepted, open),
             Intent::Join { session, .. } => {
                 let session = *session;
-                let joined = self.admit_join(session, greeted, open);
+                let joined = self.admit_join(session, accepted, open);
                 if let Err(TransportCode::BadProof) = joined {
                     self.admission.note_wrong_proof(remote, Instant::now());
                 }
@@ -147,27 +147,27 @@ impl Registry {
         }
     }
 
-    fn admit_join(&self, id: SessionId, greeted: Greeted, open: OpenRoute) -> Result<Bond, TransportCode> {
+    fn admit_join(&self, id: SessionId, accepted: Accepted, open: OpenRoute) -> Result<Bond, TransportCode> {
         let member = self.members().sessions.get(&id).cloned();
         let (shared, backend) = member.ok_or(TransportCode::UnknownSession)?;
-        let path = greeted.hello.path;
+        let path = accepted.hello.path;
         // In one go: a session that has no path may end at any moment.
         shared.with(|session, now| {
-            session.check_join(path, &greeted.hello.intent)?;
+            session.check_join(path, &accepted.hello.intent)?;
             backend.open(path, open);
-            session.attach(now, greeted);
+            session.attach(now, accepted);
             Ok(())
         })?;
         Ok(Bond { shared, backend, path })
     }
 
-    fn admit_new(self: &Arc<Self>, greeted: Greeted, open: OpenRoute) -> Result<Bond, TransportCode> {
-        if greeted.hello.path != PathId::PRIMARY {
+    fn admit_new(self: &Arc<Self>, accepted: Accepted, open: OpenRoute) -> Result<Bond, TransportCode> {
+        if accepted.hello.path != PathId::PRIMARY {
             return Err(TransportCode::ProtocolViolation);
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|_| TransportCode::Internal)?;
-        let mut session = Session::server(self.terms.session.clone(), seed, &greeted.hello);
+        let mut session = Session::server(self.terms.session.clone(), seed, &accepted.hello);
         session.share_memory(&self.memory);
         let id = session.id().ok_or(TransportCode::Internal)?;
         let (bond, hold, evicted) = {
@@ -198,7 +198,7 @@ impl Registry {
         bond.backend.open(bond.path, open);
         bond.backend.start_clock(Arc::clone(&bond.shared));
         bond.shared.with(|session, now| {
-            session.attach(now, greeted);
+            session.attach(now, accepted);
             for (priority, authority) in (0..).zip(&self.terms.advertise) {
                 if session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority).is_err() {
                     // As many as the client takes are told it, in the order given.

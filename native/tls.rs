@@ -211,7 +211,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::proto::limits::ALPN;
+    use crate::proto::wire::limits::ALPN;
 
     fn identity_valid(from: (i32, u8, u8), until: (i32, u8, u8)) -> Identity {
         let key = rcgen::KeyPair::generate().unwrap();

@@ -12,7 +12,7 @@ use quinn_proto::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewReno
 use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use crate::carrier::{Clock, Observations, ObservedFactory};
-use crate::proto::id::Side;
+use crate::proto::wire::id::Side;
 
 /// Lanes of each kind the peer may open at first. quinn-proto reserves memory for each (10,000 cost
 /// 711 KB per connection, measured); the limit is raised while the connection lives.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::{Config, DialError, Identity, Listener, ServerConfig, dial, listen};
 use crate::api::Session;
 use crate::proto::error::{AppCode, SessionError};
-use crate::proto::id::PathId;
 use crate::proto::scheduler::{Copies, PathView, Scheduler, SchedulerKind, Verdict, Work};
 use crate::proto::time::Time;
+use crate::proto::wire::id::PathId;
 
 /// Longer than anything here should take on a machine that does a lot else.
 const PATIENCE: Duration = Duration::from_secs(60);

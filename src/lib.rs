@@ -70,15 +70,15 @@ cfg_if::cfg_if! {
 
         pub use api::*;
 
-        pub use proto::code::TransportCode;
+        pub use proto::wire::code::TransportCode;
         pub use proto::config::{PathPolicy, SessionConfig, Window};
         pub use proto::error::{
             AdvertiseError,
             AddressError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
         };
         pub use proto::event::{PathAddress, PathLoss, Scheme, SessionEvent};
-        pub use proto::id::{Dir, PathId, SessionId, Side, StreamId};
-        pub use proto::path::PathState;
+        pub use proto::wire::id::{Dir, PathId, SessionId, Side, StreamId};
+        pub use proto::paths::path::PathState;
         pub use proto::scheduler::{
             Copies, EarliestCompletion, PathView, Scheduler, SchedulerKind, Verdict, Work,
         };

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kwik::proto::frame::Intent;
-use kwik::proto::limits::ALPN;
+use kwik::proto::wire::frame::Intent;
+use kwik::proto::wire::limits::ALPN;
 use kwik::{
     AdmissionLimits, AppCode, Config, Listener, PathId, RateLimit, ServerConfig, Session, SessionError,
     SessionEvent, TransportCode,

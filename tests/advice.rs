@@ -5,7 +5,9 @@ mod support;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 
-use kwik::proto::limits::{ADVISED_INITIALS_AT_ONCE, ADVISED_INITIALS_PER_MINUTE, INITIALS_PER_ATTEMPT};
+use kwik::proto::wire::limits::{
+    ADVISED_INITIALS_AT_ONCE, ADVISED_INITIALS_PER_MINUTE, INITIALS_PER_ATTEMPT,
+};
 use kwik::{Config, Listener, PathLoss, PathState, Session, SessionEvent};
 use support::*;
 

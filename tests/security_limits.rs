@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kwik::proto::limits;
+use kwik::proto::wire::limits;
 use kwik::{Identity, ServerConfig, SessionConfig};
 
 /// Name to default of each row of the table.

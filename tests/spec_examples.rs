@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
-use kwik::proto::code::TransportCode;
-use kwik::proto::frame::{
+use kwik::proto::wire::code::TransportCode;
+use kwik::proto::wire::frame::{
     Accept, Ack, AddPath, Close, Credentials, Frame, FrameType, Hello, Intent, Parameters, PathReport,
     PathStatus, Reject,
 };
-use kwik::proto::id::{Dir, PathId, SessionId, Side, StreamId};
-use kwik::proto::lane::{LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header};
-use kwik::proto::token;
+use kwik::proto::wire::id::{Dir, PathId, SessionId, Side, StreamId};
+use kwik::proto::wire::lane::{
+    LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header,
+};
+use kwik::proto::wire::token;
 
 /// `first, first + 1, ...`
 fn counting<const N: usize>(first: u8) -> [u8; N] {

@@ -3,9 +3,9 @@
 mod support;
 
 use bytes::BytesMut;
-use kwik::proto::frame::{Close, Frame, Hello, Intent, Parameters};
-use kwik::proto::lane::put_control_header;
-use kwik::proto::limits::VERSION;
+use kwik::proto::wire::frame::{Close, Frame, Hello, Intent, Parameters};
+use kwik::proto::wire::lane::put_control_header;
+use kwik::proto::wire::limits::VERSION;
 use kwik::{AppCode, Config, DialError, PathId, SessionError, SessionEvent, TransportCode};
 use kwik_netem::{Forwarder, ForwarderConfig};
 use support::*;

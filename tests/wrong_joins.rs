@@ -3,8 +3,8 @@
 
 mod support;
 
-use kwik::proto::frame::{Credentials, Intent};
-use kwik::proto::limits::ALPN;
+use kwik::proto::wire::frame::{Credentials, Intent};
+use kwik::proto::wire::limits::ALPN;
 use kwik::{Config, Dir, Listener, PathId, SessionId, Side, StreamId, TransportCode};
 use support::*;
 

@@ -15,8 +15,8 @@ use super::path::Path;
 use super::signal::Signal;
 use crate::api::shared::{Backend, Shared};
 use crate::proto::event::PathAddress;
-use crate::proto::id::PathId;
 use crate::proto::time::Time;
+use crate::proto::wire::id::PathId;
 
 /// A timer that comes later than this says that the thread, or the whole machine, had no time for anything: it was busy,
 /// frozen, or asleep.
@@ -74,8 +74,9 @@ impl Browser {
             }
         });
         let session = Arc::downgrade(shared);
-        let hint =
-            ReturnHint::new(move || with(&session, |shared| shared.with(|session, now| session.hurry(now))));
+        let hint = ReturnHint::new(move || {
+            with(&session, |shared| shared.with(|session, now| session.network_changed(now)))
+        });
         self.hint.replace(Some(hint));
     }
 }

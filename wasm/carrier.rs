@@ -5,8 +5,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::path::Path;
-use crate::proto::carrier::{Carrier, Figures, LaneClosed};
-use crate::proto::id::{Dir, LaneId};
+use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
+use crate::proto::wire::id::{Dir, LaneId};
 
 /// Bytes that may wait in a path's lanes: what a fast link takes in a millisecond or two, which is how long an answer
 /// of the browser's network process takes.
@@ -64,7 +64,7 @@ impl Carrier for Rc<Path> {
         Some(max as usize).filter(|max| *max > 0)
     }
 
-    fn figures(&self) -> Figures {
-        Figures::default()
+    fn metrics(&self) -> CarrierMetrics {
+        CarrierMetrics::default()
     }
 }

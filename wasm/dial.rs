@@ -9,10 +9,10 @@ use super::environment;
 use crate::api::shared::{Hold, Shared};
 use crate::api::{Address, Session};
 use crate::proto;
-use crate::proto::code::TransportCode;
 use crate::proto::config::SessionConfig;
 use crate::proto::error::{AddressError, SessionError};
 use crate::proto::event::PathAddress;
+use crate::proto::wire::code::TransportCode;
 
 /// What may be chosen about a session that is dialled. All fields have defaults.
 #[derive(Clone, Debug, Default)]

@@ -24,9 +24,9 @@ use crate::api::{Address, PathHandle, Session, SessionEvents};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::AppCode;
 use crate::proto::event::PathAddress;
-use crate::proto::id::{Dir, PathId, StreamId};
-use crate::proto::recv_stream::Read;
+use crate::proto::streams::recv::Read;
 use crate::proto::time::Time;
+use crate::proto::wire::id::{Dir, PathId, StreamId};
 use describe::{failure, u64_of};
 
 /// One session.
@@ -221,8 +221,9 @@ impl JsSession {
     }
 
     /// The page is looked at again, or the network is back: what is missing is dialled at once.
-    pub fn hurry(&self) {
-        self.hold.with(|session, now| session.hurry(now));
+    #[wasm_bindgen(js_name = networkChanged)]
+    pub fn network_changed(&self) {
+        self.hold.with(|session, now| session.network_changed(now));
     }
 
     // ---- life ----

@@ -23,12 +23,12 @@ use super::read_lane::{LaneEnd, ReadLane};
 use super::signal::Signal;
 use crate::api::shared::Shared;
 use crate::proto::carrier::Carrier;
-use crate::proto::code::TransportCode;
 use crate::proto::error::AppCode;
 use crate::proto::event::{PathAddress, PathLoss};
-use crate::proto::id::{Dir, LaneId, PathId};
 use crate::proto::session::Session;
 use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::id::{Dir, LaneId, PathId};
 
 /// How often a path is filled before the event loop has its turn.
 const ROUNDS_PER_TURN: usize = 8;

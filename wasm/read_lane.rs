@@ -14,9 +14,9 @@ use wasm_bindgen::prelude::*;
 
 use super::bindings::{ReadPromise, ReadResult, ReadableStream, Reader, object};
 use super::path::Path;
-use crate::proto::id::{Dir, LaneId, PathId};
 use crate::proto::session::Session;
 use crate::proto::time::Time;
+use crate::proto::wire::id::{Dir, LaneId, PathId};
 
 /// No browser delivers more in one read (Chromium 156).
 const READ_BYTES: u32 = 64 * 1024;

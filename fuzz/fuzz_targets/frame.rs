@@ -3,8 +3,8 @@
 #![no_main]
 
 use bytes::{Bytes, BytesMut};
-use kwik::proto::frame::Frame;
-use kwik::proto::lane::{LaneItem, LaneReader, put_control_header};
+use kwik::proto::wire::frame::Frame;
+use kwik::proto::wire::lane::{LaneItem, LaneReader, put_control_header};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

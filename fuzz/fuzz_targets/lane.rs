@@ -3,8 +3,8 @@
 #![no_main]
 
 use bytes::Bytes;
-use kwik::proto::lane::LaneItem;
-use kwik::proto::lane::whole::{cut, read};
+use kwik::proto::wire::lane::LaneItem;
+use kwik::proto::wire::lane::whole::{cut, read};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

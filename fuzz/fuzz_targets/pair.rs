@@ -5,7 +5,7 @@
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
-use kwik::proto::id::{Dir, Side};
+use kwik::proto::wire::id::{Dir, Side};
 use kwik_model::{Pair, Setting, Step, Wish};
 use libfuzzer_sys::fuzz_target;
 

@@ -11,21 +11,21 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Bytes, BytesMut};
-use kwik::proto::carrier::{Carrier, Figures, LaneClosed, Lanes};
+use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed, Lanes};
 use kwik::proto::config::{PathPolicy, SessionConfig, Window};
 use kwik::proto::error::{AppCode, SessionError};
 use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
-use kwik::proto::frame::{
+use kwik::proto::wire::frame::{
     Accept, Ack, AddPath, Close, Credentials, Frame, Hello, Intent, Parameters, PathReport, PathStatus,
 };
-use kwik::proto::greeter::{Greeted, Greeter};
-use kwik::proto::id::{Dir, LaneId, PathId, SessionId, Side, StreamId};
-use kwik::proto::lane::{LaneReader, put_control_header, put_record_header, put_stream_header};
-use kwik::proto::limits::{MAX_ACK_RANGES, MAX_STREAMS, VERSION};
-use kwik::proto::recv_stream::Read;
+use kwik::proto::acceptor::{Accepted, Acceptor};
+use kwik::proto::wire::id::{Dir, LaneId, PathId, SessionId, Side, StreamId};
+use kwik::proto::wire::lane::{LaneReader, put_control_header, put_record_header, put_stream_header};
+use kwik::proto::wire::limits::{MAX_ACK_RANGES, MAX_STREAMS, VERSION};
+use kwik::proto::streams::recv::Read;
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
-use kwik::proto::varint;
+use kwik::proto::wire::varint;
 use libfuzzer_sys::fuzz_target;
 
 /// Path ids and stream ids are few, so that things meet.
@@ -283,8 +283,8 @@ impl Carrier for Sink {
         self.kind
     }
 
-    fn figures(&self) -> Figures {
-        Figures { awaiting_since: Some(self.now), knows_acks: self.knows_acks, ..Figures::default() }
+    fn metrics(&self) -> CarrierMetrics {
+        CarrierMetrics { awaiting_since: Some(self.now), knows_acks: self.knows_acks, ..CarrierMetrics::default() }
     }
 }
 
@@ -329,10 +329,10 @@ fn address() -> PathAddress {
     PathAddress { scheme: Scheme::Kwik, authority: "a:1".into(), pins: Vec::new(), local: None }
 }
 
-fn greeted(path: PathId, intent: Intent) -> Greeted {
+fn accepted(path: PathId, intent: Intent) -> Accepted {
     let hello = Frame::Hello(Hello { versions: vec![VERSION], path, intent, parameters: parameters() });
-    let greeter = Greeter::new().on_lane_data(LaneId(0), Dir::Bi, control(hello));
-    greeter.expect("a good HELLO").expect("a whole HELLO")
+    let acceptor = Acceptor::new().on_lane_data(LaneId(0), Dir::Bi, control(hello));
+    acceptor.expect("a good HELLO").expect("a whole HELLO")
 }
 
 /// The session, and what its peer and its application know of it.
@@ -353,9 +353,9 @@ impl World {
         let session = match side {
             Side::Client => Session::client(now, config(), [1; 32], address()),
             Side::Server => {
-                let greeted = greeted(PathId::PRIMARY, Intent::New);
-                let mut session = Session::server(config(), [1; 32], &greeted.hello);
-                session.attach(now, greeted);
+                let accepted = accepted(PathId::PRIMARY, Intent::New);
+                let mut session = Session::server(config(), [1; 32], &accepted.hello);
+                session.attach(now, accepted);
                 session
             }
         };
@@ -488,7 +488,7 @@ impl World {
                 let is_closed = matches!(session.close_state(), CloseState::Closed(_));
                 if session.side() == Side::Server && !is_closed && session.path_info(path(on)).is_none() {
                     self.carriers[path(on).0 as usize] = Sink::new(Side::Server, self.kind, on % PATHS, now);
-                    session.attach(now, greeted(path(on), intent));
+                    session.attach(now, accepted(path(on), intent));
                 }
             }
             Step::Wait { ms } => self.wait(Duration::from_millis(ms.into())),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::quic::{Pair, ms};
 use crate::proto::carrier::Carrier as _;
-use crate::proto::id::{Dir, LaneId};
+use crate::proto::wire::id::{Dir, LaneId};
 
 /// Writes whatever the client's end of the path takes, for so many milliseconds; how much that was.
 fn fill(pair: &mut Pair, lane: LaneId, millis: u64) -> usize {

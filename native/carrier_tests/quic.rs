@@ -18,7 +18,7 @@ use crate::carrier::quic::{Arrival, Change, MAX_SLACK_BYTES, QuicCarrier};
 use crate::carrier::{Allowance, Clock, Observations, ObservedFactory};
 use crate::native::transport::TransportSettings;
 use crate::proto::carrier::{Carrier, LaneClosed};
-use crate::proto::id::{Dir, LaneId, Side};
+use crate::proto::wire::id::{Dir, LaneId, Side};
 
 const ONE_WAY: Duration = Duration::from_millis(10);
 
@@ -335,19 +335,19 @@ fn what_quic_does_not_take_is_held_back_and_follows_before_the_end_of_the_lane()
 fn an_idle_path_awaits_nothing_and_a_path_with_answers_never_waits_long() {
     let mut pair = Pair::new();
     let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
-    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+    assert_eq!(pair.client.carrier().metrics().awaiting_since, None);
     for _ in 0..300 {
         pair.client.carrier().write(lane, Bytes::from_static(&[1; 500])).unwrap();
         pair.run(ms(1));
         let (clock, now) = (Clock::new(pair.start), pair.now);
         for end in [&mut pair.client, &mut pair.server] {
-            let since = end.carrier().figures().awaiting_since;
+            let since = end.carrier().metrics().awaiting_since;
             assert!(since.is_none_or(|since| clock.time(now) - since < ms(60)), "{since:?}");
         }
     }
     pair.run(ms(200));
     for end in [&mut pair.client, &mut pair.server] {
-        let figures = end.carrier().figures();
+        let figures = end.carrier().metrics();
         assert_eq!((figures.awaiting_since, figures.in_flight_bytes), (None, Some(0)));
         assert!(figures.rtt.unwrap() >= 2 * ONE_WAY && figures.pto.unwrap() >= 2 * ONE_WAY);
     }
@@ -364,11 +364,11 @@ fn a_cut_shows_by_the_time_since_the_last_answer_whatever_is_sent_meanwhile() {
     for _ in 0..10 {
         pair.client.carrier().write(lane, Bytes::from_static(&[1; 500])).unwrap();
         pair.run(ms(100));
-        assert_eq!(pair.client.carrier().figures().awaiting_since, Some(cut_at), "probes change nothing");
+        assert_eq!(pair.client.carrier().metrics().awaiting_since, Some(cut_at), "probes change nothing");
     }
     pair.is_cut = false;
     pair.run(Duration::from_secs(3));
-    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+    assert_eq!(pair.client.carrier().metrics().awaiting_since, None);
     assert_eq!(pair.server.received[&lane.0].len(), 5_500);
 }
 
@@ -418,7 +418,7 @@ fn an_acknowledgement_goes_along_with_what_is_sent_anyway() {
     pair.client.on_packet(now, address(1), &answers[0]);
     pair.client.work(now);
     assert_eq!(pair.client.received[&lane.0], b"answer");
-    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+    assert_eq!(pair.client.carrier().metrics().awaiting_since, None);
 }
 
 #[test]
@@ -451,7 +451,7 @@ fn probes_for_a_larger_mtu_that_do_not_fit_make_nobody_wait() {
     }
     pair.run(Duration::from_secs(1));
     assert!(pair.client.carrier().connection().stats().path.sent_plpmtud_probes > 0);
-    assert_eq!(pair.client.carrier().figures().awaiting_since, None);
+    assert_eq!(pair.client.carrier().metrics().awaiting_since, None);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::proto::error::{AddressError, PathError};
 use crate::proto::event::{PathAddress, Scheme};
-use crate::proto::limits::WELL_KNOWN;
+use crate::proto::wire::limits::WELL_KNOWN;
 
 /// The port of an address that names none.
 const DEFAULT_PORT: u16 = 4433;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::proto::event::PathLoss;
-use crate::proto::id::PathId;
+use crate::proto::wire::id::PathId;
 
 /// What became of a question about a path: `None` until that is known.
 type Outcome<T> = Option<Result<T, PathLoss>>;

@@ -106,7 +106,7 @@ impl Drop for SessionEvents {
 mod tests {
     use super::*;
     use crate::api::waiters::Waiters;
-    use crate::proto::id::PathId;
+    use crate::proto::wire::id::PathId;
 
     #[test]
     fn every_subscriber_gets_every_event_since_it_subscribed() {

@@ -44,7 +44,7 @@ fn kind(error: &SessionError) -> ErrorKind {
 mod tests {
     use super::*;
     use crate::proto::error::AppCode;
-    use crate::proto::id::StreamId;
+    use crate::proto::wire::id::StreamId;
 
     #[test]
     fn an_io_error_keeps_what_happened() {

@@ -7,8 +7,8 @@ use super::shared::{Core, Hold, Shared};
 use super::waiters::Topic;
 use crate::proto::error::PathError;
 use crate::proto::event::PathAddress;
-use crate::proto::id::PathId;
 use crate::proto::session::PathInfo;
+use crate::proto::wire::id::PathId;
 
 /// Whether a path is only there in case the others fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

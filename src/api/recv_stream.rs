@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::shared::Hold;
 use super::waiters::{Place, Topic};
 use crate::proto::error::{AppCode, ReadError};
-use crate::proto::id::StreamId;
-use crate::proto::recv_stream::Read;
+use crate::proto::streams::recv::Read;
+use crate::proto::wire::id::StreamId;
 
 /// Small reads are served from a piece of up to this many bytes, so that they need not take the session's lock
 /// one by one.

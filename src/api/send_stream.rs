@@ -13,7 +13,7 @@ use super::shared::Hold;
 use super::waiters::{Place, Topic};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::{AppCode, WriteError};
-use crate::proto::id::StreamId;
+use crate::proto::wire::id::StreamId;
 
 /// A slice is copied in pieces of at most this many bytes: what waits for room should not be copied in vain, and
 /// a copy should still be in the cache when it is sent.

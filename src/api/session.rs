@@ -14,8 +14,8 @@ use super::waiters::Topic;
 use crate::proto::config::PathPolicy;
 use crate::proto::error::{AdvertiseError, AppCode, DatagramError, OpenError, PathError, SessionError};
 use crate::proto::event::PathAddress;
-use crate::proto::id::{Dir, PathId, SessionId, StreamId};
 use crate::proto::session::{PathInfo, SessionStats};
+use crate::proto::wire::id::{Dir, PathId, SessionId, StreamId};
 
 /// Names an address that a server advertises, to withdraw it with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -187,8 +187,8 @@ impl Session {
 
     /// Client: dials at once whatever paths are missing, instead of after the back-off: for when something says
     /// that the network is back.
-    pub fn hurry(&self) {
-        self.hold.with(|session, now| session.hurry(now));
+    pub fn network_changed(&self) {
+        self.hold.with(|session, now| session.network_changed(now));
     }
 
     /// Server: tells the client of a further address, `host:port`, by which this session can be reached, now and

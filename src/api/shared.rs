@@ -38,9 +38,9 @@ use crate::proto::error::{AppCode, SessionError};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::proto::event::PathLoss;
 use crate::proto::event::{Action, Event, PathAddress, SessionEvent};
-use crate::proto::id::PathId;
 use crate::proto::session::{CloseState, Session};
 use crate::proto::time::Time;
+use crate::proto::wire::id::PathId;
 
 /// What a session needs of the world. No method is called with the session's lock held, and several may be
 /// called at the same time by different threads.

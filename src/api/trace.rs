@@ -25,7 +25,7 @@ pub(super) fn event(session: &Session, event: &SessionEvent) {
         SessionEvent::PathAdded(path) => tracing::debug!(session = id, ?side, %path, "path added"),
         // Told by the core, which knows for how long the path was silent.
         SessionEvent::PathSuspect(_) => {}
-        SessionEvent::PathBack(path) => tracing::debug!(session = id, ?side, %path, "path back"),
+        SessionEvent::PathRecovered(path) => tracing::debug!(session = id, ?side, %path, "path recovered"),
         SessionEvent::PathLost(path, loss) => {
             tracing::debug!(session = id, ?side, %path, ?loss, "path lost");
         }

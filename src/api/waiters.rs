@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::task::Waker;
 
-use crate::proto::id::{Dir, PathId, StreamId};
+use crate::proto::wire::id::{Dir, PathId, StreamId};
 
 /// Something that a task can wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

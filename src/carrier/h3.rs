@@ -51,8 +51,8 @@ use self::settings::Settings;
 use self::streams::ControlStream;
 use self::tlv::{Item, Tlv};
 use super::quic::Arrival;
-use crate::proto::id::{Dir, LaneId};
-use crate::proto::varint;
+use crate::proto::wire::id::{Dir, LaneId};
+use crate::proto::wire::varint;
 
 /// The protocol's name in TLS (RFC 9114 section 3.1).
 pub(crate) const ALPN_H3: &[u8] = b"h3";

@@ -10,10 +10,10 @@ use super::Observations;
 use super::allowance::Allowance;
 use super::h3::{ALPN_H3, Effect, Ended, Gate, H3, H3Code, LANE_CODE};
 use super::quic::{self, Arrival, QuicCarrier};
-use crate::proto::carrier::{Carrier, Figures, LaneClosed};
-use crate::proto::code::TransportCode;
+use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
-use crate::proto::id::{Dir, LaneId};
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::id::{Dir, LaneId};
 
 /// Datagrams that are kept until there is somebody who takes them (draft-ietf-webtrans-http3 section 4.6): a few may
 /// overtake the first words of a session.
@@ -371,7 +371,7 @@ impl Carrier for PathCarrier {
         }
     }
 
-    fn figures(&self) -> Figures {
-        self.quic.figures()
+    fn metrics(&self) -> CarrierMetrics {
+        self.quic.metrics()
     }
 }

@@ -26,9 +26,9 @@ use super::ack_hold::AckHold;
 use super::allowance::Allowance;
 use super::observed::Observations;
 use super::outage::{self, Probes};
-use crate::proto::carrier::{Carrier, Figures, LaneClosed};
+use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
-use crate::proto::id::{Dir, LaneId};
+use crate::proto::wire::id::{Dir, LaneId};
 
 /// Most bytes handed over and not sent yet: one burst of the kernel's largest size.
 pub(crate) const MAX_SLACK_BYTES: u64 = 64 * 1024;
@@ -569,11 +569,11 @@ impl Carrier for QuicCarrier {
         self.connection.datagrams().max_size()
     }
 
-    fn figures(&self) -> Figures {
+    fn metrics(&self) -> CarrierMetrics {
         let stats = self.connection.stats();
         // Before the first measurement quinn-proto's figure is a guess.
         let pto = self.observations.pto();
-        Figures {
+        CarrierMetrics {
             rtt: pto.is_some().then_some(stats.path.rtt),
             pto,
             congestion_window_bytes: Some(stats.path.cwnd),

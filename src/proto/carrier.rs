@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::id::{Dir, LaneId};
 use super::time::Time;
+use crate::proto::wire::id::{Dir, LaneId};
 
 /// One path's carrier, as the core sees it while it fills the path.
 ///
@@ -41,7 +41,7 @@ pub trait Carrier {
     }
 
     /// What the carrier knows about its path.
-    fn figures(&self) -> Figures;
+    fn metrics(&self) -> CarrierMetrics;
 }
 
 /// How many lanes a carrier has.
@@ -60,7 +60,7 @@ pub struct LaneClosed;
 
 /// What a carrier knows about its path. A browser tells almost nothing, QUIC nearly everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct CarrierMetrics {
     /// Smoothed round-trip time.
     pub rtt: Option<Duration>,
     /// Probe timeout without the peer's acknowledgement delay: smoothed rtt + 4 x its variation.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::frame::Parameters;
 use super::scheduler::SchedulerKind;
+use crate::proto::wire::frame::Parameters;
 
 /// Limits and choices of a session. Both ends have their own; each states its limits to the other.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub struct SessionConfig {
     /// Whether a client follows the server's advice about further addresses, up to `max_paths`. Default true.
     ///
     /// A server that means ill could aim its clients at others by it. Therefore advice makes a session send at
-    /// most [`ADVISED_INITIALS_PER_MINUTE`](super::limits::ADVISED_INITIALS_PER_MINUTE) Initial packets a
+    /// most [`ADVISED_INITIALS_PER_MINUTE`](crate::proto::wire::limits::ADVISED_INITIALS_PER_MINUTE) Initial packets a
     /// minute (64: some 77 kB); it is not followed to loopback, private and link-local addresses unless the
     /// session's first path leads to one of the same kind, and never to multicast or unspecified ones, whether
     /// they are written out or a name leads there (in a browser, which looks names up itself, as far as they are
@@ -111,7 +111,7 @@ impl SessionConfig {
     }
 }
 
-/// On which paths a stream or datagram may travel. A wish that no path can meet is read as [`Any`](Self::Any),
+/// On which paths a stream or datagram may travel. A preference that no path can meet is read as [`Any`](Self::Any),
 /// except for [`Pin`](Self::Pin), which waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -120,9 +120,9 @@ pub enum PathPolicy {
     #[default]
     Any,
     /// On this path while it is active, otherwise wherever the scheduler wants.
-    Prefer(super::id::PathId),
+    Prefer(crate::proto::wire::id::PathId),
     /// On this path only; data waits while the path is away, and goes elsewhere once it is closed for good.
-    Pin(super::id::PathId),
+    Pin(crate::proto::wire::id::PathId),
     /// On the active paths whose cost is lowest.
     AvoidCostly,
     /// A copy on every active path: lowest latency, not bound by the cap on copies.

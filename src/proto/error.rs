@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::code::TransportCode;
 use super::event::PathLoss;
-use super::id::{PathId, StreamId};
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::id::{PathId, StreamId};
 
 /// A code that the application gives to a reset, a stop or a close: up to 2^62 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::code::TransportCode;
 use super::error::AppCode;
-use super::id::{Dir, PathId, StreamId};
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::id::{Dir, PathId, StreamId};
 
 /// What a path is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,7 +89,7 @@ pub enum SessionEvent {
     /// A path does not answer; what it carries is being sent on others.
     PathSuspect(PathId),
     /// A silent path answers again.
-    PathBack(PathId),
+    PathRecovered(PathId),
     /// A path is gone, and why.
     PathLost(PathId, PathLoss),
     /// No path is left; the session waits for one.

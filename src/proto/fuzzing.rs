@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::assembler::{Assembler, PIECE_COST_BYTES, Pinning};
 use super::range_set::RangeSet;
+use crate::proto::streams::assembler::{Assembler, PIECE_COST_BYTES, Pinning};
 
 /// Reassembly of one stream.
 pub struct FuzzedAssembler(Assembler);

@@ -1,48 +1,26 @@
 //! The sans-IO core: a deterministic state machine, in the style of quinn-proto and str0m.
 //!
-//! Inputs go in, outputs are polled, time and randomness are arguments. [`session`] has the one rule that
-//! drivers follow; [`carrier`] is what a path is made of; the wire is docs/PROTOCOL.md.
+//! Inputs go in, outputs are polled, time and randomness are arguments. [`session`] has the one rule that drivers
+//! follow, and is the only room that knows the others: [`wire`] (what bytes mean), `streams` and `paths` (the state of
+//! each, which returns what is to be done about it), `control` (frames that are pending), `scheduler` (which path
+//! carries the next chunk). [`carrier`] is what a path is made of; the wire is docs/PROTOCOL.md.
 #![forbid(unsafe_code)]
 
-mod address_scope;
-mod advice;
-mod assembler;
-mod budget;
+pub mod acceptor;
 pub mod carrier;
-pub mod code;
-mod codec;
 pub mod config;
+mod control;
 mod datagrams;
-mod destinations;
-mod dial_budget;
 pub mod error;
 pub mod event;
-mod flow;
-pub mod frame;
 mod futile;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-pub mod grease;
-pub mod greeter;
-pub mod id;
-pub mod lane;
-pub mod limits;
 pub mod memory;
-mod number;
-mod parameters;
-pub mod path;
-mod path_ids;
+pub mod paths;
 mod range_set;
-mod rate;
-pub mod recv_stream;
-mod redial;
-mod rtt;
 pub mod scheduler;
-mod send_buffer;
-mod send_stream;
 pub mod session;
-mod statements;
-mod stream_ids;
+pub mod streams;
 pub mod time;
-pub mod token;
-pub mod varint;
+pub mod wire;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use kwik::PathId;
-use kwik::proto::frame::{Frame, Hello, Intent, Parameters};
-use kwik::proto::lane::put_control_header;
-use kwik::proto::limits::VERSION;
+use kwik::proto::wire::frame::{Frame, Hello, Intent, Parameters};
+use kwik::proto::wire::lane::put_control_header;
+use kwik::proto::wire::limits::VERSION;
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt};
 
 use crate::wire::{Header, control, lane};

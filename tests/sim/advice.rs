@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kwik::proto::code::TransportCode;
 use kwik::proto::config::SessionConfig;
 use kwik::proto::error::AppCode;
 use kwik::proto::event::{Action, PathAddress, PathLoss};
-use kwik::proto::frame::{Accept, AddPath, Frame, Parameters, Reject};
-use kwik::proto::id::{Dir, LaneId, PathId};
-use kwik::proto::limits::{ADVISED_INITIALS_PER_MINUTE, ADVISED_IPS_PER_ATTEMPT};
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::TransportCode;
+use kwik::proto::wire::frame::{Accept, AddPath, Frame, Parameters, Reject};
+use kwik::proto::wire::id::{Dir, LaneId, PathId};
+use kwik::proto::wire::limits::{ADVISED_INITIALS_PER_MINUTE, ADVISED_IPS_PER_ATTEMPT};
 
 use crate::dice::Dice;
 use crate::hostile::{Sink, accept, bytes_of, control, parameters};

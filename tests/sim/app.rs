@@ -7,10 +7,10 @@ use bytes::Bytes;
 use kwik::proto::config::PathPolicy;
 use kwik::proto::error::{AppCode, OpenError, ReadError, WriteError};
 use kwik::proto::event::{Event, SessionEvent};
-use kwik::proto::id::{Dir, Side, StreamId};
-use kwik::proto::recv_stream::Read;
 use kwik::proto::session::Session;
+use kwik::proto::streams::recv::Read;
 use kwik::proto::time::Time;
+use kwik::proto::wire::id::{Dir, Side, StreamId};
 
 pub(crate) const RESET: AppCode = AppCode(77);
 pub(crate) const STOP: AppCode = AppCode(88);

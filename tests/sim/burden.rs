@@ -2,14 +2,14 @@
 //! on with what is of no use.
 
 use bytes::{Bytes, BytesMut};
-use kwik::proto::code::TransportCode;
 use kwik::proto::config::SessionConfig;
 use kwik::proto::error::SessionError;
-use kwik::proto::frame::{Ack, Frame, PathStatus};
-use kwik::proto::id::{Dir, LaneId, PathId, Side, StreamId};
-use kwik::proto::lane::{put_record_header, put_stream_header};
 use kwik::proto::memory::MemoryBudget;
 use kwik::proto::session::CloseState;
+use kwik::proto::wire::code::TransportCode;
+use kwik::proto::wire::frame::{Ack, Frame, PathStatus};
+use kwik::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
+use kwik::proto::wire::lane::{put_record_header, put_stream_header};
 
 use crate::hostile::{CONTROL, Victim, bytes_of, records};
 
@@ -141,7 +141,7 @@ fn a_peer_that_repeats_itself_between_things_of_use_is_borne() {
         victim.say(Frame::Stream { stream: UNI, offset, fin: false, data });
         victim.lane(CONTROL, Bytes::from(nothing.repeat(8)));
         if offset % 100 == 0 {
-            while let Ok(kwik::proto::recv_stream::Read::Data(_)) =
+            while let Ok(kwik::proto::streams::recv::Read::Data(_)) =
                 victim.session.read(victim.now, UNI, usize::MAX)
             {}
         }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kwik::proto::carrier::{Carrier, Figures, LaneClosed, Lanes};
-use kwik::proto::id::{Dir, LaneId, Side};
+use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed, Lanes};
 use kwik::proto::time::Time;
+use kwik::proto::wire::id::{Dir, LaneId, Side};
 
 pub(crate) const PACKET_BYTES: u64 = 1_400;
 /// What a packet costs besides its payload.
@@ -453,11 +453,11 @@ impl Carrier for Half {
         if self.model == Model::OneLane { Lanes::One } else { Lanes::Many }
     }
 
-    fn figures(&self) -> Figures {
+    fn metrics(&self) -> CarrierMetrics {
         if matches!(self.model, Model::Browser | Model::OneLane) {
-            return Figures::default();
+            return CarrierMetrics::default();
         }
-        Figures {
+        CarrierMetrics {
             rtt: self.smoothed,
             pto: Some(self.pto()),
             congestion_window_bytes: Some(self.window),

@@ -1,6 +1,6 @@
 //! What the first system of this name got wrong, each as a test.
 
-use kwik::proto::id::{PathId, Side};
+use kwik::proto::wire::id::{PathId, Side};
 
 use crate::app::Plan;
 use crate::link::Link;

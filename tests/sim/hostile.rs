@@ -5,21 +5,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kwik::proto::carrier::{Carrier, Figures, LaneClosed};
-use kwik::proto::code::TransportCode;
+use kwik::proto::acceptor::Acceptor;
+use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use kwik::proto::config::{SessionConfig, Window};
 use kwik::proto::error::{AppCode, SessionError};
 use kwik::proto::event::Action;
-use kwik::proto::frame::{
+use kwik::proto::session::{CloseState, Session};
+use kwik::proto::streams::recv::Read;
+use kwik::proto::time::Time;
+use kwik::proto::wire::code::TransportCode;
+use kwik::proto::wire::frame::{
     Accept, Ack, Credentials, Frame, Hello, Intent, Parameters, PathReport, PathStatus,
 };
-use kwik::proto::greeter::Greeter;
-use kwik::proto::id::{Dir, LaneId, PathId, SessionId, Side, StreamId};
-use kwik::proto::lane::{LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header};
-use kwik::proto::limits::VERSION;
-use kwik::proto::recv_stream::Read;
-use kwik::proto::session::{CloseState, Session};
-use kwik::proto::time::Time;
+use kwik::proto::wire::id::{Dir, LaneId, PathId, SessionId, Side, StreamId};
+use kwik::proto::wire::lane::{
+    LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header,
+};
+use kwik::proto::wire::limits::VERSION;
 
 use crate::world::address;
 
@@ -55,8 +57,8 @@ impl Carrier for Sink {
     fn max_datagram_bytes(&mut self) -> Option<usize> {
         Some(1_200)
     }
-    fn figures(&self) -> Figures {
-        Figures { knows_acks: true, ..Figures::default() }
+    fn metrics(&self) -> CarrierMetrics {
+        CarrierMetrics { knows_acks: true, ..CarrierMetrics::default() }
     }
 }
 
@@ -143,11 +145,11 @@ impl Victim {
 
     pub(crate) fn server_with(config: SessionConfig, more: &[Frame]) -> Self {
         let frames: Vec<_> = std::iter::once(hello()).chain(more.iter().cloned()).collect();
-        let greeted = Greeter::new().on_lane_data(CONTROL, Dir::Bi, control(&frames)).unwrap();
-        let greeted = greeted.unwrap();
+        let accepted = Acceptor::new().on_lane_data(CONTROL, Dir::Bi, control(&frames)).unwrap();
+        let accepted = accepted.unwrap();
         let now = Time::from_epoch(Duration::from_secs(1));
-        let mut session = Session::server(config, [9; 32], &greeted.hello);
-        session.attach(now, greeted);
+        let mut session = Session::server(config, [9; 32], &accepted.hello);
+        session.attach(now, accepted);
         let mut victim = Self { now, session, carrier: Sink::default() };
         victim.settle();
         victim

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kwik::proto::id::Side;
 use kwik::proto::time::Time;
+use kwik::proto::wire::id::Side;
 
 use crate::dice::Dice;
 

@@ -3,7 +3,7 @@
 //! `KWIK_SIM_SEEDS` / 100 seeds per profile (2 at least); the table is printed with `--nocapture`.
 
 use kwik::proto::config::SessionConfig;
-use kwik::proto::id::Side;
+use kwik::proto::wire::id::Side;
 
 use crate::app::Plan;
 use crate::carrier::Model;

@@ -57,7 +57,7 @@ pub(crate) fn pair_with(seed: u64, links: Vec<Link>, config: SessionConfig, mode
     let mut world = World::new(seed, links, [config.clone(), config], model);
     world.dial();
     // The session is open one round trip after the carrier is.
-    world.run_until(|world| world.app(kwik::proto::id::Side::Client).opened);
+    world.run_until(|world| world.app(kwik::proto::wire::id::Side::Client).opened);
     (1..count).for_each(|link| world.add_path(link));
     world
 }

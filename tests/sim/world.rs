@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kwik::proto::code::TransportCode;
+use kwik::proto::acceptor::{self, Acceptor};
 use kwik::proto::config::SessionConfig;
 use kwik::proto::error::{AppCode, SessionError};
 use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
-use kwik::proto::frame::Intent;
-use kwik::proto::greeter::{self, Greeter};
-use kwik::proto::id::{Dir, LaneId, PathId, Side};
-use kwik::proto::path::PathState;
+use kwik::proto::paths::path::PathState;
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::TransportCode;
+use kwik::proto::wire::frame::Intent;
+use kwik::proto::wire::id::{Dir, LaneId, PathId, Side};
 
 use crate::app::{App, Plan, Plans};
 use crate::carrier::{Arrival, Half, Model, Packet, lane_dir};
@@ -76,7 +76,7 @@ struct Conn {
     link: usize,
     path: PathId,
     halves: [Option<Half>; 2],
-    greeter: Option<Greeter>,
+    acceptor: Option<Acceptor>,
     heard_at: [Time; 2],
     /// What each end has closed it with.
     closed_with: [Option<u64>; 2],
@@ -465,7 +465,7 @@ impl World {
             link,
             path,
             halves: [None, None],
-            greeter: Some(Greeter::new()),
+            acceptor: Some(Acceptor::new()),
             heard_at,
             closed_with: [None; 2],
         });
@@ -615,7 +615,7 @@ impl World {
     fn deliver(&mut self, conn: usize, to: Side, arrival: Arrival) {
         self.note_arrival(to, &arrival);
         let path = self.conns[conn].path;
-        if to == Side::Server && self.conns[conn].greeter.is_some() {
+        if to == Side::Server && self.conns[conn].acceptor.is_some() {
             if let Arrival::Data(lane, data) = arrival {
                 self.greet(conn, lane, data);
             }
@@ -639,19 +639,19 @@ impl World {
 
     /// The server's first look at a connection.
     fn greet(&mut self, conn: usize, lane: LaneId, data: Bytes) {
-        let Some(greeter) = self.conns[conn].greeter.take() else { return };
-        let greeted = match greeter.on_lane_data(lane, Dir::Bi, data) {
-            Ok(Ok(greeted)) => greeted,
-            Ok(Err(unfinished)) => return self.conns[conn].greeter = Some(unfinished),
+        let Some(acceptor) = self.conns[conn].acceptor.take() else { return };
+        let accepted = match acceptor.on_lane_data(lane, Dir::Bi, data) {
+            Ok(Ok(accepted)) => accepted,
+            Ok(Err(unfinished)) => return self.conns[conn].acceptor = Some(unfinished),
             Err(code) => return self.reject(conn, lane, code),
         };
-        let path = greeted.hello.path;
+        let path = accepted.hello.path;
         let seed = self.dice.seed();
         let peer = &mut self.peers[1];
-        match &greeted.hello.intent {
+        match &accepted.hello.intent {
             Intent::New => {
                 assert!(peer.session.is_none(), "the client opens a second session");
-                peer.session = Some(Session::server(peer.config.clone(), seed, &greeted.hello));
+                peer.session = Some(Session::server(peer.config.clone(), seed, &accepted.hello));
             }
             intent @ Intent::Join { session: name, .. } => {
                 let known = peer.session.as_mut().filter(|session| session.id() == Some(*name));
@@ -665,7 +665,7 @@ impl World {
         }
         peer.conns.insert(path, conn);
         if let Some(session) = &mut peer.session {
-            session.attach(self.now, greeted);
+            session.attach(self.now, accepted);
         }
         self.settle(Side::Server);
     }
@@ -675,7 +675,7 @@ impl World {
         self.note(4, code.as_u64());
         if let Some(half) = &mut self.conns[conn].halves[1] {
             // The lane is new: nobody can have stopped it.
-            let _ = half.write(lane, greeter::reject(code, "no"));
+            let _ = half.write(lane, acceptor::reject(code, "no"));
             half.finish(lane);
         }
         self.pump(conn, Side::Server);

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
-use kwik::proto::frame::{Accept, Credentials, Frame, Hello, Intent, Parameters};
-use kwik::proto::lane::{LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header};
-use kwik::proto::limits::VERSION;
-use kwik::proto::token;
+use kwik::proto::wire::frame::{Accept, Credentials, Frame, Hello, Intent, Parameters};
+use kwik::proto::wire::lane::{
+    LaneItem, LaneReader, put_control_header, put_record_header, put_stream_header,
+};
+use kwik::proto::wire::limits::VERSION;
+use kwik::proto::wire::token;
 use kwik::{PathId, SessionId, StreamId, TransportCode};
 
 pub(crate) struct RawPath {

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use crate::proto::config::SessionConfig;
 use crate::proto::error::{AppCode, ReadError, SessionError, WriteError};
 use crate::proto::event::{PathAddress, SessionEvent};
-use crate::proto::path::PathState;
+use crate::proto::paths::path::PathState;
 use crate::proto::session::{PathInfo, SessionStats};
 use crate::wasm::bindings::object;
 
@@ -60,7 +60,7 @@ pub(super) fn event(event: &SessionEvent) -> Object {
     let (name, path, message) = match event {
         SessionEvent::PathAdded(path) => ("pathadded", Some(path), None),
         SessionEvent::PathSuspect(path) => ("pathsuspect", Some(path), None),
-        SessionEvent::PathBack(path) => ("pathback", Some(path), None),
+        SessionEvent::PathRecovered(path) => ("pathrecovered", Some(path), None),
         SessionEvent::PathLost(path, loss) => ("pathlost", Some(path), Some(loss.to_string())),
         SessionEvent::Suspended => ("suspended", None, None),
         SessionEvent::Resumed => ("resumed", None, None),

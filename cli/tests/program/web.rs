@@ -151,8 +151,10 @@ async fn a_cut_line_is_silent_to_its_path_until_it_is_restored() {
 
     assert_eq!(demo.post("/api/lines/1/restore").json()["cut"], false);
     // It answers again, or, if that took too long, was given up and dialled anew.
-    happens(&mut events, |event| matches!(event, SessionEvent::PathBack(_) | SessionEvent::PathAdded(_)))
-        .await;
+    happens(&mut events, |event| {
+        matches!(event, SessionEvent::PathRecovered(_) | SessionEvent::PathAdded(_))
+    })
+    .await;
     over(&session, &second).ping().await.unwrap();
 }
 

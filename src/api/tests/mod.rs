@@ -13,8 +13,8 @@ use super::{ReadExactError, ReadToEndError, Session, Standby};
 use crate::proto::config::{SessionConfig, Window};
 use crate::proto::error::{AppCode, OpenError, PathError, ReadError, SessionError, WriteError};
 use crate::proto::event::SessionEvent;
-use crate::proto::id::PathId;
-use crate::proto::path::PathState;
+use crate::proto::paths::path::PathState;
+use crate::proto::wire::id::PathId;
 
 fn pair() -> (Net, Session, Session) {
     Net::pair(SessionConfig::default())

@@ -15,15 +15,15 @@ use bytes::Bytes;
 
 use crate::api::Session;
 use crate::api::shared::{Backend, Hold, Shared};
-use crate::proto::carrier::{Carrier, Figures, LaneClosed};
+use crate::proto::acceptor::Acceptor;
+use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
 use crate::proto::error::AppCode;
 use crate::proto::event::{PathAddress, PathLoss};
-use crate::proto::frame::Intent;
-use crate::proto::greeter::Greeter;
-use crate::proto::id::{Dir, LaneId, PathId, Side};
 use crate::proto::session::Session as Core;
 use crate::proto::time::Time;
+use crate::proto::wire::frame::Intent;
+use crate::proto::wire::id::{Dir, LaneId, PathId, Side};
 
 /// Virtual time after which a test has failed.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -137,8 +137,8 @@ impl Carrier for MemoryCarrier<'_> {
         Some(1_200)
     }
 
-    fn figures(&self) -> Figures {
-        Figures { rtt: Some(Duration::from_millis(10)), ..Figures::default() }
+    fn metrics(&self) -> CarrierMetrics {
+        CarrierMetrics { rtt: Some(Duration::from_millis(10)), ..CarrierMetrics::default() }
     }
 }
 
@@ -217,7 +217,7 @@ pub(super) struct Net {
     clock: Arc<Mutex<Time>>,
     client: End,
     server: End,
-    greeters: BTreeMap<PathId, Greeter>,
+    greeters: BTreeMap<PathId, Acceptor>,
     server_config: SessionConfig,
     accepted: Option<Arc<Hold>>,
 }
@@ -307,7 +307,7 @@ impl Net {
             }
             self.client.lanes.insert(path, 0);
             self.server.lanes.insert(path, 0);
-            self.greeters.insert(path, Greeter::new());
+            self.greeters.insert(path, Acceptor::new());
             shared.with(|session, now| session.path_connected(now, path));
         }
         busy
@@ -318,27 +318,27 @@ impl Net {
         let inbox = std::mem::take(&mut self.server.inbox);
         for (path, arrival) in inbox {
             let data = match (arrival, self.greeters.remove(&path)) {
-                (Arrival::Data(lane, data), Some(greeter)) => (greeter, lane, data),
+                (Arrival::Data(lane, data), Some(acceptor)) => (acceptor, lane, data),
                 (arrival, _) => {
                     self.server.inbox.push_back((path, arrival));
                     continue;
                 }
             };
-            let (greeter, lane, data) = data;
-            let greeted = greeter.on_lane_data(lane, dir(lane), data).unwrap().unwrap();
+            let (acceptor, lane, data) = data;
+            let accepted = acceptor.on_lane_data(lane, dir(lane), data).unwrap().unwrap();
             self.server.backend.transmit(path);
-            if greeted.hello.intent == Intent::New {
-                let session = Core::server(self.server_config.clone(), [2; 32], &greeted.hello);
+            if accepted.hello.intent == Intent::New {
+                let session = Core::server(self.server_config.clone(), [2; 32], &accepted.hello);
                 let shared = Shared::new(session, self.server.backend.clone());
                 self.server.shared = Some(shared.clone());
                 self.accepted = Some(Hold::new(shared));
             }
             let shared = self.server.shared.clone().unwrap();
             shared.with(|session, now| {
-                if greeted.hello.intent != Intent::New {
-                    session.check_join(path, &greeted.hello.intent).unwrap();
+                if accepted.hello.intent != Intent::New {
+                    session.check_join(path, &accepted.hello.intent).unwrap();
                 }
-                session.attach(now, greeted);
+                session.attach(now, accepted);
             });
         }
     }

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::tlv::{Item, Tlv, Treatment};
 use super::{Ended, H3Code, frames, violation};
-use crate::proto::varint;
+use crate::proto::wire::varint;
 
 const CLOSE_SESSION: u64 = 0x2843;
 /// Flow control of single streams, which is QUIC's (draft-ietf-webtrans-http3 section 5.4).

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Effect, Gate, H3, Reading};
 use crate::carrier::quic::Arrival;
-use crate::proto::id::{Dir, LaneId};
+use crate::proto::wire::id::{Dir, LaneId};
 
 /// One end of a connection, and what it has done so far.
 pub struct FuzzedH3 {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use url::{Host, Origin, Url};
 
 use super::requests::Status;
-use crate::proto::limits::WELL_KNOWN;
+use crate::proto::wire::limits::WELL_KNOWN;
 
 /// An origin that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

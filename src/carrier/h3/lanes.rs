@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Effect, Ended, H3, H3Code, Reading, Role, frames, streams, violation};
-use crate::proto::id::{Dir, LaneId};
-use crate::proto::varint;
+use crate::proto::wire::id::{Dir, LaneId};
+use crate::proto::wire::varint;
 
 /// What a lane begins with, at most: two varints.
 const MAX_HEAD_BYTES: usize = 16;

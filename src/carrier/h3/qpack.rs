@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use super::frames::MAX_FIELD_SECTION_BYTES;
 use super::static_table::STATIC_TABLE;
 use super::{Ended, H3Code, huffman, violation};
-use crate::proto::varint;
+use crate::proto::wire::varint;
 
 /// What a field counts beyond its name and value (RFC 9114 section 4.2.2).
 const FIELD_OVERHEAD_BYTES: u64 = 32;

@@ -8,8 +8,8 @@ use super::gate::{Asked, Gate};
 use super::qpack::{self, SectionError};
 use super::settings::Settings;
 use super::{Ended, H3Code, violation};
-use crate::proto::limits::WELL_KNOWN;
-use crate::proto::varint;
+use crate::proto::wire::limits::WELL_KNOWN;
+use crate::proto::wire::varint;
 
 /// The names of WebTransport in `:protocol`: that of the drafts which browsers speak, and the later one.
 const PROTOCOLS: [&str; 2] = ["webtransport", "webtransport-h3"];

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::frames::{MAX_FIELD_SECTION_BYTES, SETTINGS};
 use super::streams::CONTROL;
 use super::{Ended, H3Code, violation};
-use crate::proto::varint;
+use crate::proto::wire::varint;
 
 const MAX_FIELD_SECTION_SIZE: u64 = 0x06;
 /// RFC 9220.

@@ -4,7 +4,7 @@ use super::frames::{self, GOAWAY, MAX_PUSH_ID, Place};
 use super::settings::Settings;
 use super::tlv::{Item, Tlv};
 use super::{Ended, H3Code, violation};
-use crate::proto::varint;
+use crate::proto::wire::varint;
 
 pub(super) const CONTROL: u64 = 0x00;
 pub(super) const PUSH: u64 = 0x01;

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::Ended;
-use crate::proto::varint;
+use crate::proto::wire::varint;
 
 /// What is to be done with a value, as its type says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,8 +17,8 @@
 use std::time::Duration;
 
 use super::{PathView, Scheduler, Verdict, Work};
-use crate::proto::id::PathId;
 use crate::proto::time::Time;
+use crate::proto::wire::id::PathId;
 
 /// A path that would add less than this part of what the sooner ones carry is left alone: what its chunks cost
 /// when they are late is more than it could give.

@@ -5,6 +5,7 @@
 //! with figures as fresh as possible. The session keeps the invariants (policies, caps, flow control, what to
 //! send again after a failure); a scheduler only compares paths, so a bad one is slow but never wrong.
 
+pub(crate) mod budget;
 mod earliest_completion;
 mod simple;
 
@@ -15,8 +16,8 @@ use std::time::Duration;
 pub use earliest_completion::EarliestCompletion;
 pub use simple::{MinRtt, PrimaryBackup, Redundant, RoundRobin, Weighted};
 
-use super::id::PathId;
 use super::time::Time;
+use super::wire::id::PathId;
 
 /// Decides which path carries the next chunk. Implement it to bring your own:
 /// [`SchedulerKind::Custom`] takes a function that makes one for each session.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Copies, PathView, Scheduler, Verdict, Work};
-use crate::proto::id::PathId;
 use crate::proto::time::Time;
+use crate::proto::wire::id::PathId;
 
 /// Most bytes of one verdict where the scheduler has no reason for fewer.
 const TURN_BYTES: usize = 64 * 1024;

@@ -3,22 +3,22 @@
 use bytes::Bytes;
 
 use super::{Advice, DatagramTag, Session, State};
-use crate::proto::code::TransportCode;
 use crate::proto::config::PathPolicy;
 use crate::proto::datagrams::Datagram;
 use crate::proto::error::{
     AdvertiseError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
 };
 use crate::proto::event::{Event, PathAddress};
-use crate::proto::flow::Growth;
-use crate::proto::frame::{AddPath, Close};
-use crate::proto::id::{Dir, PathId, Side, StreamId};
-use crate::proto::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
 use crate::proto::memory::Pressure;
-use crate::proto::recv_stream::{Read, RecvState, RecvStream};
 use crate::proto::scheduler::Copies;
-use crate::proto::send_stream::{OVERDUE, SendState, SendStream};
+use crate::proto::streams::flow::Growth;
+use crate::proto::streams::recv::{Read, RecvState, RecvStream};
+use crate::proto::streams::send::{OVERDUE, SendState, SendStream};
 use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::{AddPath, Close};
+use crate::proto::wire::id::{Dir, PathId, Side, StreamId};
+use crate::proto::wire::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
 
 /// How far the end of a session has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ impl Session {
             return Err(WriteError::Closed { stream: id });
         }
         self.reset_stream(now, id, code);
-        self.wake_for_statements(now);
+        self.wake_for_control(now);
         Ok(())
     }
 
@@ -179,13 +179,13 @@ impl Session {
         stream.progress_at = now;
         let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
         for (path, lane) in stream.reset(code) {
-            self.lane_duty(path, super::transmit::LaneDuty::Reset(lane));
+            self.command_lane(path, super::transmit::LaneCommand::Reset(lane));
         }
         self.retained_bytes -= retained;
         self.unsent_bytes -= unsent;
         self.outstanding.remove(&id);
         self.writers.remove(&id);
-        self.statements.resets.insert(id);
+        self.pending.resets.insert(id);
         self.overdue_at.get_or_insert(now + OVERDUE);
     }
 
@@ -261,16 +261,16 @@ impl Session {
             Pressure::High | Pressure::Exceeded => Growth::Denied,
         };
         let mut is_news = self.recv_window.next_update(now, rtt, growth).is_some();
-        self.statements.max_data |= is_news;
+        self.pending.max_data |= is_news;
         if let Some((id, stream)) = id.and_then(|id| self.recv.get_mut(&id).map(|stream| (id, stream)))
             && !stream.is_complete()
             && stream.window.next_update(now, rtt, growth).is_some()
         {
-            self.statements.max_stream_data.insert(id);
+            self.pending.max_stream_data.insert(id);
             is_news = true;
         }
         if is_news {
-            self.wake_for_statements(now);
+            self.wake_for_control(now);
         }
     }
 
@@ -281,8 +281,8 @@ impl Session {
         let freed = stream.stop(code).ok_or(ReadError::Closed { stream: id })?;
         self.held.exchange(held_before, stream.held());
         if matches!(stream.state, RecvState::Stopped { .. }) {
-            self.statements.stops.insert(id);
-            self.wake_for_statements(now);
+            self.pending.stops.insert(id);
+            self.wake_for_control(now);
         }
         self.consumed(now, None, freed);
         self.retire_recv(id);
@@ -334,8 +334,8 @@ impl Session {
     pub(super) fn retire_recv(&mut self, id: StreamId) {
         if self.recv.get(&id).is_some_and(RecvStream::is_forgettable) {
             self.recv.remove(&id);
-            self.statements.stops.remove(&id);
-            self.statements.max_stream_data.remove(&id);
+            self.pending.stops.remove(&id);
+            self.pending.max_stream_data.remove(&id);
             self.replenish(id);
         }
     }
@@ -347,10 +347,10 @@ impl Session {
         }
         self.ids.replenish(id.dir());
         match id.dir() {
-            Dir::Bi => self.statements.max_streams_bidi = true,
-            Dir::Uni => self.statements.max_streams_uni = true,
+            Dir::Bi => self.pending.max_streams_bidi = true,
+            Dir::Uni => self.pending.max_streams_uni = true,
         }
-        if let Some(best) = self.statement_path() {
+        if let Some(best) = self.control_path() {
             self.wake(best);
         }
     }
@@ -457,8 +457,8 @@ impl Session {
         self.next_advice += 1;
         let add = AddPath { advice, priority, relay: false, authority, certificate_hash: pin };
         self.advice.insert(advice, Advice::Add(add));
-        self.statements.advice.insert(advice);
-        self.wake_for_statements(now);
+        self.pending.advice.insert(advice);
+        self.wake_for_control(now);
         Ok(advice)
     }
 
@@ -466,16 +466,16 @@ impl Session {
     pub fn withdraw(&mut self, now: Time, advice: u64) {
         if let Some(entry) = self.advice.get_mut(&advice) {
             *entry = Advice::Withdrawn;
-            self.statements.advice.insert(advice);
-            self.wake_for_statements(now);
+            self.pending.advice.insert(advice);
+            self.wake_for_control(now);
         }
     }
 
     /// No new streams from either end; those that are open go on.
     pub fn drain(&mut self, now: Time) {
         self.draining.own = true;
-        self.statements.go_away = true;
-        self.wake_for_statements(now);
+        self.pending.go_away = true;
+        self.wake_for_control(now);
     }
 
     /// Ends the session once the peer has acknowledged everything written, or `close_timeout` has passed.
@@ -526,7 +526,7 @@ impl Session {
     }
 
     pub(super) fn is_flushed(&self) -> bool {
-        self.send.values().all(SendStream::is_flushed) && self.statements.resets.is_empty()
+        self.send.values().all(SendStream::is_flushed) && self.pending.resets.is_empty()
     }
 
     pub(super) fn check_flushed(&mut self, now: Time) {

@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::Session;
 use crate::proto::carrier::Carrier;
 use crate::proto::config::PathPolicy;
-use crate::proto::id::{Dir, PathId, Side, StreamId};
-use crate::proto::limits::MAX_RECORD_BYTES;
-use crate::proto::path::{Path, PathState};
+use crate::proto::paths::path::{Path, PathState};
 use crate::proto::scheduler::{Copies, PathView, Verdict, Work};
-use crate::proto::send_stream::{Piece, SendStream};
+use crate::proto::streams::send::{Piece, SendStream};
 use crate::proto::time::Time;
+use crate::proto::wire::id::{Dir, PathId, Side, StreamId};
+use crate::proto::wire::limits::MAX_RECORD_BYTES;
 
 /// Streams that are looked at for a copy when nothing new is left; more would be a search, not a decision.
 const COPY_CANDIDATES: usize = 16;
@@ -60,7 +60,7 @@ impl Session {
     pub(super) fn capacity(&self, now: Time, id: PathId, carrier: &mut dyn Carrier) -> usize {
         let capacity = carrier.capacity();
         let Some(path) = self.paths.get(&id) else { return 0 };
-        if path.figures.congestion_window_bytes.is_some() || self.usable_count() < 2 {
+        if path.metrics.congestion_window_bytes.is_some() || self.usable_count() < 2 {
             return capacity;
         }
         let view = path.view(now);

@@ -3,20 +3,20 @@
 use bytes::Bytes;
 
 use super::{Session, State};
-use crate::proto::assembler::Pinning;
-use crate::proto::code::TransportCode;
 use crate::proto::datagrams::Datagram;
 use crate::proto::error::{AppCode, SessionError};
 use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
-use crate::proto::frame::{Ack, Close, Frame};
 use crate::proto::futile::{TooMuch, Use};
-use crate::proto::id::{Dir, LaneId, PathId, Side, StreamId};
-use crate::proto::lane::{LaneItem, LaneKind, LaneReader};
-use crate::proto::path::{Early, Path, Phase};
-use crate::proto::recv_stream::Violation;
-use crate::proto::send_stream::SendState;
-use crate::proto::stream_ids::Known;
+use crate::proto::paths::path::{Early, Path, Phase};
+use crate::proto::streams::assembler::Pinning;
+use crate::proto::streams::ids::Known;
+use crate::proto::streams::recv::Violation;
+use crate::proto::streams::send::SendState;
 use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::{Ack, Close, Frame};
+use crate::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
+use crate::proto::wire::lane::{LaneItem, LaneKind, LaneReader};
 
 /// Slabs that one session may keep alive for a part of them: 4 MiB, as much as its first receive window. A batch of the
 /// socket is eight slabs, so a reader that is there at all never has as many to wait for it.
@@ -35,7 +35,7 @@ impl Session {
             return;
         }
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard(now);
+        entry.on_activity(now);
         if matches!(entry.phase, Phase::Greeting { .. }) && entry.control != Some(lane) {
             self.defer(now, path, Early::Data(lane, dir, data));
             return;
@@ -63,7 +63,7 @@ impl Session {
     /// The peer finished its half of a lane.
     pub fn on_lane_finished(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard(now);
+        entry.on_activity(now);
         if entry.control == Some(lane) {
             self.lose_control(now, path);
             return;
@@ -84,7 +84,7 @@ impl Session {
     /// The peer gave a lane up. What it carried comes another way, or its stream was reset.
     pub fn on_lane_reset(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(&path) else { return };
-        entry.on_heard(now);
+        entry.on_activity(now);
         entry.lanes.remove(&lane);
         entry.own_lanes.remove(&lane);
         if entry.control == Some(lane) {
@@ -117,7 +117,7 @@ impl Session {
 
     /// A carrier datagram arrived. One without a sequence number is dropped.
     pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
-        let Some(sequence) = crate::proto::varint::get(&mut data) else {
+        let Some(sequence) = crate::proto::wire::varint::get(&mut data) else {
             self.stats.dropped_datagrams += 1;
             return;
         };
@@ -134,7 +134,7 @@ impl Session {
 
     fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) -> Use {
         let Some(entry) = self.paths.get_mut(&path) else { return Use::None };
-        entry.on_heard(now);
+        entry.on_activity(now);
         entry.counts.datagrams_received += 1;
         if data.len() > self.config.max_datagram_bytes {
             self.stats.dropped_datagrams += 1;
@@ -281,7 +281,7 @@ impl Session {
         self.learn_stream(id)?;
         let Some(stream) = self.recv.get_mut(&id) else {
             // Forgotten here, so it is over: the peer's acknowledgement of that was lost.
-            self.statements.ack(id, now);
+            self.pending.ack(id, now);
             return Ok(Use::None);
         };
         let was_readable = stream.is_readable();
@@ -298,11 +298,11 @@ impl Session {
         let notify = !was_readable && stream.is_readable() && std::mem::take(&mut stream.reader_waits);
         let freed = stream.settle_stopped();
         if stream.is_complete() {
-            self.statements.ack(id, now);
+            self.pending.ack(id, now);
         } else if stream.unacked_bytes >= ACK_BYTES {
-            self.statements.ack_bulk(id, now);
+            self.pending.ack_bulk(id, now);
         } else {
-            self.statements.ack(id, now + self.config.max_ack_delay);
+            self.pending.ack(id, now + self.config.max_ack_delay);
         }
         self.count_received(advance)?;
         if freed > 0 {
@@ -461,9 +461,9 @@ impl Session {
             is_news = true;
             let lanes = stream.on_complete();
             for (path, lane) in lanes {
-                self.lane_duty(path, super::transmit::LaneDuty::Finish(lane));
+                self.command_lane(path, super::transmit::LaneCommand::Finish(lane));
             }
-            self.statements.resets.remove(&id);
+            self.pending.resets.remove(&id);
             self.events.push_back(Event::SendDone(id));
             self.events.push_back(Event::Writable(id));
         }
@@ -493,7 +493,7 @@ impl Session {
         final_size: u64,
     ) -> Result<Use, Violation> {
         self.learn_stream(id)?;
-        self.statements.ack(id, now);
+        self.pending.ack(id, now);
         let Some(stream) = self.recv.get_mut(&id) else { return Ok(Use::None) };
         let (held_before, state_before) = (stream.held(), stream.state);
         let (advance, freed) = stream.on_reset(AppCode(code), final_size)?;
@@ -505,7 +505,7 @@ impl Session {
         if notify {
             self.events.push_back(Event::Readable(id));
         }
-        self.statements.stops.remove(&id);
+        self.pending.stops.remove(&id);
         self.retire_recv(id);
         Ok(if is_news { Use::Some } else { Use::None })
     }
@@ -519,7 +519,7 @@ impl Session {
             self.reset_stream(now, id, AppCode(code));
             self.events.push_back(Event::Writable(id));
             self.events.push_back(Event::SendDone(id));
-            self.wake_for_statements(now);
+            self.wake_for_control(now);
             return Ok(Use::Some);
         }
         Ok(Use::None)

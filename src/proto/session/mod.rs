@@ -37,29 +37,29 @@ use rand_core::{Rng, SeedableRng};
 pub use app::CloseState;
 pub use paths::PathInfo;
 
-pub use super::advice::AdviceNotFollowed;
-use super::assembler::Held;
-use super::budget::ReinjectionBudget;
-use super::code::TransportCode;
-use super::config::SessionConfig;
-use super::datagrams::{DatagramQueue, DedupWindow};
-use super::destinations::Destinations;
-use super::error::{AppCode, SessionError};
-use super::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
-use super::flow::{RecvWindow, SendCredit};
-use super::frame::{Accept, AddPath, Credentials, Hello, Intent, Parameters};
-use super::futile::FutileWork;
-use super::id::{Dir, PathId, SessionId, Side, StreamId};
-use super::limits::VERSION;
-use super::memory::{MemoryBudget, MemoryShare, Pressure};
-use super::path::Path;
-use super::path_ids::UsedPathIds;
-use super::recv_stream::{RecvStream, Violation};
-use super::scheduler::{PathView, Scheduler};
-use super::send_stream::SendStream;
-use super::statements::Statements;
-use super::stream_ids::StreamIds;
-use super::time::Time;
+use crate::proto::config::SessionConfig;
+use crate::proto::control::PendingControl;
+use crate::proto::datagrams::{DatagramQueue, DedupWindow};
+use crate::proto::error::{AppCode, SessionError};
+use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
+use crate::proto::futile::FutileWork;
+use crate::proto::memory::{MemoryBudget, MemoryShare, Pressure};
+use crate::proto::paths::dialing::Destinations;
+pub use crate::proto::paths::dialing::advice::AdviceNotFollowed;
+use crate::proto::paths::path::Path;
+use crate::proto::paths::used_ids::UsedPathIds;
+use crate::proto::scheduler::budget::ReinjectionBudget;
+use crate::proto::scheduler::{PathView, Scheduler};
+use crate::proto::streams::assembler::Held;
+use crate::proto::streams::flow::{RecvWindow, SendCredit};
+use crate::proto::streams::ids::StreamIds;
+use crate::proto::streams::recv::{RecvStream, Violation};
+use crate::proto::streams::send::SendStream;
+use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::{Accept, AddPath, Credentials, Hello, Intent, Parameters};
+use crate::proto::wire::id::{Dir, PathId, SessionId, Side, StreamId};
+use crate::proto::wire::limits::VERSION;
 
 /// Copies may be this many bytes whatever the share that the configuration allows, so that short transfers
 /// have a tail reinjection, too.
@@ -71,7 +71,7 @@ const MAX_WAITING_DATAGRAMS: usize = 4_096;
 /// How a datagram that waits is to travel.
 #[derive(Clone, Copy, Debug)]
 struct DatagramTag {
-    policy: super::config::PathPolicy,
+    policy: crate::proto::config::PathPolicy,
     sequence: u64,
 }
 
@@ -90,7 +90,7 @@ enum State {
     /// Over; CLOSE is being said on the paths that are left.
     Closed {
         error: SessionError,
-        said: Option<super::frame::Close>,
+        said: Option<crate::proto::wire::frame::Close>,
     },
 }
 
@@ -171,7 +171,7 @@ pub struct Session {
     overdue_at: Option<Time>,
     draining: Draining,
 
-    statements: Statements,
+    pending: PendingControl,
     datagrams_out: DatagramQueue<DatagramTag>,
     datagrams_in: DatagramQueue,
     datagrams_seen: DedupWindow,
@@ -262,7 +262,7 @@ impl Session {
             items: 0,
             overdue_at: None,
             draining: Draining::default(),
-            statements: Statements::default(),
+            pending: PendingControl::default(),
             datagrams_out: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
             datagrams_in: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
             datagrams_seen: DedupWindow::new(),
@@ -343,7 +343,7 @@ impl Session {
             (_, Pressure::Exceeded) if !self.is_closed() => {
                 let reason =
                     format!("the server is out of memory, and this session holds {held_bytes} bytes");
-                let close = super::frame::Close {
+                let close = crate::proto::wire::frame::Close {
                     application: false,
                     code: TransportCode::LimitExceeded.as_u64(),
                     reason: Bytes::copy_from_slice(reason.as_bytes()),
@@ -376,8 +376,8 @@ impl Session {
             let report = path.report_deadline().filter(|_| path.is_healthy() && !path.wake_queued);
             [opening, report, path.health_deadline(ack_delay, path_timeout)]
         });
-        let speaker = self.statement_path().and_then(|path| self.paths.get(&path));
-        let acks = speaker.filter(|path| !path.wake_queued).and_then(|_| self.statements.ack_deadline());
+        let speaker = self.control_path().and_then(|path| self.paths.get(&path));
+        let acks = speaker.filter(|path| !path.wake_queued).and_then(|_| self.pending.ack_deadline());
         let own = [acks, self.life_deadline(), self.stream_deadline(), self.overdue_at];
         paths.chain(own).flatten().min()
     }
@@ -389,7 +389,7 @@ impl Session {
         self.dial_due(now);
         self.check_deadline_streams(now);
         self.ask_overdue(now);
-        self.wake_for_statements(now);
+        self.wake_for_control(now);
     }
 
     /// When the session itself has something to decide: to dial, to give up, to end a graceful close.
@@ -460,7 +460,7 @@ impl Session {
     fn hello(&self, path: PathId) -> Hello {
         let intent = match (self.id, &self.credentials) {
             (Some(session), Some(credentials)) => {
-                Intent::Join { session, proof: super::token::proof(credentials, session, path) }
+                Intent::Join { session, proof: crate::proto::wire::token::proof(credentials, session, path) }
             }
             _ => Intent::New,
         };
@@ -490,7 +490,7 @@ impl Session {
             self.lose_path(now, path, PathLoss::Failed(reason));
             return;
         }
-        let close = super::frame::Close {
+        let close = crate::proto::wire::frame::Close {
             application: false,
             code: code.as_u64(),
             reason: Bytes::copy_from_slice(reason.as_bytes()),

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::transmit::LaneDuty;
+use super::transmit::LaneCommand;
 use super::{Session, State};
-use crate::proto::code::TransportCode;
+use crate::proto::acceptor::Accepted;
 use crate::proto::config::PathPolicy;
-use crate::proto::destinations::Redial;
 use crate::proto::error::{AppCode, PathError, SessionError};
 use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
-use crate::proto::frame::{Accept, AddPath, Intent, PathStatus, Reject};
 use crate::proto::futile::Use;
-use crate::proto::greeter::Greeted;
-use crate::proto::id::{PathId, Side, StreamId};
-use crate::proto::limits::{ADVISED_ANSWER_WITHIN, VERSION};
-use crate::proto::path::{Path, PathState, Phase, Wish};
-use crate::proto::recv_stream::{RecvState, Violation};
-use crate::proto::send_stream::SendState;
+use crate::proto::paths::dialing::Redial;
+use crate::proto::paths::path::{Path, PathPreference, PathState, Phase};
+use crate::proto::streams::recv::{RecvState, Violation};
+use crate::proto::streams::send::SendState;
 use crate::proto::time::Time;
-use crate::proto::token;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::{Accept, AddPath, Intent, PathStatus, Reject};
+use crate::proto::wire::id::{PathId, Side, StreamId};
+use crate::proto::wire::limits::{ADVISED_ANSWER_WITHIN, VERSION};
+use crate::proto::wire::token;
 
 /// How long a path that is being closed may take to say what it has to.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
@@ -70,7 +70,7 @@ impl Session {
             self.destinations.on_answered(now, path);
             self.actions.push_back(Action::Transmit { path });
         }
-        self.wake_for_statements(now);
+        self.wake_for_control(now);
     }
 
     /// Client: where the path leads on the network, which a backend that looks names up says before
@@ -127,17 +127,17 @@ impl Session {
     }
 
     /// Server: the path is part of the session from here on. For one that joins, `check_join` has agreed.
-    pub fn attach(&mut self, now: Time, greeted: Greeted) {
-        let id = greeted.hello.path;
-        if greeted.hello.intent == Intent::New {
+    pub fn attach(&mut self, now: Time, accepted: Accepted) {
+        let id = accepted.hello.path;
+        if accepted.hello.intent == Intent::New {
             self.used_path_ids.claim(id);
         }
         let mut path = Path::new(id, Phase::Accepting, now);
-        path.control = Some(greeted.control);
-        path.lanes.insert(greeted.control, greeted.reader);
+        path.control = Some(accepted.control);
+        path.lanes.insert(accepted.control, accepted.reader);
         self.paths.insert(id, path);
         self.actions.push_back(Action::Transmit { path: id });
-        self.read_lane(now, id, greeted.control, crate::proto::id::Dir::Bi);
+        self.read_lane(now, id, accepted.control, crate::proto::wire::id::Dir::Bi);
     }
 
     /// ACCEPT has gone out, or has come in.
@@ -145,19 +145,19 @@ impl Session {
         let Some(entry) = self.paths.get_mut(&path) else { return };
         entry.on_accepted(now);
         entry.phase = Phase::Established;
-        if entry.measured_rtt().is_none() && !entry.figures.knows_acks {
+        if entry.measured_rtt().is_none() && !entry.metrics.knows_acks {
             let token = entry.next_ping();
             entry.pings.push(token);
         }
         if entry.own.sequence > 0 {
-            self.statements.path_statuses.insert(path);
+            self.pending.path_statuses.insert(path);
         }
         self.destinations.on_established(now, path);
         self.notify(SessionEvent::PathAdded(path));
         if self.suspended_since.take().is_some() {
             self.stats.resumes += 1;
             self.notify(SessionEvent::Resumed);
-            self.restate();
+            self.requeue_control();
         }
         self.rescue_from_suspects();
         self.wake_all();
@@ -238,8 +238,8 @@ impl Session {
 
     /// Something says that the network may be back (a page that is visible again, an interface that came
     /// up): redial at once whatever is missing.
-    pub fn hurry(&mut self, now: Time) {
-        self.destinations.hurry(now);
+    pub fn network_changed(&mut self, now: Time) {
+        self.destinations.network_changed(now);
         self.dial_due(now);
     }
 
@@ -283,7 +283,7 @@ impl Session {
         let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
         entry.own.standby = standby;
         entry.own.sequence += 1;
-        self.statements.path_statuses.insert(path);
+        self.pending.path_statuses.insert(path);
         self.wake_all();
         Ok(())
     }
@@ -293,7 +293,7 @@ impl Session {
         let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
         entry.own.cost = cost;
         entry.own.sequence += 1;
-        self.statements.path_statuses.insert(path);
+        self.pending.path_statuses.insert(path);
         self.wake_all();
         Ok(())
     }
@@ -365,7 +365,7 @@ impl Session {
 
     /// When a path that is being opened has taken too long.
     pub(super) fn opening_deadline(&self, path: &Path) -> Option<Time> {
-        let patience = match path.phase {
+        let probe_timeout = match path.phase {
             // Whoever is at an advised address may not know of it: nobody is asked for long.
             Phase::Dialling if self.destinations.is_advised(path.id) => {
                 self.config.handshake_timeout.min(ADVISED_ANSWER_WITHIN)
@@ -373,7 +373,7 @@ impl Session {
             Phase::Dialling | Phase::Greeting { .. } => self.config.handshake_timeout,
             _ => return None,
         };
-        Some(path.opened_at + patience)
+        Some(path.opened_at + probe_timeout)
     }
 
     /// The path does not answer: what only it carries becomes work for the others, before its carrier gives up.
@@ -385,7 +385,7 @@ impl Session {
         tracing::debug!(session, side = ?self.side, path = %id, ?silent_for, "path suspect");
         self.stats.path_failures += 1;
         self.requeue_from(id, false);
-        self.restate();
+        self.requeue_control();
         self.notify(SessionEvent::PathSuspect(id));
         self.wake_all();
     }
@@ -394,10 +394,10 @@ impl Session {
         let Some(path) = self.paths.get_mut(&id) else { return };
         path.phase = Phase::Established;
         for stream in self.send.values_mut() {
-            stream.on_path_back(id);
+            stream.on_path_recovered(id);
         }
         self.rescue_from_suspects();
-        self.notify(SessionEvent::PathBack(id));
+        self.notify(SessionEvent::PathRecovered(id));
         self.wake_all();
     }
 
@@ -408,7 +408,7 @@ impl Session {
         let suspects: Vec<_> = suspects.map(|path| path.id).collect();
         if !suspects.is_empty() {
             suspects.into_iter().for_each(|id| self.requeue_from(id, false));
-            self.restate();
+            self.requeue_control();
         }
     }
 
@@ -429,29 +429,29 @@ impl Session {
     }
 
     /// States again what may have been lost with a path (docs/PROTOCOL.md section 6.3).
-    fn restate(&mut self) {
-        self.statements.max_data = true;
-        self.statements.max_streams_bidi = true;
-        self.statements.max_streams_uni = true;
-        self.statements.go_away |= self.draining.own;
-        self.statements.advice.extend(self.advice.keys());
-        self.statements.restate_path_closes();
+    fn requeue_control(&mut self) {
+        self.pending.max_data = true;
+        self.pending.max_streams_bidi = true;
+        self.pending.max_streams_uni = true;
+        self.pending.go_away |= self.draining.own;
+        self.pending.advice.extend(self.advice.keys());
+        self.pending.requeue_path_closes();
         for (id, stream) in &self.recv {
-            self.statements.ack(*id, Time::ZERO);
+            self.pending.ack(*id, Time::ZERO);
             match stream.state {
-                RecvState::Open => drop(self.statements.max_stream_data.insert(*id)),
-                RecvState::Stopped { .. } => drop(self.statements.stops.insert(*id)),
+                RecvState::Open => drop(self.pending.max_stream_data.insert(*id)),
+                RecvState::Stopped { .. } => drop(self.pending.stops.insert(*id)),
                 RecvState::Reset { .. } | RecvState::Done => {}
             }
         }
         for (id, stream) in &self.send {
             if matches!(stream.state, SendState::Reset { .. }) {
-                self.statements.resets.insert(*id);
+                self.pending.resets.insert(*id);
             }
         }
         for (id, path) in &self.paths {
             if path.own.sequence > 0 {
-                self.statements.path_statuses.insert(*id);
+                self.pending.path_statuses.insert(*id);
             }
         }
     }
@@ -459,8 +459,8 @@ impl Session {
     /// PATH_STATUS.
     pub(super) fn on_path_status(&mut self, status: &PathStatus) -> Use {
         let PathStatus { path, sequence, standby, cost } = *status;
-        let wish = Wish { sequence, standby, cost };
-        if self.paths.get_mut(&path).is_some_and(|path| path.on_peer_wish(wish)) {
+        let preference = PathPreference { sequence, standby, cost };
+        if self.paths.get_mut(&path).is_some_and(|path| path.on_peer_preference(preference)) {
             self.wake_all();
         }
         // However new it is, an honest peer has little of this to say.
@@ -487,10 +487,10 @@ impl Session {
             self.end(now, SessionError::DialFailed { loss }, None);
             return;
         }
-        self.statements.path_statuses.remove(&id);
+        self.pending.path_statuses.remove(&id);
         if loss == PathLoss::TimedOut {
             // What silenced the path may have done so in one direction only: the peer is told on another one.
-            self.statements.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
+            self.pending.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
         }
         let by_application = path.opened_by_application && !self.destinations.was_reached(id);
         let redial = if by_application && matches!(loss, PathLoss::Failed(_) | PathLoss::NotOpened) {
@@ -511,14 +511,14 @@ impl Session {
         self.requeue_from(id, true);
         self.datagrams_out.discard(|datagram| datagram.tag.policy == PathPolicy::Pin(id));
         if attached {
-            self.restate();
+            self.requeue_control();
         }
         let left = self.paths.values().any(Path::is_attached);
         if !left && self.suspended_since.is_none() && !self.is_closed() {
             self.suspended_since = Some(now);
             self.notify(SessionEvent::Suspended);
             if redial == Redial::AtOnce {
-                self.destinations.hurry(now);
+                self.destinations.network_changed(now);
             }
         }
         self.wake_all();
@@ -538,7 +538,7 @@ impl Session {
         path.phase = Phase::Closing { until: now + CLOSING_GRACE };
         path.close_code = Some(code.as_u64());
         self.actions.push_back(Action::Transmit { path: id });
-        self.statements.path_closes.insert(id, code.as_u64());
+        self.pending.path_closes.insert(id, code.as_u64());
         self.notify(SessionEvent::PathLost(id, PathLoss::Removed));
         if !was_healthy {
             self.drop_closing(id);
@@ -552,7 +552,7 @@ impl Session {
         if self.side == Side::Client && code == TransportCode::NoError.as_u64() {
             self.destinations.forget_path(now, id, &mut self.rng);
         }
-        self.statements.path_closes.remove(&id);
+        self.pending.path_closes.remove(&id);
         if let Some(path) = self.paths.get(&id)
             && path.is_alive()
         {
@@ -613,16 +613,16 @@ impl Session {
     }
 
     /// Whether the stream is this end's to answer on a lane that the peer opened.
-    pub(super) fn lane_of_peer(&mut self, path: PathId, lane: crate::proto::id::LaneId, id: StreamId) {
+    pub(super) fn lane_of_peer(&mut self, path: PathId, lane: crate::proto::wire::id::LaneId, id: StreamId) {
         match self.send.get_mut(&id) {
             Some(stream) if matches!(stream.state, SendState::Open | SendState::Finished) => {
                 if stream.open_lane(path).is_none() {
                     stream.add_lane(path, lane);
                 } else {
-                    self.lane_duty(path, LaneDuty::Finish(lane));
+                    self.command_lane(path, LaneCommand::Finish(lane));
                 }
             }
-            _ => self.lane_duty(path, LaneDuty::Finish(lane)),
+            _ => self.command_lane(path, LaneCommand::Finish(lane)),
         }
     }
 }

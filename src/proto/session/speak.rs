@@ -5,19 +5,19 @@ use rand_core::Rng;
 
 use super::{Advice, Session, State};
 use crate::proto::carrier::Carrier;
-use crate::proto::code::TransportCode;
 use crate::proto::config::PathPolicy;
 use crate::proto::event::PathLoss;
-use crate::proto::frame::{Ack, Frame, PathReport, PathStatus};
-use crate::proto::grease::put_grease_frame;
-use crate::proto::id::{Dir, PathId};
-use crate::proto::lane::put_control_header;
-use crate::proto::path::{Path, Phase};
-use crate::proto::send_stream::SendState;
+use crate::proto::paths::path::{Path, Phase};
+use crate::proto::streams::send::SendState;
 use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::{Ack, Frame, PathReport, PathStatus};
+use crate::proto::wire::grease::put_grease_frame;
+use crate::proto::wire::id::{Dir, PathId};
+use crate::proto::wire::lane::put_control_header;
 
 impl Session {
-    pub(super) fn say_hello(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
+    pub(super) fn write_hello(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let Some(lane) = carrier.open_lane(Dir::Bi) else { return };
         let mut buf = BytesMut::new();
         put_control_header(&mut buf);
@@ -29,7 +29,7 @@ impl Session {
         self.write_control(now, id, carrier, buf);
     }
 
-    pub(super) fn say_accept(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
+    pub(super) fn write_accept(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let Some(accept) = self.accept_frame(id) else { return };
         let mut buf = BytesMut::new();
         put_control_header(&mut buf);
@@ -39,10 +39,10 @@ impl Session {
         self.establish(now, id);
     }
 
-    pub(super) fn say_farewell(&mut self, id: PathId, carrier: &mut dyn Carrier) {
+    pub(super) fn write_close(&mut self, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(&id) else { return };
         let Some(control) = path.control else { return };
-        if std::mem::replace(&mut path.farewell_said, true) {
+        if std::mem::replace(&mut path.close_written, true) {
             return;
         }
         let mut buf = BytesMut::new();
@@ -73,13 +73,13 @@ impl Session {
     }
 
     /// States what is due, on this path if it is as good as any, and always what concerns this path alone.
-    pub(super) fn say_statements(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
+    pub(super) fn write_pending(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let mut buf = std::mem::take(&mut self.control_scratch);
-        if self.statements.is_due(now) {
-            if self.may_state(id) {
-                self.put_statements(now, &mut buf);
+        if self.pending.is_due(now) {
+            if self.may_carry_control(id) {
+                self.put_pending(now, &mut buf);
             } else {
-                self.wake_for_statements(now);
+                self.wake_for_control(now);
             }
         }
         if let Some(path) = self.paths.get_mut(&id) {
@@ -91,9 +91,9 @@ impl Session {
     }
 
     /// Whether `id` is a path for statements: healthy, and not much slower than the best.
-    fn may_state(&self, id: PathId) -> bool {
+    fn may_carry_control(&self, id: PathId) -> bool {
         let Some(path) = self.paths.get(&id) else { return false };
-        match self.statement_path() {
+        match self.control_path() {
             Some(best) if best == id => true,
             Some(best) => {
                 let best_rtt = self.paths.get(&best).map(Path::rtt).unwrap_or_default();
@@ -104,65 +104,65 @@ impl Session {
     }
 
     /// The healthy path with the least rtt.
-    pub(super) fn statement_path(&self) -> Option<PathId> {
+    pub(super) fn control_path(&self) -> Option<PathId> {
         let healthy = self.paths.values().filter(|path| path.is_healthy());
         healthy.min_by_key(|path| (path.is_standby(), path.rtt(), path.id)).map(|path| path.id)
     }
 
-    fn put_statements(&mut self, now: Time, buf: &mut BytesMut) {
-        for id in self.statements.take_acks(now) {
+    fn put_pending(&mut self, now: Time, buf: &mut BytesMut) {
+        for id in self.pending.take_acks(now) {
             let complete = Ack { stream: id, complete: true, contiguous: 0, ranges: Vec::new() };
             let ack = self.recv.get_mut(&id).map_or(complete, |stream| stream.ack());
             Frame::Ack(ack).encode(buf);
         }
-        if std::mem::take(&mut self.statements.max_data) {
+        if std::mem::take(&mut self.pending.max_data) {
             Frame::MaxData { max_bytes: self.recv_window.limit() }.encode(buf);
         }
-        for stream in std::mem::take(&mut self.statements.max_stream_data) {
+        for stream in std::mem::take(&mut self.pending.max_stream_data) {
             if let Some(entry) = self.recv.get(&stream) {
                 Frame::MaxStreamData { stream, max_bytes: entry.window.limit() }.encode(buf);
             }
         }
-        if std::mem::take(&mut self.statements.max_streams_bidi) {
+        if std::mem::take(&mut self.pending.max_streams_bidi) {
             Frame::MaxStreams { dir: Dir::Bi, max: self.ids.peer_limit(Dir::Bi) }.encode(buf);
         }
-        if std::mem::take(&mut self.statements.max_streams_uni) {
+        if std::mem::take(&mut self.pending.max_streams_uni) {
             Frame::MaxStreams { dir: Dir::Uni, max: self.ids.peer_limit(Dir::Uni) }.encode(buf);
         }
-        for stream in std::mem::take(&mut self.statements.resets) {
+        for stream in std::mem::take(&mut self.pending.resets) {
             if let Some(entry) = self.send.get(&stream)
                 && let SendState::Reset { code } = entry.state
             {
                 Frame::ResetStream { stream, code: code.0, final_size: entry.final_size() }.encode(buf);
             }
         }
-        for stream in std::mem::take(&mut self.statements.stops) {
+        for stream in std::mem::take(&mut self.pending.stops) {
             if let Some(code) = self.recv.get(&stream).and_then(|entry| entry.stop_code()) {
                 Frame::StopSending { stream, code: code.0 }.encode(buf);
             }
         }
-        self.put_rare_statements(buf);
+        self.put_rare(buf);
     }
 
-    fn put_rare_statements(&mut self, buf: &mut BytesMut) {
-        for id in std::mem::take(&mut self.statements.path_statuses) {
+    fn put_rare(&mut self, buf: &mut BytesMut) {
+        for id in std::mem::take(&mut self.pending.path_statuses) {
             if let Some(path) = self.paths.get(&id) {
-                let wish = path.own;
-                let (sequence, standby, cost) = (wish.sequence, wish.standby, wish.cost);
+                let preference = path.own;
+                let (sequence, standby, cost) = (preference.sequence, preference.standby, preference.cost);
                 Frame::PathStatus(PathStatus { path: id, sequence, standby, cost }).encode(buf);
             }
         }
-        for advice in std::mem::take(&mut self.statements.advice) {
+        for advice in std::mem::take(&mut self.pending.advice) {
             match self.advice.get(&advice) {
                 Some(Advice::Add(add)) => Frame::AddPath(add.clone()).encode(buf),
                 Some(Advice::Withdrawn) => Frame::RemovePath { advice }.encode(buf),
                 None => {}
             }
         }
-        for (path, code) in self.statements.take_path_closes() {
+        for (path, code) in self.pending.take_path_closes() {
             Frame::PathClose { path, code, reason: Bytes::new() }.encode(buf);
         }
-        if std::mem::take(&mut self.statements.go_away) {
+        if std::mem::take(&mut self.pending.go_away) {
             Frame::GoAway.encode(buf);
         }
     }
@@ -185,7 +185,7 @@ impl Session {
             let sent = match max {
                 Some(max) => {
                     let mut buf = BytesMut::with_capacity(8 + datagram.data.len());
-                    crate::proto::varint::put(&mut buf, sequence);
+                    crate::proto::wire::varint::put(&mut buf, sequence);
                     buf.put_slice(&datagram.data);
                     buf.len() <= max && carrier.send_datagram(buf.freeze())
                 }

@@ -8,13 +8,13 @@ use bytes::{Bytes, BytesMut};
 use super::Session;
 use super::choose::{Blocked, Next};
 use crate::proto::carrier::{Carrier, Lanes};
-use crate::proto::frame::Frame;
-use crate::proto::id::{Dir, LaneId, PathId, StreamId};
-use crate::proto::lane::{put_record_header, put_stream_header};
-use crate::proto::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
-use crate::proto::path::Phase;
-use crate::proto::send_stream::{Expected, OVERDUE, SendStream};
+use crate::proto::paths::path::Phase;
+use crate::proto::streams::send::{Expected, OVERDUE, SendStream};
 use crate::proto::time::Time;
+use crate::proto::wire::frame::Frame;
+use crate::proto::wire::id::{Dir, LaneId, PathId, StreamId};
+use crate::proto::wire::lane::{put_record_header, put_stream_header};
+use crate::proto::wire::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
 
 /// Payloads up to this size are copied behind their header: one small buffer costs less than two.
 const COPY_BYTES: u64 = 512;
@@ -25,7 +25,7 @@ const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 
 /// Something to do to a lane of a path when its carrier is next at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LaneDuty {
+pub(crate) enum LaneCommand {
     Finish(LaneId),
     Reset(LaneId),
 }
@@ -42,19 +42,19 @@ impl Session {
         let Some(path) = self.paths.get_mut(&id) else { return };
         match path.phase {
             Phase::Dialling | Phase::Greeting { hello_sent: Some(_) } => {}
-            Phase::Greeting { hello_sent: None } => self.say_hello(now, id, carrier),
+            Phase::Greeting { hello_sent: None } => self.write_hello(now, id, carrier),
             Phase::Accepting => {
-                self.say_accept(now, id, carrier);
+                self.write_accept(now, id, carrier);
                 self.fill(now, id, carrier);
             }
             Phase::Established | Phase::Suspect { .. } => self.fill(now, id, carrier),
-            Phase::Closing { .. } => self.say_farewell(id, carrier),
+            Phase::Closing { .. } => self.write_close(id, carrier),
         }
     }
 
     fn fill(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        self.do_duties(id, carrier);
-        self.say_statements(now, id, carrier);
+        self.run_lane_commands(id, carrier);
+        self.write_pending(now, id, carrier);
         self.send_datagrams(now, id, carrier);
         self.send_chunks(now, id, carrier);
         if let Some(path) = self.paths.get_mut(&id) {
@@ -89,10 +89,10 @@ impl Session {
             }
         };
         let Some(path) = self.paths.get_mut(&id) else { return };
-        path.starved = !full;
-        path.passed_at = (!full && !sent_any).then_some(now);
+        path.app_limited = !full;
+        path.idle_polled_at = (!full && !sent_any).then_some(now);
         if !full && !declined {
-            path.on_starved();
+            path.on_app_limited();
         }
         if self.has_backlog() && self.paths.len() > 1 {
             self.wake_others(now, id, sent_any);
@@ -244,23 +244,23 @@ impl Session {
         Ok((lane, true))
     }
 
-    // ---- duties ----
+    // ---- lane_commands ----
 
-    pub(super) fn lane_duty(&mut self, path: PathId, duty: LaneDuty) {
+    pub(super) fn command_lane(&mut self, path: PathId, command: LaneCommand) {
         if let Some(entry) = self.paths.get_mut(&path) {
-            entry.duties.push(duty);
+            entry.lane_commands.push(command);
             self.wake(path);
         }
     }
 
-    fn do_duties(&mut self, id: PathId, carrier: &mut dyn Carrier) {
+    fn run_lane_commands(&mut self, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(&id) else { return };
         let control = path.control;
-        for duty in path.duties.drain(..) {
-            match duty {
-                LaneDuty::Finish(lane) | LaneDuty::Reset(lane) if Some(lane) == control => {}
-                LaneDuty::Finish(lane) => carrier.finish(lane),
-                LaneDuty::Reset(lane) => carrier.reset(lane),
+        for command in path.lane_commands.drain(..) {
+            match command {
+                LaneCommand::Finish(lane) | LaneCommand::Reset(lane) if Some(lane) == control => {}
+                LaneCommand::Finish(lane) => carrier.finish(lane),
+                LaneCommand::Reset(lane) => carrier.reset(lane),
             }
         }
     }

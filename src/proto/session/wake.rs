@@ -3,9 +3,9 @@
 use super::Session;
 use crate::proto::config::PathPolicy;
 use crate::proto::event::Action;
-use crate::proto::id::PathId;
-use crate::proto::send_stream::{OVERDUE, SendState, SendStream};
+use crate::proto::streams::send::{OVERDUE, SendState, SendStream};
 use crate::proto::time::Time;
+use crate::proto::wire::id::PathId;
 
 impl Session {
     pub(super) fn wake(&mut self, id: PathId) {
@@ -20,7 +20,7 @@ impl Session {
         let ids: Vec<_> = self.paths.keys().copied().collect();
         for id in ids {
             if let Some(path) = self.paths.get_mut(&id) {
-                path.passed_at = None;
+                path.idle_polled_at = None;
             }
             self.wake(id);
         }
@@ -28,17 +28,17 @@ impl Session {
 
     /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
     pub(super) fn wake_for_data(&mut self) {
-        self.paths.values_mut().for_each(|path| path.passed_at = None);
-        let waiting = self.paths.values().filter(|path| path.starved && self.is_usable(path.id));
+        self.paths.values_mut().for_each(|path| path.idle_polled_at = None);
+        let waiting = self.paths.values().filter(|path| path.app_limited && self.is_usable(path.id));
         let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
         if let Some(best) = best {
             self.wake(best);
         }
     }
 
-    pub(super) fn wake_for_statements(&mut self, now: Time) {
-        if self.statements.is_due(now)
-            && let Some(best) = self.statement_path()
+    pub(super) fn wake_for_control(&mut self, now: Time) {
+        if self.pending.is_due(now)
+            && let Some(best) = self.control_path()
         {
             self.wake(best);
         }
@@ -53,7 +53,9 @@ impl Session {
         let ids: Vec<_> = self
             .paths
             .values()
-            .filter(|path| path.id != id && path.starved && (sent_any || path.passed_at != Some(now)))
+            .filter(|path| {
+                path.id != id && path.app_limited && (sent_any || path.idle_polled_at != Some(now))
+            })
             .map(|path| path.id)
             .collect();
         ids.into_iter().for_each(|id| self.wake(id));
@@ -71,7 +73,7 @@ impl Session {
         for id in overdue.collect::<Vec<_>>() {
             match self.send.get_mut(&id) {
                 Some(stream) if can_ask && matches!(stream.state, SendState::Finished) => stream.ask_again(),
-                Some(_) if can_ask => drop(self.statements.resets.insert(id)),
+                Some(_) if can_ask => drop(self.pending.resets.insert(id)),
                 _ => {}
             }
             self.enqueue(id);

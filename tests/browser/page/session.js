@@ -10,7 +10,7 @@ export async function open(urls, options, Session = Kwik) {
   return session;
 }
 
-const TYPES = ['pathadded', 'pathsuspect', 'pathlost', 'pathback', 'pathadvised', 'suspended', 'resumed'];
+const TYPES = ['pathadded', 'pathsuspect', 'pathlost', 'pathrecovered', 'pathadvised', 'suspended', 'resumed'];
 
 /** Keeps the events of a session. */
 export function watch(session) {

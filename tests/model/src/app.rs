@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use kwik::proto::config::PathPolicy;
 use kwik::proto::error::{AppCode, ReadError};
-use kwik::proto::id::{Dir, Side, StreamId};
-use kwik::proto::recv_stream::Read;
 use kwik::proto::session::Session;
+use kwik::proto::streams::recv::Read;
 use kwik::proto::time::Time;
+use kwik::proto::wire::id::{Dir, Side, StreamId};
 
 /// What an application may want.
 #[expect(missing_docs, reason = "`stream` is said in words, `bytes` are bytes, `on` is yes or no")]

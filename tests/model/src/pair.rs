@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kwik::proto::acceptor::{self, Accepted, Acceptor};
 use kwik::proto::carrier::{Carrier, Lanes};
-use kwik::proto::code::TransportCode;
 use kwik::proto::config::{SessionConfig, Window};
 use kwik::proto::error::{AppCode, SessionError};
 use kwik::proto::event::{Action, PathAddress, PathLoss};
-use kwik::proto::frame::Intent;
-use kwik::proto::greeter::{self, Greeted, Greeter};
-use kwik::proto::id::{Dir, LaneId, PathId, Side};
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::TransportCode;
+use kwik::proto::wire::frame::Intent;
+use kwik::proto::wire::id::{Dir, LaneId, PathId, Side};
 
 use crate::app::{Accounts, App, Wish};
 use crate::wire::{Piece, Wire, dir_of};
@@ -57,7 +57,7 @@ struct Conn {
     is_held: [bool; 2],
     /// What each end has closed it with, until the other one hears of it.
     farewells: [Option<u64>; 2],
-    greeter: Option<Greeter>,
+    acceptor: Option<Acceptor>,
     /// What the client said first.
     hello: Option<Bytes>,
 }
@@ -294,13 +294,13 @@ impl Pair {
         let Some(piece) = wire.take(lane) else { return };
         let to = from.peer();
         if one.is_held[index(to)] {
-            match (one.greeter.take(), piece) {
-                (Some(greeter), Piece::Data(data)) if to == Side::Server => {
-                    self.greet(conn, greeter, lane, data);
+            match (one.acceptor.take(), piece) {
+                (Some(acceptor), Piece::Data(data)) if to == Side::Server => {
+                    self.greet(conn, acceptor, lane, data);
                 }
-                (Some(greeter), _) if to == Side::Server => self.conns[conn].greeter = Some(greeter),
-                (greeter, piece) => {
-                    self.conns[conn].greeter = greeter;
+                (Some(acceptor), _) if to == Side::Server => self.conns[conn].acceptor = Some(acceptor),
+                (acceptor, piece) => {
+                    self.conns[conn].acceptor = acceptor;
                     self.with(to, |session, now| match piece {
                         Piece::Data(data) => session.on_lane_data(now, path, lane, dir_of(lane), data),
                         Piece::Finished => session.on_lane_finished(now, path, lane),
@@ -319,46 +319,46 @@ impl Pair {
         let Some(one) = self.conns.get_mut(conn) else { return };
         let (path, to) = (one.path, from.peer());
         let Some(data) = one.wires[index(from)].datagrams.pop_front() else { return };
-        if one.is_held[index(to)] && (to == Side::Client || one.greeter.is_none()) {
+        if one.is_held[index(to)] && (to == Side::Client || one.acceptor.is_none()) {
             self.with(to, |session, now| session.on_datagram(now, path, data));
         }
     }
 
     /// The server's first look at a connection.
-    fn greet(&mut self, conn: usize, greeter: Greeter, lane: LaneId, data: Bytes) {
+    fn greet(&mut self, conn: usize, acceptor: Acceptor, lane: LaneId, data: Bytes) {
         self.conns[conn].hello.get_or_insert_with(|| data.clone());
-        match greeter.on_lane_data(lane, Dir::Bi, data) {
-            Ok(Ok(greeted)) => {
-                if let Err(code) = self.admit(greeted) {
+        match acceptor.on_lane_data(lane, Dir::Bi, data) {
+            Ok(Ok(accepted)) => {
+                if let Err(code) = self.admit(accepted) {
                     self.reject(conn, lane, code);
                 }
             }
-            Ok(Err(unfinished)) => self.conns[conn].greeter = Some(unfinished),
+            Ok(Err(unfinished)) => self.conns[conn].acceptor = Some(unfinished),
             Err(code) => panic!("the server does not understand its client: {code}"),
         }
     }
 
-    fn admit(&mut self, greeted: Greeted) -> Result<(), TransportCode> {
+    fn admit(&mut self, accepted: Accepted) -> Result<(), TransportCode> {
         let server = &mut self.sessions[1];
-        match &greeted.hello.intent {
+        match &accepted.hello.intent {
             Intent::New => {
                 assert!(server.is_none(), "the client opens a second session");
-                *server = Some(Session::server(self.setting.config(), [2; 32], &greeted.hello));
+                *server = Some(Session::server(self.setting.config(), [2; 32], &accepted.hello));
             }
             intent @ Intent::Join { session: name, .. } => {
                 let known =
                     server.as_mut().filter(|session| session.id() == Some(*name) && !session.is_over());
-                known.ok_or(TransportCode::UnknownSession)?.check_join(greeted.hello.path, intent)?;
+                known.ok_or(TransportCode::UnknownSession)?.check_join(accepted.hello.path, intent)?;
             }
         }
-        self.with(Side::Server, |session, now| session.attach(now, greeted));
+        self.with(Side::Server, |session, now| session.attach(now, accepted));
         Ok(())
     }
 
     fn reject(&mut self, conn: usize, lane: LaneId, code: TransportCode) {
         let one = &mut self.conns[conn];
         // The lane is new: nobody can have stopped it.
-        let _ = one.wires[1].write(lane, greeter::reject(code, "no"));
+        let _ = one.wires[1].write(lane, acceptor::reject(code, "no"));
         one.wires[1].finish(lane);
         one.is_held[1] = false;
         one.farewells[1] = Some(code.as_u64());
@@ -367,13 +367,13 @@ impl Pair {
     /// The server must not let a path in by a HELLO that it has seen before.
     fn replay(&mut self, conn: usize) {
         let Some(hello) = self.conns.get(conn).and_then(|one| one.hello.clone()) else { return };
-        let Ok(Ok(greeted)) = Greeter::new().on_lane_data(LaneId(0), Dir::Bi, hello) else {
+        let Ok(Ok(accepted)) = Acceptor::new().on_lane_data(LaneId(0), Dir::Bi, hello) else {
             panic!("the server understood it before");
         };
-        if greeted.hello.intent == Intent::New {
+        if accepted.hello.intent == Intent::New {
             return; // another session, of which this one knows nothing
         }
-        assert!(self.admit(greeted).is_err(), "a path is let in twice by one HELLO");
+        assert!(self.admit(accepted).is_err(), "a path is let in twice by one HELLO");
         self.settle(Side::Server);
     }
 
@@ -382,7 +382,7 @@ impl Pair {
         let Some(one) = self.conns.get_mut(conn).filter(|one| one.is_dialled) else { return };
         one.wires[index(at.peer())].clear();
         one.farewells[index(at.peer())] = None;
-        if std::mem::take(&mut one.is_held[index(at)]) && (at == Side::Client || one.greeter.is_none()) {
+        if std::mem::take(&mut one.is_held[index(at)]) && (at == Side::Client || one.acceptor.is_none()) {
             let path = one.path;
             self.with(at, |session, now| session.path_closed(now, path, loss));
         }
@@ -436,7 +436,7 @@ impl Pair {
                 wires: SIDES.map(|side| Wire::new(side, self.setting.lanes())),
                 is_held: [true, false],
                 farewells: [None; 2],
-                greeter: Some(Greeter::new()),
+                acceptor: Some(Acceptor::new()),
                 hello: None,
             }),
             Action::ClosePath { path, code, .. } => {
@@ -455,7 +455,7 @@ impl Pair {
 
     fn transmit(&mut self, side: Side, path: PathId, conn: usize) {
         let one = &mut self.conns[conn];
-        let is_attached = side == Side::Client || one.greeter.is_none();
+        let is_attached = side == Side::Client || one.acceptor.is_none();
         if one.path == path
             && one.is_dialled
             && one.is_held[index(side)]

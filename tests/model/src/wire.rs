@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use kwik::proto::carrier::{Carrier, Figures, LaneClosed, Lanes};
-use kwik::proto::id::{Dir, LaneId, Side};
+use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed, Lanes};
+use kwik::proto::wire::id::{Dir, LaneId, Side};
 
 /// So much of stream data is taken before something arrives.
 const CAPACITY_BYTES: usize = 4_000;
@@ -105,7 +105,7 @@ impl Carrier for Wire {
         self.kind
     }
 
-    fn figures(&self) -> Figures {
-        Figures::default()
+    fn metrics(&self) -> CarrierMetrics {
+        CarrierMetrics::default()
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use kwik::proto::id::{Dir, Side};
+use kwik::proto::wire::id::{Dir, Side};
 use kwik_model::{Pair, Step, Wish};
 
 /// How many steps of a course are chosen; from wherever they lead, nothing is lost any more.

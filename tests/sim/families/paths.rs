@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kwik::proto::config::SessionConfig;
 use kwik::proto::error::SessionError;
-use kwik::proto::id::{PathId, Side};
 use kwik::proto::scheduler::SchedulerKind;
+use kwik::proto::wire::id::{PathId, Side};
 
 use crate::app::Plan;
 use crate::carrier::Model;

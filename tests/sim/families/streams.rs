@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kwik::proto::config::{PathPolicy, SessionConfig, Window};
 use kwik::proto::error::{AppCode, SessionError};
 use kwik::proto::event::SessionEvent;
-use kwik::proto::id::{Dir, PathId, Side};
+use kwik::proto::wire::id::{Dir, PathId, Side};
 
 use crate::app::{End, Plan};
 use crate::carrier::Model;

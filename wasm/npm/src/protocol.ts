@@ -42,7 +42,7 @@ export interface KwikPath {
 }
 
 export interface SessionEvent {
-  type: 'pathadded' | 'pathsuspect' | 'pathlost' | 'pathback' | 'pathadvised' | 'suspended' | 'resumed' | 'draining';
+  type: 'pathadded' | 'pathsuspect' | 'pathlost' | 'pathrecovered' | 'pathadvised' | 'suspended' | 'resumed' | 'draining';
   path?: number;
   message?: string;
 }
@@ -71,7 +71,7 @@ export type ToWorker =
   | { type: 'read'; stream: number; bytes: number; buffers: ArrayBuffer[] }
   | { type: 'stop'; stream: number; code: number }
   | { type: 'datagram'; data: Uint8Array }
-  | { type: 'hurry' }
+  | { type: 'networkChanged' }
   | { type: 'close'; code: number; reason: string };
 
 export type ToPage =

@@ -37,7 +37,7 @@ export interface CoreSession {
   removePath(path: number): void;
   paths(): unknown[];
   stats(): object;
-  hurry(): void;
+  networkChanged(): void;
   close(code: number, reason: string): void;
   events(): { next(): Promise<unknown> };
 }
@@ -144,8 +144,8 @@ export class ServedSession {
         this.#isClosed = true;
         session?.close(message.code, message.reason);
         break;
-      case 'hurry':
-        session?.hurry();
+      case 'networkChanged':
+        session?.networkChanged();
         break;
       case 'datagram':
         if (session) this.#sendDatagram(session, message.data);

@@ -89,7 +89,7 @@ export interface KwikEventMap {
   pathadded: KwikEvent;
   pathsuspect: KwikEvent;
   pathlost: KwikEvent;
-  pathback: KwikEvent;
+  pathrecovered: KwikEvent;
   pathadvised: KwikEvent;
   suspended: KwikEvent;
   resumed: KwikEvent;
@@ -130,7 +130,7 @@ export class KwikSession extends EventTarget {
   #hashes: Uint8Array[];
   #buffers = new Buffers();
   #onVisible = () => {
-    if (document.visibilityState === 'visible') this.#lease.postMessage({ type: 'hurry' });
+    if (document.visibilityState === 'visible') this.#lease.postMessage({ type: 'networkChanged' });
   };
 
   /**

@@ -93,7 +93,7 @@ export class FakeCore {
   maxDatagramSize = () => 1000;
   recvDatagram = () => this.datagrams.next();
   events = () => this.happenings;
-  hurry = () => this.calls.push(['hurry']);
+  networkChanged = () => this.calls.push(['networkChanged']);
 
   async sendDatagram(data) {
     await this.datagramsBlocked;

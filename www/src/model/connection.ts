@@ -10,7 +10,7 @@ import { Signal } from './signal.js';
  */
 const HANDSHAKE_TIMEOUT_MS = 70_000;
 
-const EVENTS = ['pathadded', 'pathsuspect', 'pathlost', 'pathback', 'suspended', 'resumed'] as const;
+const EVENTS = ['pathadded', 'pathsuspect', 'pathlost', 'pathrecovered', 'suspended', 'resumed'] as const;
 
 export type Phase = 'waiting' | 'connecting' | 'open' | 'suspended' | 'closed' | 'failed';
 

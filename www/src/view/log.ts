@@ -32,7 +32,7 @@ function describe(event: Happening, lines: Lines): [Kind, string, string] {
       return ['bad', event.type, `${path} is lost${why}`];
     case 'pathmissed':
       return ['warn', event.type, `${lineOf(event, lines) ?? 'A path'} could not be dialled, which is tried again`];
-    case 'pathback':
+    case 'pathrecovered':
       return ['good', event.type, `${path} answers again`];
     case 'suspended':
       return ['bad', event.type, 'Suspended: no path is left, the session waits'];

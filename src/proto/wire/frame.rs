@@ -50,7 +50,7 @@ pub enum Frame {
     MaxStreams {
         /// The kind of stream.
         dir: Dir,
-        /// The limit, at most [`MAX_STREAMS`](super::limits::MAX_STREAMS). Never goes down.
+        /// The limit, at most [`MAX_STREAMS`](crate::proto::wire::limits::MAX_STREAMS). Never goes down.
         max: u64,
     },
     /// The sender gives the stream up; what was not delivered is not going to be.
@@ -82,7 +82,7 @@ pub enum Frame {
         path: PathId,
         /// One of the codes of docs/PROTOCOL.md section 7.
         code: u64,
-        /// For people; what is beyond [`MAX_REASON_BYTES`](super::limits::MAX_REASON_BYTES) is not sent.
+        /// For people; what is beyond [`MAX_REASON_BYTES`](crate::proto::wire::limits::MAX_REASON_BYTES) is not sent.
         reason: Bytes,
     },
     /// No new streams, please; those that are open are finished.
@@ -97,14 +97,14 @@ pub enum Frame {
         offset: u64,
         /// Whether the stream ends where `data` ends.
         fin: bool,
-        /// At most [`MAX_FRAME_DATA_BYTES`](super::limits::MAX_FRAME_DATA_BYTES).
+        /// At most [`MAX_FRAME_DATA_BYTES`](crate::proto::wire::limits::MAX_FRAME_DATA_BYTES).
         data: Bytes,
     },
     /// A datagram, for a carrier that has none.
     Datagram {
         /// Counts up over the session; tells copies apart.
         sequence: u64,
-        /// At most [`MAX_FRAME_DATA_BYTES`](super::limits::MAX_FRAME_DATA_BYTES).
+        /// At most [`MAX_FRAME_DATA_BYTES`](crate::proto::wire::limits::MAX_FRAME_DATA_BYTES).
         data: Bytes,
     },
 }
@@ -112,7 +112,7 @@ pub enum Frame {
 /// Body of [`Frame::Hello`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Versions of this protocol that the client speaks, best first; 1 to [`MAX_VERSIONS`](super::limits::MAX_VERSIONS).
+    /// Versions of this protocol that the client speaks, best first; 1 to [`MAX_VERSIONS`](crate::proto::wire::limits::MAX_VERSIONS).
     pub versions: Vec<u64>,
     /// The id that the client gives this path.
     pub path: PathId,
@@ -131,7 +131,7 @@ pub enum Intent {
     Join {
         /// The session's name.
         session: SessionId,
-        /// What [`token::proof`](super::token::proof) gives for this path.
+        /// What [`token::proof`](crate::proto::wire::token::proof) gives for this path.
         proof: [u8; 32],
     },
 }
@@ -169,7 +169,7 @@ impl std::fmt::Debug for Credentials {
 pub struct Reject {
     /// One of the codes of docs/PROTOCOL.md section 7.
     pub code: u64,
-    /// For people; what is beyond [`MAX_REASON_BYTES`](super::limits::MAX_REASON_BYTES) is not sent.
+    /// For people; what is beyond [`MAX_REASON_BYTES`](crate::proto::wire::limits::MAX_REASON_BYTES) is not sent.
     pub reason: Bytes,
 }
 
@@ -197,7 +197,7 @@ pub struct Ack {
     pub contiguous: u64,
     /// Further ranges that have arrived: start (inclusive) and end (exclusive), none empty, ascending, with at
     /// least one missing byte before each. Only the first
-    /// [`MAX_ACK_RANGES`](super::limits::MAX_ACK_RANGES) are sent.
+    /// [`MAX_ACK_RANGES`](crate::proto::wire::limits::MAX_ACK_RANGES) are sent.
     pub ranges: Vec<std::ops::Range<u64>>,
 }
 
@@ -219,7 +219,7 @@ pub struct AddPath {
     pub priority: u64,
     /// Whether the address is a relay's.
     pub relay: bool,
-    /// `host:port`, 1 to [`MAX_AUTHORITY_BYTES`](super::limits::MAX_AUTHORITY_BYTES).
+    /// `host:port`, 1 to [`MAX_AUTHORITY_BYTES`](crate::proto::wire::limits::MAX_AUTHORITY_BYTES).
     pub authority: String,
     /// SHA-256 of the certificate to expect, when platform roots do not know it.
     pub certificate_hash: Option<[u8; 32]>,
@@ -232,7 +232,7 @@ pub struct Close {
     pub application: bool,
     /// Why.
     pub code: u64,
-    /// Why, for people; what is beyond [`MAX_REASON_BYTES`](super::limits::MAX_REASON_BYTES) is not sent.
+    /// Why, for people; what is beyond [`MAX_REASON_BYTES`](crate::proto::wire::limits::MAX_REASON_BYTES) is not sent.
     pub reason: Bytes,
 }
 

@@ -27,13 +27,13 @@ pub fn put_control_header(buf: &mut impl BufMut) {
 }
 
 /// Appends the beginning of a lane of `stream`, at most
-/// [`MAX_STREAM_HEADER_BYTES`](super::limits::MAX_STREAM_HEADER_BYTES); records follow.
+/// [`MAX_STREAM_HEADER_BYTES`](crate::proto::wire::limits::MAX_STREAM_HEADER_BYTES); records follow.
 pub fn put_stream_header(buf: &mut impl BufMut, stream: StreamId) {
     varint::put(buf, LANE_STREAM);
     varint::put(buf, stream.0);
 }
 
-/// Appends the header of a record, at most [`MAX_RECORD_HEADER_BYTES`](super::limits::MAX_RECORD_HEADER_BYTES);
+/// Appends the header of a record, at most [`MAX_RECORD_HEADER_BYTES`](crate::proto::wire::limits::MAX_RECORD_HEADER_BYTES);
 /// `len` bytes of payload follow, at most [`MAX_RECORD_BYTES`]. `fin`: the stream ends at `offset + len`, and
 /// nothing may follow on this lane.
 pub fn put_record_header(buf: &mut impl BufMut, offset: u64, len: usize, fin: bool) {

@@ -2,22 +2,22 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::code::TransportCode;
-use super::frame::{Frame, Hello, Reject};
-use super::id::{Dir, LaneId};
-use super::lane::{LaneItem, LaneKind, LaneReader, put_control_header};
-use super::limits::VERSION;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::{Frame, Hello, Reject};
+use crate::proto::wire::id::{Dir, LaneId};
+use crate::proto::wire::lane::{LaneItem, LaneKind, LaneReader, put_control_header};
+use crate::proto::wire::limits::VERSION;
 
 /// Waits for the HELLO of a path that belongs to no session yet. Until then it accepts one lane, the control
 /// lane, and at most one frame's bytes on it; the carrier's own flow control holds back the rest.
 #[derive(Debug, Default)]
-pub struct Greeter {
+pub struct Acceptor {
     reader: LaneReader,
 }
 
 /// A path that has said what it wants, to be given to [`Session::attach`](super::session::Session::attach).
 #[derive(Debug)]
-pub struct Greeted {
+pub struct Accepted {
     /// What it wants.
     pub hello: Hello,
     /// Its control lane.
@@ -26,7 +26,7 @@ pub struct Greeted {
     pub reader: LaneReader,
 }
 
-impl Greeter {
+impl Acceptor {
     /// Nothing has been read yet.
     pub fn new() -> Self {
         Self::default()
@@ -39,7 +39,7 @@ impl Greeter {
         lane: LaneId,
         dir: Dir,
         data: Bytes,
-    ) -> Result<Result<Greeted, Self>, TransportCode> {
+    ) -> Result<Result<Accepted, Self>, TransportCode> {
         if dir != Dir::Bi {
             return Err(TransportCode::ProtocolViolation);
         }
@@ -51,7 +51,7 @@ impl Greeter {
                     if !hello.versions.contains(&VERSION) {
                         return Err(TransportCode::Version);
                     }
-                    return Ok(Ok(Greeted { hello, control: lane, reader: self.reader }));
+                    return Ok(Ok(Accepted { hello, control: lane, reader: self.reader }));
                 }
                 Ok(Some(_)) => return Err(TransportCode::ProtocolViolation),
                 Ok(None) => return Ok(Err(self)),
@@ -65,8 +65,9 @@ impl Greeter {
 pub fn reject(code: TransportCode, reason: &str) -> Bytes {
     let mut buf = BytesMut::new();
     put_control_header(&mut buf);
-    let reason =
-        Bytes::copy_from_slice(&reason.as_bytes()[..reason.len().min(super::limits::MAX_REASON_BYTES)]);
+    let reason = Bytes::copy_from_slice(
+        &reason.as_bytes()[..reason.len().min(crate::proto::wire::limits::MAX_REASON_BYTES)],
+    );
     Frame::Reject(Reject { code: code.as_u64(), reason }).encode(&mut buf);
     buf.freeze()
 }
@@ -74,9 +75,9 @@ pub fn reject(code: TransportCode, reason: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::frame::{Intent, Parameters};
-    use crate::proto::id::PathId;
-    use crate::proto::limits::MAX_REASON_BYTES;
+    use crate::proto::wire::frame::{Intent, Parameters};
+    use crate::proto::wire::id::PathId;
+    use crate::proto::wire::limits::MAX_REASON_BYTES;
 
     fn control_lane(frame: &Frame) -> Bytes {
         let mut buf = BytesMut::new();
@@ -91,8 +92,8 @@ mod tests {
         control_lane(&Frame::Hello(Hello { versions: versions.to_vec(), path, intent, parameters }))
     }
 
-    fn greet(greeter: Greeter, data: Bytes) -> Result<Result<Greeted, Greeter>, TransportCode> {
-        greeter.on_lane_data(LaneId(0), Dir::Bi, data)
+    fn greet(acceptor: Acceptor, data: Bytes) -> Result<Result<Accepted, Acceptor>, TransportCode> {
+        acceptor.on_lane_data(LaneId(0), Dir::Bi, data)
     }
 
     #[test]
@@ -100,31 +101,31 @@ mod tests {
         let mut all = BytesMut::from(&hello(&[VERSION + 1, VERSION])[..]);
         let last = all.len() - 1;
         Frame::Ping { token: 1 }.encode(&mut all);
-        let mut greeter = Greeter::new();
+        let mut acceptor = Acceptor::new();
         for byte in &all[..last] {
-            greeter = greet(greeter, Bytes::copy_from_slice(&[*byte])).unwrap().unwrap_err();
+            acceptor = greet(acceptor, Bytes::copy_from_slice(&[*byte])).unwrap().unwrap_err();
         }
-        let mut greeted = greet(greeter, Bytes::copy_from_slice(&all[last..])).unwrap().unwrap();
-        assert_eq!((greeted.control, greeted.hello.intent), (LaneId(0), Intent::New));
-        assert_eq!(greeted.reader.next().unwrap(), Some(LaneItem::Frame(Frame::Ping { token: 1 })));
+        let mut accepted = greet(acceptor, Bytes::copy_from_slice(&all[last..])).unwrap().unwrap();
+        assert_eq!((accepted.control, accepted.hello.intent), (LaneId(0), Intent::New));
+        assert_eq!(accepted.reader.next().unwrap(), Some(LaneItem::Frame(Frame::Ping { token: 1 })));
     }
 
     #[test]
     fn whoever_speaks_no_version_of_this_end_is_told_so() {
-        assert_eq!(greet(Greeter::new(), hello(&[VERSION + 1])).unwrap_err(), TransportCode::Version);
+        assert_eq!(greet(Acceptor::new(), hello(&[VERSION + 1])).unwrap_err(), TransportCode::Version);
     }
 
     #[test]
     fn nothing_but_a_hello_on_a_bidirectional_lane_begins_a_path() {
         let violation = TransportCode::ProtocolViolation;
         let ping = control_lane(&Frame::Ping { token: 1 });
-        assert_eq!(greet(Greeter::new(), ping).unwrap_err(), violation);
-        let uni = Greeter::new().on_lane_data(LaneId(2), Dir::Uni, hello(&[VERSION]));
+        assert_eq!(greet(Acceptor::new(), ping).unwrap_err(), violation);
+        let uni = Acceptor::new().on_lane_data(LaneId(2), Dir::Uni, hello(&[VERSION]));
         assert_eq!(uni.unwrap_err(), violation);
         let mut cut_short = BytesMut::from(&hello(&[VERSION])[..]);
         // The frame's length stands behind the lane's kind and the frame's type.
         cut_short[2] -= 1;
-        assert_eq!(greet(Greeter::new(), cut_short.freeze()).unwrap_err(), TransportCode::FrameEncoding);
+        assert_eq!(greet(Acceptor::new(), cut_short.freeze()).unwrap_err(), TransportCode::FrameEncoding);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which streams may be opened, by either end, and which were.
 
-use super::id::{Dir, Side, StreamId};
-use super::limits::MAX_STREAMS;
+use crate::proto::wire::id::{Dir, Side, StreamId};
+use crate::proto::wire::limits::MAX_STREAMS;
 
 /// The account for one direction.
 #[derive(Debug, Default)]

@@ -10,13 +10,13 @@
 use bytes::Bytes;
 
 use super::assembler::{Assembler, Held, Pinning};
-use super::code::TransportCode;
-use super::config::Window;
-use super::error::AppCode;
 use super::flow::RecvWindow;
-use super::frame::Ack;
-use super::id::StreamId;
-use super::limits::{MAX_ACK_RANGES, MAX_STREAM_CHUNKS_OUTSTANDING};
+use crate::proto::config::Window;
+use crate::proto::error::AppCode;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::Ack;
+use crate::proto::wire::id::StreamId;
+use crate::proto::wire::limits::{MAX_ACK_RANGES, MAX_STREAM_CHUNKS_OUTSTANDING};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecvState {
@@ -318,9 +318,9 @@ mod tests {
         blames(stream.on_chunk(100, bytes(1), false, Pinning::Allowed), TransportCode::FlowControl);
         stream.read(60);
         let limit = stream.window.next_update(
-            super::super::time::Time::ZERO,
+            crate::proto::time::Time::ZERO,
             std::time::Duration::ZERO,
-            super::super::flow::Growth::Allowed,
+            crate::proto::streams::flow::Growth::Allowed,
         );
         assert_eq!(limit, Some(160));
         assert_eq!(stream.on_chunk(100, bytes(60), false, Pinning::Allowed), Ok(60));

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::range_set::RangeSet;
+use crate::proto::range_set::RangeSet;
 
 /// A shorter write is copied into the block of short writes.
 const SMALL_BYTES: usize = 512;

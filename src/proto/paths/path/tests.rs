@@ -14,12 +14,12 @@ fn path() -> Path {
 /// A path whose carrier tells what it knows.
 fn knowing(rtt_ms: u64, window: u64) -> Path {
     let mut path = path();
-    path.figures = Figures {
+    path.metrics = CarrierMetrics {
         rtt: Some(Duration::from_millis(rtt_ms)),
         pto: Some(Duration::from_millis(rtt_ms * 2)),
         congestion_window_bytes: Some(window),
         knows_acks: true,
-        ..Figures::default()
+        ..CarrierMetrics::default()
     };
     path
 }
@@ -38,29 +38,29 @@ fn standby_is_a_wish_of_either_end_and_only_for_healthy_paths() {
 fn a_knowing_carrier_is_suspected_when_its_acknowledgements_are_late() {
     let mut path = knowing(50, 10_000);
     assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), None, "it waits for nothing");
-    path.figures.awaiting_since = Some(at(1_000));
-    let patience = path.patience(ACK_DELAY);
-    assert_eq!(patience, Duration::from_millis(100 + 50 + 25));
+    path.metrics.awaiting_since = Some(at(1_000));
+    let probe_timeout = path.probe_timeout(ACK_DELAY);
+    assert_eq!(probe_timeout, Duration::from_millis(100 + 50 + 25));
     assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(1_175)));
     assert!(!path.is_too_silent(at(1_174), ACK_DELAY) && path.is_too_silent(at(1_175), ACK_DELAY));
 }
 
 #[test]
 fn no_path_is_suspected_for_a_silence_that_scheduling_explains() {
-    assert_eq!(knowing(1, 10_000).patience(ACK_DELAY), MIN_SUSPICION);
+    assert_eq!(knowing(1, 10_000).probe_timeout(ACK_DELAY), MIN_SUSPICION);
 }
 
 #[test]
 fn a_carrier_that_tells_nothing_is_asked_first_and_suspected_when_it_does_not_answer() {
     let mut path = path();
     path.on_spoke(at(1_000));
-    let patience = path.patience(ACK_DELAY);
+    let probe_timeout = path.probe_timeout(ACK_DELAY);
     assert!(!path.wants_probe(at(1_000), ACK_DELAY));
-    assert!(path.wants_probe(at(1_000) + patience, ACK_DELAY));
+    assert!(path.wants_probe(at(1_000) + probe_timeout, ACK_DELAY));
     assert!(!path.is_too_silent(at(9_000), ACK_DELAY), "nobody has asked it");
     path.on_pinged(at(9_000), 1);
     assert!(!path.wants_probe(at(99_000), ACK_DELAY));
-    assert!(path.is_too_silent(at(9_000) + patience, ACK_DELAY));
+    assert!(path.is_too_silent(at(9_000) + probe_timeout, ACK_DELAY));
     assert_eq!(path.on_pong(at(9_050), 1), Some(Duration::from_millis(50)));
     assert!(!path.is_too_silent(at(99_000), ACK_DELAY));
 }
@@ -69,18 +69,18 @@ fn a_carrier_that_tells_nothing_is_asked_first_and_suspected_when_it_does_not_an
 fn what_is_heard_answers_for_what_was_said() {
     let mut path = path();
     path.on_spoke(at(0));
-    path.on_heard(at(60));
+    path.on_activity(at(60));
     assert!(!path.wants_probe(at(5_059), ACK_DELAY));
 }
 
 #[test]
 fn an_idle_path_is_asked_when_its_carrier_would_not_tell() {
     let mut path = path();
-    path.on_heard(at(100));
+    path.on_activity(at(100));
     assert_eq!(path.probe_at(ACK_DELAY), Some(at(5_100)));
     assert!(path.wants_probe(at(5_100), ACK_DELAY));
     path.on_pinged(at(5_100), 1);
-    assert!(path.is_too_silent(at(5_100) + path.patience(ACK_DELAY), ACK_DELAY));
+    assert!(path.is_too_silent(at(5_100) + path.probe_timeout(ACK_DELAY), ACK_DELAY));
     assert_eq!(knowing(20, 10_000).probe_at(ACK_DELAY), None, "its keep-alive tells");
 }
 
@@ -89,9 +89,9 @@ fn a_path_that_owes_an_answer_and_still_delivers_is_not_given_up_where_nobody_ca
     let mut path = path();
     path.phase = Phase::Suspect { since: at(1_000) };
     assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(4_000)));
-    path.on_heard(at(3_900));
+    path.on_activity(at(3_900));
     assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(6_900)));
-    path.figures.knows_acks = true;
+    path.metrics.knows_acks = true;
     assert_eq!(path.health_deadline(ACK_DELAY, PATH_TIMEOUT), Some(at(4_000)), "this one's carrier knows");
 }
 

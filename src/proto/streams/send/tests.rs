@@ -95,7 +95,7 @@ fn a_path_that_answers_again_keeps_its_bytes() {
     sent(&mut stream, A, 0..10);
     stream.on_path_silent(A, |_| false);
     assert_eq!(next(&stream), Some(Piece::Again(0..10)));
-    stream.on_path_back(A);
+    stream.on_path_recovered(A);
     assert_eq!(next(&stream), None);
 }
 

@@ -1,8 +1,8 @@
 //! Frames: every one comes back as it was sent, and a hostile one is an error, never a panic.
 
 use super::*;
-use crate::proto::frame::Parameters;
-use crate::proto::limits::{MAX_FRAME_DATA_BYTES, MAX_PARAMETERS};
+use crate::proto::wire::frame::Parameters;
+use crate::proto::wire::limits::{MAX_FRAME_DATA_BYTES, MAX_PARAMETERS};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -4,21 +4,26 @@
 //! it is bounded here: by [`DialBudget`], by [`AddressScope`], and by back-offs that outlive the advice
 //! ([`AdviceHistory`]); docs/PROTOCOL.md section 9.
 
+mod address_scope;
+pub(crate) mod advice;
+mod backoff;
+mod budget;
+
 use std::net::{IpAddr, SocketAddr};
 
 use rand_core::Rng;
 
-use super::address_scope::AddressScope;
-use super::advice::{AdviceHistory, AdviceNotFollowed, Wait};
-use super::dial_budget::DialBudget;
-use super::event::PathAddress;
-use super::frame::AddPath;
-use super::id::PathId;
-use super::limits::{
+use crate::proto::event::PathAddress;
+use crate::proto::time::Time;
+use crate::proto::wire::frame::AddPath;
+use crate::proto::wire::id::PathId;
+use crate::proto::wire::limits::{
     ADVISED_IPS_PER_ATTEMPT, ANSWERED_AT_ONCE, INITIALS_PER_ATTEMPT, INITIALS_WHEN_ANSWERED, PROVEN_AFTER,
 };
-use super::redial::Backoff;
-use super::time::Time;
+use address_scope::AddressScope;
+use advice::{AdviceHistory, AdviceNotFollowed, Wait};
+use backoff::Backoff;
+use budget::DialBudget;
 
 /// One place that a path is wanted to. Two of them may have the same address.
 #[derive(Debug)]
@@ -275,7 +280,7 @@ impl Destinations {
 
     /// Something says that the network may be back: dial everything that is missing at once, but what never was
     /// reached by the server's advice.
-    pub(crate) fn hurry(&mut self, now: Time) {
+    pub(crate) fn network_changed(&mut self, now: Time) {
         let is_trusted = |place: &&mut Destination| place.advice.is_none() || place.reached;
         for place in self.all.iter_mut().filter(|place| place.path.is_none()).filter(is_trusted) {
             place.backoff.reset();
@@ -327,7 +332,7 @@ mod tests {
 
     use super::*;
     use crate::proto::event::Scheme;
-    use crate::proto::limits::ADVISED_INITIALS_AT_ONCE;
+    use crate::proto::wire::limits::ADVISED_INITIALS_AT_ONCE;
 
     fn at(ms: u64) -> Time {
         Time::from_epoch(Duration::from_millis(ms))
@@ -407,7 +412,7 @@ mod tests {
         places.dial(at(0), PathId(1));
         places.on_lost(at(0), PathId(0), &mut rng());
         places.on_lost(at(0), PathId(1), &mut rng());
-        places.hurry(at(1));
+        places.network_changed(at(1));
         assert_eq!(places.dial(at(1), PathId(2)), Some(address("a:1")));
         assert_eq!(places.dial(at(1), PathId(3)), None);
     }

@@ -13,7 +13,7 @@ use super::id::{Dir, PathId, SessionId, StreamId};
 use super::limits::{
     MAX_ACK_RANGES, MAX_AUTHORITY_BYTES, MAX_FRAME_BYTES, MAX_REASON_BYTES, MAX_STREAMS, MAX_VERSIONS,
 };
-use super::number::wire_enum;
+use super::wire_enum::wire_enum;
 use super::{parameters, varint};
 
 wire_enum! {

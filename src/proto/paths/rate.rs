@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::time::Time;
+use crate::proto::time::Time;
 
 /// Most notes on bytes in flight; merging then halves them.
 const MAX_CHECKPOINTS: usize = 256;
@@ -20,7 +20,7 @@ const FILTER_ROUNDS: u64 = 10;
 /// Round trips without growth after which a path counts as fully used.
 const PLATEAU_ROUNDS: u64 = 3;
 
-/// A measured round trip, to be fed to [`RttEstimator::update`](super::rtt::RttEstimator::update).
+/// A measured round trip, to be fed to [`RttEstimator::update`](crate::proto::paths::rtt::RttEstimator::update).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RttSample {
     /// From committing the bytes to hearing of their arrival.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::limits::{ADVISED_INITIALS_AT_ONCE, ADVISED_INITIALS_PER_MINUTE};
-use super::time::Time;
+use crate::proto::time::Time;
+use crate::proto::wire::limits::{ADVISED_INITIALS_AT_ONCE, ADVISED_INITIALS_PER_MINUTE};
 
 /// A share of a token: the bucket fills by the nanosecond.
 const SHARES: u64 = 60 * 1_000_000_000;

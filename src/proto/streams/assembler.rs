@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::range_set::RangeSet;
+use crate::proto::range_set::RangeSet;
 
 /// A shorter piece is joined with its neighbours when it has to wait.
 const SMALL_BYTES: usize = 512;

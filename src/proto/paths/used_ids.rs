@@ -1,7 +1,7 @@
 //! Which path ids a client has used: each joins at most once, so that a proof is good for one path.
 
-use super::id::PathId;
-use super::range_set::RangeSet;
+use crate::proto::range_set::RangeSet;
+use crate::proto::wire::id::PathId;
 
 /// Path ids this far behind the newest are taken as used, which bounds what is remembered.
 const WINDOW: u64 = 1024;

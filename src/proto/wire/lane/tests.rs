@@ -2,9 +2,9 @@
 
 use super::whole::{add, cut, read};
 use super::*;
-use crate::proto::codec::tests::any_frame;
-use crate::proto::grease::put_grease_frame;
-use crate::proto::limits::{MAX_FRAME_BYTES, MAX_RECORD_HEADER_BYTES, MAX_STREAM_HEADER_BYTES};
+use crate::proto::wire::codec::tests::any_frame;
+use crate::proto::wire::grease::put_grease_frame;
+use crate::proto::wire::limits::{MAX_FRAME_BYTES, MAX_RECORD_HEADER_BYTES, MAX_STREAM_HEADER_BYTES};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

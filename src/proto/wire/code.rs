@@ -1,7 +1,7 @@
 //! Error codes on the wire (docs/PROTOCOL.md section 7). The numbers are stable: one that was given out once
 //! keeps its meaning in every later version.
 
-use super::number::wire_enum;
+use super::wire_enum::wire_enum;
 
 wire_enum! {
     /// Why a session ended, a path was closed or a HELLO was refused, when the transport says so rather than

@@ -17,15 +17,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::config::PathPolicy;
-use super::error::AppCode;
 use super::flow::SendCredit;
-use super::frame::Ack;
-use super::id::{Dir, LaneId, PathId, Side, StreamId};
-use super::limits::MAX_STREAM_CHUNKS_OUTSTANDING;
-use super::range_set::RangeSet;
 use super::send_buffer::SendBuffer;
-use super::time::Time;
+use crate::proto::config::PathPolicy;
+use crate::proto::error::AppCode;
+use crate::proto::range_set::RangeSet;
+use crate::proto::time::Time;
+use crate::proto::wire::frame::Ack;
+use crate::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
+use crate::proto::wire::limits::MAX_STREAM_CHUNKS_OUTSTANDING;
 
 /// An end that is not acknowledged within this time is asked about; each further time it takes twice as long.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ pub(crate) struct SendStream {
     /// Half of a `PathPolicy::Deadline` has passed without an acknowledgement.
     pub(crate) deadline_passed: bool,
     /// How long after its last sign of progress the peer is asked whether it has everything.
-    patience: Duration,
+    completion_timeout: Duration,
     buffer: SendBuffer,
     /// First offset that was never sent; one past the final size when the end was sent, too.
     next: u64,
@@ -112,7 +112,7 @@ impl SendStream {
             queued: false,
             progress_at: Time::ZERO,
             deadline_passed: false,
-            patience: OVERDUE,
+            completion_timeout: OVERDUE,
             buffer: SendBuffer::new(MAX_STREAM_CHUNKS_OUTSTANDING),
             next: 0,
             again: RangeSet::new(),
@@ -493,16 +493,16 @@ impl SendStream {
 
     /// Whether that word should have come by now; if so, it is given longer the next time.
     pub(crate) fn is_overdue(&mut self, now: Time) -> bool {
-        if !self.awaits_completion() || now < self.progress_at + self.patience {
+        if !self.awaits_completion() || now < self.progress_at + self.completion_timeout {
             return false;
         }
-        self.patience *= 2;
+        self.completion_timeout *= 2;
         self.progress_at = now;
         true
     }
 
     /// `path` answers again: its carrier delivers what it has, so that need not go again.
-    pub(crate) fn on_path_back(&mut self, path: PathId) {
+    pub(crate) fn on_path_recovered(&mut self, path: PathId) {
         for lane in self.lanes.iter().filter(|lane| lane.path == path) {
             lane.sent.iter().for_each(|range| self.again.remove(range));
         }

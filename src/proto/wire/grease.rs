@@ -31,9 +31,9 @@ pub fn put_grease_frame(buf: &mut impl BufMut, entropy: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::code::TransportCode;
-    use crate::proto::frame::FrameType;
-    use crate::proto::limits;
+    use crate::proto::wire::code::TransportCode;
+    use crate::proto::wire::frame::FrameType;
+    use crate::proto::wire::limits;
     use bytes::{Buf, Bytes, BytesMut};
     use proptest::prelude::*;
 

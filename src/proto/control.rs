@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::id::{PathId, StreamId};
 use super::time::Time;
+use crate::proto::wire::id::{PathId, StreamId};
 
 /// Acknowledgements of bulk data, and reports on it, are at least this far apart: on a path of 100 MB/s, each of them
 /// would otherwise go for 64 KiB, in a packet and a system call (or a browser's) of its own.
@@ -19,7 +19,7 @@ pub(crate) const BULK_ACK_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_REMEMBERED_PATH_CLOSES: usize = 16;
 
 #[derive(Debug, Default)]
-pub(crate) struct Statements {
+pub(crate) struct PendingControl {
     pub(crate) acks: BTreeSet<StreamId>,
     pub(crate) max_data: bool,
     pub(crate) max_stream_data: BTreeSet<StreamId>,
@@ -33,14 +33,14 @@ pub(crate) struct Statements {
     /// Paths that this end has abandoned, with the code to state.
     pub(crate) path_closes: BTreeMap<PathId, u64>,
     /// Those of them that were stated, newest last: what said so may die on its way as well.
-    stated_path_closes: VecDeque<(PathId, u64)>,
+    sent_path_closes: VecDeque<(PathId, u64)>,
     /// When acknowledgements have to go out.
     ack_at: Option<Time>,
     /// When they last did.
     acked_at: Option<Time>,
 }
 
-impl Statements {
+impl PendingControl {
     /// An acknowledgement of `stream` is wanted by `at`.
     pub(crate) fn ack(&mut self, stream: StreamId, at: Time) {
         self.acks.insert(stream);
@@ -56,15 +56,15 @@ impl Statements {
     /// The paths whose closing is to be stated now.
     pub(crate) fn take_path_closes(&mut self) -> BTreeMap<PathId, u64> {
         let closes = std::mem::take(&mut self.path_closes);
-        self.stated_path_closes.extend(closes.iter().map(|(path, code)| (*path, *code)));
-        let beyond = self.stated_path_closes.len().saturating_sub(MAX_REMEMBERED_PATH_CLOSES);
-        self.stated_path_closes.drain(..beyond);
+        self.sent_path_closes.extend(closes.iter().map(|(path, code)| (*path, *code)));
+        let beyond = self.sent_path_closes.len().saturating_sub(MAX_REMEMBERED_PATH_CLOSES);
+        self.sent_path_closes.drain(..beyond);
         closes
     }
 
     /// What was stated about closed paths may not have arrived.
-    pub(crate) fn restate_path_closes(&mut self) {
-        self.path_closes.extend(self.stated_path_closes.drain(..));
+    pub(crate) fn requeue_path_closes(&mut self) {
+        self.path_closes.extend(self.sent_path_closes.drain(..));
     }
 
     pub(crate) fn ack_deadline(&self) -> Option<Time> {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn acknowledgements_wait_for_the_first_that_is_due_and_then_go_together() {
-        let mut statements = Statements::default();
+        let mut statements = PendingControl::default();
         statements.ack(StreamId(4), at(30));
         statements.ack(StreamId(8), at(20));
         assert_eq!(statements.ack_deadline(), Some(at(20)));
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn bulk_data_is_acknowledged_at_once_but_not_without_end() {
-        let mut statements = Statements::default();
+        let mut statements = PendingControl::default();
         statements.ack_bulk(StreamId(4), at(10));
         assert_eq!(statements.take_acks(at(10)).len(), 1);
         statements.ack_bulk(StreamId(4), at(11));
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_fact_is_stated_once_however_often_it_changed() {
-        let mut statements = Statements::default();
+        let mut statements = PendingControl::default();
         statements.ack(StreamId(4), at(1));
         statements.ack(StreamId(4), at(2));
         assert_eq!(statements.take_acks(at(2)).len(), 1);
@@ -146,21 +146,21 @@ mod tests {
 
     #[test]
     fn the_closing_of_a_path_is_stated_again_when_what_said_it_may_be_lost() {
-        let mut statements = Statements::default();
+        let mut statements = PendingControl::default();
         statements.path_closes.insert(PathId(1), 15);
         assert_eq!(statements.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
         assert!(!statements.is_due(at(0)));
-        statements.restate_path_closes();
+        statements.requeue_path_closes();
         assert_eq!(statements.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
         statements.path_closes.extend((2..100).map(|path| (PathId(path), 0)));
         statements.take_path_closes();
-        statements.restate_path_closes();
+        statements.requeue_path_closes();
         assert_eq!(statements.take_path_closes().len(), MAX_REMEMBERED_PATH_CLOSES, "there is an end to it");
     }
 
     #[test]
     fn everything_but_acknowledgements_is_due_at_once() {
-        let mut statements = Statements::default();
+        let mut statements = PendingControl::default();
         assert!(!statements.is_due(at(0)));
         statements.stops.insert(StreamId(4));
         assert!(statements.is_due(at(0)));

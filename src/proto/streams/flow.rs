@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::time::Time;
+use crate::proto::time::Time;
 
 /// Readers are served in bursts: a window that is used up faster than in two of these holds the peer back, however short
 /// the round trip is. (A browser's page gathers for 4 ms; with a round trip of 1 ms its window stayed at half of the rate.)

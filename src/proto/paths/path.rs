@@ -11,26 +11,26 @@
 //!     +------------> Closing ----------> Closed <-----------------+
 //! ```
 //!
-//! Standby is a wish that active paths are used first, and says nothing of health: it is kept beside the state.
+//! Standby is a preference that active paths are used first, and says nothing of health: it is kept beside the state.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::carrier::{Carrier, Figures, Lanes};
-use super::code::TransportCode;
-use super::event::PathAddress;
-use super::id::{Dir, LaneId, PathId, StreamId};
-use super::lane::LaneReader;
 use super::rate::DeliveryRate;
-use super::recv_stream::Violation;
 use super::rtt::RttEstimator;
-use super::scheduler::PathView;
-use super::session::PathInfo;
-use super::session::transmit::LaneDuty;
-use super::statements::BULK_ACK_INTERVAL;
-use super::time::Time;
+use crate::proto::carrier::{Carrier, CarrierMetrics, Lanes};
+use crate::proto::control::BULK_ACK_INTERVAL;
+use crate::proto::event::PathAddress;
+use crate::proto::scheduler::PathView;
+use crate::proto::session::PathInfo;
+use crate::proto::session::transmit::LaneCommand;
+use crate::proto::streams::recv::Violation;
+use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::id::{Dir, LaneId, PathId, StreamId};
+use crate::proto::wire::lane::LaneReader;
 
 /// No path is suspected before it was silent for this long: shorter silences are scheduling noise.
 const MIN_SUSPICION: Duration = Duration::from_millis(100);
@@ -85,7 +85,7 @@ impl std::fmt::Display for PathState {
 
 /// What one end wants of a path, as stated in PATH_STATUS.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wish {
+pub(crate) struct PathPreference {
     pub(crate) sequence: u64,
     pub(crate) standby: bool,
     pub(crate) cost: u64,
@@ -135,10 +135,10 @@ pub(crate) struct Path {
     pub(crate) address: Option<PathAddress>,
     pub(crate) control: Option<LaneId>,
     pub(crate) lanes: BTreeMap<LaneId, LaneReader>,
-    pub(crate) figures: Figures,
+    pub(crate) metrics: CarrierMetrics,
     pub(crate) kind: Lanes,
-    pub(crate) own: Wish,
-    peer: Wish,
+    pub(crate) own: PathPreference,
+    peer: PathPreference,
     /// Of the newest PATH_STATUS: the first one counts, whatever its sequence is.
     peer_sequence: Option<u64>,
     pub(crate) weight: u32,
@@ -150,19 +150,19 @@ pub(crate) struct Path {
     /// Pings that are under way, oldest first, and since when.
     pinged: VecDeque<(u64, Time)>,
     /// The last time the path had capacity left and nothing to carry.
-    pub(crate) starved: bool,
+    pub(crate) app_limited: bool,
     /// When it was asked and took nothing, if nothing but time has changed since.
-    pub(crate) passed_at: Option<Time>,
+    pub(crate) idle_polled_at: Option<Time>,
     pub(crate) opened_at: Time,
     /// Bidirectional lanes that this end opened for its streams, until the peer has ended its half.
     pub(crate) own_lanes: BTreeMap<LaneId, StreamId>,
     /// What has overtaken ACCEPT.
     early: Vec<Early>,
     /// What to do to lanes when the carrier is next at hand.
-    pub(crate) duties: Vec<LaneDuty>,
+    pub(crate) lane_commands: Vec<LaneCommand>,
     /// The backend was told to transmit and has not come yet.
     pub(crate) wake_queued: bool,
-    pub(crate) farewell_said: bool,
+    pub(crate) close_written: bool,
     /// What the carrier is to be closed with.
     pub(crate) close_code: Option<u64>,
     /// Added by a call of the application, which wants to know if it fails.
@@ -175,11 +175,11 @@ pub(crate) struct Path {
     unreported_bytes: u64,
     received_at: Time,
     report_at: Option<Time>,
-    report_said_at: Option<Time>,
+    reported_at: Option<Time>,
     /// Without the carrier's help: when something was sent that has not been answered in any way.
     unanswered_since: Option<Time>,
     /// When anything last arrived.
-    heard_at: Time,
+    last_received_at: Time,
     /// When all that was given to the path will have left, at the rate that it is thought to have.
     free_at: Time,
     /// Least smoothed round trip that the carrier told, or least that was measured.
@@ -194,24 +194,24 @@ impl Path {
             address: None,
             control: None,
             lanes: BTreeMap::new(),
-            figures: Figures::default(),
+            metrics: CarrierMetrics::default(),
             kind: Lanes::Many,
-            own: Wish::default(),
-            peer: Wish::default(),
+            own: PathPreference::default(),
+            peer: PathPreference::default(),
             peer_sequence: None,
             weight: 1,
             counts: PathCounts::default(),
             pongs: VecDeque::new(),
             pings: Vec::new(),
             pinged: VecDeque::new(),
-            starved: false,
-            passed_at: None,
+            app_limited: false,
+            idle_polled_at: None,
             opened_at: now,
             own_lanes: BTreeMap::new(),
             early: Vec::new(),
-            duties: Vec::new(),
+            lane_commands: Vec::new(),
             wake_queued: false,
-            farewell_said: false,
+            close_written: false,
             close_code: None,
             opened_by_application: false,
             max_datagram_bytes: 0,
@@ -222,9 +222,9 @@ impl Path {
             unreported_bytes: 0,
             received_at: now,
             report_at: None,
-            report_said_at: None,
+            reported_at: None,
             unanswered_since: None,
-            heard_at: now,
+            last_received_at: now,
             free_at: now,
             min_rtt: None,
         }
@@ -266,7 +266,7 @@ impl Path {
     }
 
     pub(crate) fn rtt(&self) -> Duration {
-        match (self.figures.rtt, self.rtt.min()) {
+        match (self.metrics.rtt, self.rtt.min()) {
             (Some(rtt), _) => rtt,
             (None, Some(_)) => self.rtt.smoothed(),
             (None, None) => INITIAL_RTT,
@@ -274,7 +274,7 @@ impl Path {
     }
 
     pub(crate) fn measured_rtt(&self) -> Option<Duration> {
-        self.figures.rtt.or_else(|| self.rtt.min().map(|_| self.rtt.smoothed()))
+        self.metrics.rtt.or_else(|| self.rtt.min().map(|_| self.rtt.smoothed()))
     }
 
     pub(crate) fn committed_bytes(&self) -> u64 {
@@ -283,17 +283,17 @@ impl Path {
 
     /// Takes over what the carrier knows.
     pub(crate) fn learn(&mut self, carrier: &mut dyn Carrier) {
-        self.figures = carrier.figures();
-        let rtt = self.figures.rtt.or(self.rtt.min());
+        self.metrics = carrier.metrics();
+        let rtt = self.metrics.rtt.or(self.rtt.min());
         self.min_rtt = self.min_rtt.into_iter().chain(rtt).min();
         self.kind = carrier.lanes();
         // A datagram's sequence number takes up to eight bytes; a control lane carries any length.
         let room = carrier.max_datagram_bytes().map(|max| max.saturating_sub(8));
-        self.max_datagram_bytes = room.unwrap_or(super::limits::MAX_FRAME_DATA_BYTES);
+        self.max_datagram_bytes = room.unwrap_or(crate::proto::wire::limits::MAX_FRAME_DATA_BYTES);
     }
 
     /// There was room and nothing to send: a low rate from now on says nothing about the path.
-    pub(crate) fn on_starved(&mut self) {
+    pub(crate) fn on_app_limited(&mut self) {
         self.rate.on_app_limited();
     }
 
@@ -310,8 +310,8 @@ impl Path {
             sent_bytes: self.counts.sent_bytes,
             received_bytes: self.counts.received_bytes,
             reinjected_bytes: self.counts.reinjected_bytes,
-            lost_packets: self.figures.lost_packets,
-            sent_packets: self.figures.sent_packets,
+            lost_packets: self.metrics.lost_packets,
+            sent_packets: self.metrics.sent_packets,
             cost: self.cost(),
         }
     }
@@ -349,11 +349,11 @@ impl Path {
     }
 
     /// PATH_STATUS of the peer. Returns whether it is news: not one that a newer one has overtaken.
-    pub(crate) fn on_peer_wish(&mut self, wish: Wish) -> bool {
-        let is_news = self.peer_sequence.is_none_or(|newest| wish.sequence > newest);
+    pub(crate) fn on_peer_preference(&mut self, preference: PathPreference) -> bool {
+        let is_news = self.peer_sequence.is_none_or(|newest| preference.sequence > newest);
         if is_news {
-            self.peer_sequence = Some(wish.sequence);
-            self.peer = wish;
+            self.peer_sequence = Some(preference.sequence);
+            self.peer = preference;
         }
         is_news
     }
@@ -381,7 +381,7 @@ impl Path {
     /// Expected bytes per second, and bytes that may be under way.
     fn rate_and_window(&self) -> (u64, u64) {
         let measured = self.rate.rate();
-        if let Some(window) = self.figures.congestion_window_bytes {
+        if let Some(window) = self.metrics.congestion_window_bytes {
             let by_window = window as f64 / self.rtt().as_secs_f64().max(1e-6);
             return (measured.unwrap_or(0).max(by_window as u64), window);
         }
@@ -458,9 +458,9 @@ impl Path {
     // ---- receiving ----
 
     /// Anything at all arrived on the path.
-    pub(crate) fn on_heard(&mut self, now: Time) {
+    pub(crate) fn on_activity(&mut self, now: Time) {
         self.unanswered_since = None;
-        self.heard_at = now;
+        self.last_received_at = now;
     }
 
     pub(crate) fn on_received(&mut self, now: Time, bytes: u64, max_delay: Duration) {
@@ -468,7 +468,7 @@ impl Path {
         self.unreported_bytes += bytes;
         self.received_at = now;
         let due = if self.unreported_bytes >= REPORT_BYTES {
-            self.report_said_at.map_or(now, |at| now.max(at + BULK_ACK_INTERVAL))
+            self.reported_at.map_or(now, |at| now.max(at + BULK_ACK_INTERVAL))
         } else {
             now + max_delay
         };
@@ -479,22 +479,22 @@ impl Path {
     pub(crate) fn take_report(&mut self, now: Time) -> Option<(u64, Duration)> {
         self.report_at.take_if(|at| *at <= now)?;
         self.unreported_bytes = 0;
-        self.report_said_at = Some(now);
+        self.reported_at = Some(now);
         Some((self.counts.received_bytes, now - self.received_at))
     }
 
     // ---- health ----
 
     /// How long the path may stay silent while an answer is due.
-    pub(crate) fn patience(&self, peer_ack_delay: Duration) -> Duration {
-        let pto = self.figures.pto.unwrap_or_else(|| self.rtt.pto(Duration::ZERO));
+    pub(crate) fn probe_timeout(&self, peer_ack_delay: Duration) -> Duration {
+        let pto = self.metrics.pto.unwrap_or_else(|| self.rtt.pto(Duration::ZERO));
         (pto + self.rtt() + peer_ack_delay).max(MIN_SUSPICION)
     }
 
     /// Since when an answer is due, as far as anyone knows.
     pub(crate) fn silent_since(&self) -> Option<Time> {
-        if self.figures.knows_acks {
-            self.figures.awaiting_since
+        if self.metrics.knows_acks {
+            self.metrics.awaiting_since
         } else {
             self.pinged.front().map(|(_, at)| *at)
         }
@@ -504,8 +504,8 @@ impl Path {
     pub(crate) fn health_deadline(&self, peer_ack_delay: Duration, path_timeout: Duration) -> Option<Time> {
         match self.phase {
             Phase::Established => {
-                let patience = self.patience(peer_ack_delay);
-                self.silent_since().map(|since| since + patience).or(self.probe_at(peer_ack_delay))
+                let probe_timeout = self.probe_timeout(peer_ack_delay);
+                self.silent_since().map(|since| since + probe_timeout).or(self.probe_at(peer_ack_delay))
             }
             Phase::Suspect { since } => Some(self.give_up_at(since, path_timeout)),
             Phase::Closing { until } => Some(until),
@@ -517,13 +517,13 @@ impl Path {
     /// carrier cannot tell, one that still delivers stays: its answer may be held up by no more than a busy machine,
     /// and a peer that hears nothing soon delivers nothing, either.
     pub(crate) fn give_up_at(&self, since: Time, path_timeout: Duration) -> Time {
-        let silent_since = if self.figures.knows_acks { since } else { since.max(self.heard_at) };
+        let silent_since = if self.metrics.knows_acks { since } else { since.max(self.last_received_at) };
         silent_since + path_timeout.max(self.rtt() * 6)
     }
 
     /// Whether the path was silent for too long by now.
     pub(crate) fn is_too_silent(&self, now: Time, peer_ack_delay: Duration) -> bool {
-        self.silent_since().is_some_and(|since| now >= since + self.patience(peer_ack_delay))
+        self.silent_since().is_some_and(|since| now >= since + self.probe_timeout(peer_ack_delay))
     }
 
     /// Whether the carrier cannot tell and it is time to ask the peer.
@@ -534,11 +534,11 @@ impl Path {
     /// When the peer has to be asked, if nothing is heard until then.
     fn probe_at(&self, peer_ack_delay: Duration) -> Option<Time> {
         let is_asked = !self.pinged.is_empty() || !self.pings.is_empty();
-        if self.figures.knows_acks || is_asked {
+        if self.metrics.knows_acks || is_asked {
             return None;
         }
-        let unanswered = self.unanswered_since.map(|since| since + self.patience(peer_ack_delay));
-        Some(unanswered.unwrap_or(self.heard_at + IDLE_PROBE))
+        let unanswered = self.unanswered_since.map(|since| since + self.probe_timeout(peer_ack_delay));
+        Some(unanswered.unwrap_or(self.last_received_at + IDLE_PROBE))
     }
 
     pub(crate) fn report_deadline(&self) -> Option<Time> {

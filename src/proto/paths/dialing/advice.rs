@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::limits::{MAX_ADVICE_RANGES, MAX_RETIRED_ADVICE};
-use super::range_set::RangeSet;
-use super::redial::Backoff;
-use super::time::Time;
+use super::backoff::Backoff;
+use crate::proto::range_set::RangeSet;
+use crate::proto::time::Time;
+use crate::proto::wire::limits::{MAX_ADVICE_RANGES, MAX_RETIRED_ADVICE};
 
 /// Advice of a server that its client did not follow, by reason (docs/PROTOCOL.md section 9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
