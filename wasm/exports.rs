@@ -162,7 +162,7 @@ impl JsSession {
     /// The page has done with the sending half; the session may forget it once the server has it all.
     #[wasm_bindgen(js_name = releaseSend)]
     pub fn release_send(&self, stream: f64) {
-        self.hold.with(|session, _| session.release_send(StreamId(u64_of(stream))));
+        self.hold.with(|session, now| session.release_send(now, StreamId(u64_of(stream))));
     }
 
     /// The page has done with the receiving half.

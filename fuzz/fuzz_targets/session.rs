@@ -502,7 +502,7 @@ impl World {
             Step::Read { stream: id } => self.read(stream(id)),
             Step::Stop { stream: id } => drop(session.stop(now, stream(id), AppCode(2))),
             Step::Release { stream: id } => {
-                session.release_send(stream(id));
+                session.release_send(now, stream(id));
                 session.release_recv(now, stream(id));
             }
             Step::Policy { stream: id, path: on, kind } => {

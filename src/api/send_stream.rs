@@ -140,9 +140,9 @@ fn first_piece(data: &[u8]) -> Bytes {
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        self.hold.enter(|core, _| {
+        self.hold.enter(|core, now| {
             core.waiters.forget(Topic::Write(self.id), Place::ONLY);
-            core.session.release_send(self.id);
+            core.session.release_send(now, self.id);
         });
     }
 }

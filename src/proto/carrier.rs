@@ -53,6 +53,13 @@ pub enum Lanes {
     One,
 }
 
+/// Something to do to a lane of a path when its carrier is next at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LaneCommand {
+    Finish(LaneId),
+    Reset(LaneId),
+}
+
 /// The peer stopped this lane, or it is gone; what was written to it may be lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the lane is closed")]

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::time::Time;
 use crate::proto::wire::id::{PathId, StreamId};
 
@@ -38,6 +40,8 @@ pub(crate) struct PendingControl {
     ack_at: Option<Time>,
     /// When they last did.
     acked_at: Option<Time>,
+    /// What they are written into.
+    buffer: BytesMut,
 }
 
 impl PendingControl {
@@ -51,6 +55,15 @@ impl PendingControl {
     pub(crate) fn ack_bulk(&mut self, stream: StreamId, now: Time) {
         let next = self.acked_at.map_or(now, |at| at + BULK_ACK_INTERVAL);
         self.ack(stream, next.max(now));
+    }
+
+    /// An empty buffer to write frames into, to be given back with [`keep_buffer`](Self::keep_buffer).
+    pub(crate) fn take_buffer(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buffer)
+    }
+
+    pub(crate) fn keep_buffer(&mut self, buffer: BytesMut) {
+        self.buffer = buffer;
     }
 
     /// The paths whose closing is to be stated now.

@@ -5,13 +5,18 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
+use super::config::PathPolicy;
 use super::time::Time;
+use super::wire::id::PathId;
+use super::wire::varint;
 
 /// How far back sequence numbers are remembered: at the 22,000 datagrams per second that a browser takes in,
 /// two paths may differ by 90 ms.
 const WINDOW: u64 = 2_048;
+/// Datagrams that may wait in each direction, however short they are.
+const MAX_WAITING: usize = 4_096;
 const WORD_BITS: u64 = 64;
 /// One word more than the window fills: it rarely begins at the beginning of a word.
 const WORDS: u64 = WINDOW / WORD_BITS + 1;
@@ -142,6 +147,128 @@ impl<T> DatagramQueue<T> {
     /// How many were dropped because the queue was full, or their deadline had passed.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
+    }
+}
+
+/// How a datagram that waits is to travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) policy: PathPolicy,
+    sequence: u64,
+}
+
+/// The datagrams of a session, both ways.
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    outgoing: DatagramQueue<Route>,
+    incoming: DatagramQueue,
+    seen: DedupWindow,
+    next_sequence: u64,
+    max_bytes: usize,
+    dropped: u64,
+}
+
+impl Datagrams {
+    /// Datagrams from the peer have `max_bytes` at most; `buffer_bytes` of them may wait each way.
+    pub(crate) fn new(max_bytes: usize, buffer_bytes: usize) -> Self {
+        Self {
+            outgoing: DatagramQueue::new(buffer_bytes, MAX_WAITING),
+            incoming: DatagramQueue::new(buffer_bytes, MAX_WAITING),
+            seen: DedupWindow::new(),
+            next_sequence: 0,
+            max_bytes,
+            dropped: 0,
+        }
+    }
+
+    /// Queues one datagram, by each of the `policies`.
+    pub(crate) fn send(
+        &mut self,
+        data: &Bytes,
+        deadline: Option<Time>,
+        policies: impl IntoIterator<Item = PathPolicy>,
+    ) {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        for policy in policies {
+            self.outgoing.push(Datagram { data: data.clone(), deadline, tag: Route { policy, sequence } });
+        }
+    }
+
+    /// The oldest that waits to go out and that `fits` a path, and its sequence number.
+    pub(crate) fn next_outgoing(&mut self, now: Time, fits: impl Fn(PathPolicy) -> bool) -> Option<Outgoing> {
+        let datagram = self.outgoing.pop_where(now, |datagram| fits(datagram.tag.policy))?;
+        Some(Outgoing { sequence: datagram.tag.sequence, data: datagram.data })
+    }
+
+    /// Whether any waits to go out.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// The path is gone: what was to travel on it alone never will.
+    pub(crate) fn on_path_closed(&mut self, path: PathId) {
+        self.outgoing.discard(|datagram| datagram.tag.policy == PathPolicy::Pin(path));
+    }
+
+    /// One arrived.
+    pub(crate) fn on_received(&mut self, sequence: u64, data: &Bytes) -> Arrival {
+        if data.len() > self.max_bytes {
+            self.dropped += 1;
+            return Arrival::Ignored;
+        }
+        if !self.seen.insert(sequence) {
+            return Arrival::Ignored;
+        }
+        // By reference it would keep the whole slab alive that it was received in.
+        let data = Bytes::copy_from_slice(data);
+        self.incoming.push(Datagram { data, deadline: None, tag: () });
+        Arrival::New
+    }
+
+    /// The oldest that has arrived.
+    pub(crate) fn recv(&mut self, now: Time) -> Option<Bytes> {
+        self.incoming.pop(now).map(|datagram| datagram.data)
+    }
+
+    /// Some were lost outside.
+    pub(crate) fn on_dropped(&mut self, count: u64) {
+        self.dropped += count;
+    }
+
+    /// Dropped for want of room or time, or because they were too long, in both directions.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped + self.outgoing.dropped() + self.incoming.dropped()
+    }
+
+    /// Payload bytes that wait, in both directions.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        (self.incoming.waiting_bytes() + self.outgoing.waiting_bytes()) as u64
+    }
+}
+
+/// Whether a datagram that arrived is of any use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    New,
+    /// A copy of one that was here before, or too long.
+    Ignored,
+}
+
+/// A datagram that goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) sequence: u64,
+    pub(crate) data: Bytes,
+}
+
+impl Outgoing {
+    /// As a carrier's datagram has it.
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut buf = BytesMut::with_capacity(8 + self.data.len());
+        varint::put(&mut buf, self.sequence);
+        buf.put_slice(&self.data);
+        buf.freeze()
     }
 }
 

@@ -63,6 +63,38 @@ impl FutileWork {
     }
 }
 
+/// What the peer makes this end do, and what of it is of use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkAccount {
+    items: u64,
+    futile: FutileWork,
+}
+
+impl WorkAccount {
+    /// One item was worked on, if there `was` one, and others were `skipped`, in a session with this many streams.
+    pub(crate) fn count(
+        &mut self,
+        now: Time,
+        was: Option<Use>,
+        skipped: u64,
+        streams: usize,
+    ) -> Result<(), TooMuch> {
+        self.items += skipped + u64::from(was.is_some());
+        if was == Some(Use::Some) {
+            self.futile.on_useful();
+        }
+        match skipped + u64::from(was == Some(Use::None)) {
+            0 => Ok(()),
+            futile => self.futile.on_futile(now, futile, streams),
+        }
+    }
+
+    /// Frames, records and datagrams that have been worked on.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

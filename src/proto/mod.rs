@@ -11,6 +11,7 @@ pub mod carrier;
 pub mod config;
 mod control;
 mod datagrams;
+mod effects;
 pub mod error;
 pub mod event;
 mod futile;

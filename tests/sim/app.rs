@@ -256,7 +256,7 @@ impl App {
         };
         self.sent.insert(id, end);
         self.finished_at = now;
-        session.release_send(id);
+        session.release_send(now, id);
     }
 
     fn on_readable(&mut self, now: Time, session: &mut Session, id: StreamId) {
@@ -342,7 +342,7 @@ impl App {
                 _ => End::Session,
             };
             self.sent.insert(id, end);
-            session.release_send(id);
+            session.release_send(now, id);
         }
     }
 }

@@ -14,18 +14,17 @@
 //! Standby is a preference that active paths are used first, and says nothing of health: it is kept beside the state.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::rate::DeliveryRate;
 use super::rtt::RttEstimator;
-use crate::proto::carrier::{Carrier, CarrierMetrics, Lanes};
+use crate::proto::carrier::{Carrier, CarrierMetrics, LaneCommand, Lanes};
 use crate::proto::control::BULK_ACK_INTERVAL;
 use crate::proto::event::PathAddress;
 use crate::proto::scheduler::PathView;
-use crate::proto::session::PathInfo;
-use crate::proto::session::transmit::LaneCommand;
 use crate::proto::streams::recv::Violation;
 use crate::proto::time::Time;
 use crate::proto::wire::code::TransportCode;
@@ -81,6 +80,38 @@ impl std::fmt::Display for PathState {
             Self::Closed => "closed",
         })
     }
+}
+
+/// What a session knows of one of its paths.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PathInfo {
+    /// The path.
+    pub id: PathId,
+    /// Where it is in its life.
+    pub state: PathState,
+    /// Where it leads, on the client.
+    pub address: Option<PathAddress>,
+    /// The peer's address on the network, once the carrier knows it. Filled in by the backend.
+    pub remote: Option<SocketAddr>,
+    /// Smoothed round-trip time, once measured.
+    pub rtt: Option<Duration>,
+    /// Expected rate in bytes per second; 0 while unknown.
+    pub rate_bytes_per_s: u64,
+    /// Bytes given to the path that the peer has not reported as arrived.
+    pub in_flight_bytes: u64,
+    /// Stream bytes sent, copies included.
+    pub sent_bytes: u64,
+    /// Stream bytes received, copies included.
+    pub received_bytes: u64,
+    /// Of the bytes sent, those that were copies of bytes on other paths.
+    pub reinjected_bytes: u64,
+    /// Packets that the carrier found lost, where it can tell.
+    pub lost_packets: u64,
+    /// Packets that the carrier sent, where it can tell.
+    pub sent_packets: u64,
+    /// What a byte costs; only comparisons matter.
+    pub cost: u64,
 }
 
 /// What one end wants of a path, as stated in PATH_STATUS.

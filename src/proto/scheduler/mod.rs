@@ -5,8 +5,9 @@
 //! with figures as fresh as possible. The session keeps the invariants (policies, caps, flow control, what to
 //! send again after a failure); a scheduler only compares paths, so a bad one is slow but never wrong.
 
-pub(crate) mod budget;
+mod budget;
 mod earliest_completion;
+pub(crate) mod select;
 mod simple;
 
 use std::fmt;

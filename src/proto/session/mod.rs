@@ -14,66 +14,47 @@
 //! sleep_until(session.poll_timeout()); session.handle_timeout(now);
 //! ```
 //!
-//! The mechanisms (reassembly, retention, flow control, path life, schedulers) live in files of their own and
-//! know nothing of the session. What is here is divided by where inputs come from: `app` (the application),
-//! `paths` (carriers coming and going), `input` (bytes that arrive), `transmit` (a path that can take more: `speak`
-//! says what has to be said on it, `choose` which chunk it carries, `wake` which path gets to ask).
+//! The rooms beside this one (`streams`, `paths`, `control`, `datagrams`, `scheduler`) hold the state and know nothing of
+//! the session; what a change in one of them asks of the others comes back as [`Effects`], which are carried out here.
+//! What is here is divided by where inputs come from: `api` (the application), `paths` (carriers coming and going),
+//! `recv` (bytes that arrive), `transmit` (a path that can take more; `control` writes its control lane).
 
-mod app;
-mod choose;
-mod input;
+mod api;
+mod control;
 mod paths;
-mod speak;
-pub(super) mod transmit;
-mod wake;
+mod recv;
+mod transmit;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-pub use app::CloseState;
-pub use paths::PathInfo;
+pub use self::api::CloseState;
+pub use super::paths::dialing::advice::AdviceNotFollowed;
+pub use super::paths::path::PathInfo;
 
-use crate::proto::config::SessionConfig;
-use crate::proto::control::PendingControl;
-use crate::proto::datagrams::{DatagramQueue, DedupWindow};
-use crate::proto::error::{AppCode, SessionError};
-use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
-use crate::proto::futile::FutileWork;
-use crate::proto::memory::{MemoryBudget, MemoryShare, Pressure};
-use crate::proto::paths::dialing::Destinations;
-pub use crate::proto::paths::dialing::advice::AdviceNotFollowed;
-use crate::proto::paths::path::Path;
-use crate::proto::paths::used_ids::UsedPathIds;
-use crate::proto::scheduler::budget::ReinjectionBudget;
-use crate::proto::scheduler::{PathView, Scheduler};
-use crate::proto::streams::assembler::Held;
-use crate::proto::streams::flow::{RecvWindow, SendCredit};
-use crate::proto::streams::ids::StreamIds;
-use crate::proto::streams::recv::{RecvStream, Violation};
-use crate::proto::streams::send::SendStream;
-use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
-use crate::proto::wire::frame::{Accept, AddPath, Credentials, Hello, Intent, Parameters};
-use crate::proto::wire::id::{Dir, PathId, SessionId, Side, StreamId};
-use crate::proto::wire::limits::VERSION;
-
-/// Copies may be this many bytes whatever the share that the configuration allows, so that short transfers
-/// have a tail reinjection, too.
-const REINJECTION_FLOOR_BYTES: u64 = 64 * 1024;
-
-/// Datagrams that may wait in each direction, however short they are.
-const MAX_WAITING_DATAGRAMS: usize = 4_096;
-
-/// How a datagram that waits is to travel.
-#[derive(Clone, Copy, Debug)]
-struct DatagramTag {
-    policy: crate::proto::config::PathPolicy,
-    sequence: u64,
-}
+use super::config::SessionConfig;
+use super::datagrams::Datagrams;
+use super::effects::Effects;
+use super::error::{AppCode, SessionError};
+use super::event::{Action, Event, PathAddress, PathLoss};
+use super::futile::WorkAccount;
+use super::memory::{MemoryBudget, MemoryShare, Pressure};
+use super::paths::Paths;
+use super::paths::advertised::Advertised;
+use super::paths::dialing::Destinations;
+use super::scheduler::select::Selector;
+use super::streams::Streams;
+use super::streams::recv::Violation;
+use super::time::Time;
+use super::wire::code::TransportCode;
+use super::wire::frame::{Accept, Close, Credentials, Hello, Intent, Parameters};
+use super::wire::id::{PathId, SessionId, Side};
+use super::wire::limits::VERSION;
+use super::wire::token;
 
 /// Where a session is in its life.
 #[derive(Debug)]
@@ -87,10 +68,10 @@ enum State {
         reason: Bytes,
         until: Time,
     },
-    /// Over; CLOSE is being said on the paths that are left.
+    /// Over; CLOSE, if there is one, goes out on the paths that are left.
     Closed {
         error: SessionError,
-        said: Option<crate::proto::wire::frame::Close>,
+        close: Option<Close>,
     },
 }
 
@@ -127,78 +108,43 @@ pub struct SessionStats {
 pub struct Session {
     side: Side,
     config: SessionConfig,
-    state: State,
-    id: Option<SessionId>,
-    credentials: Option<Credentials>,
-    rng: ChaCha8Rng,
+    life: Life,
+    identity: Identity,
     peer_parameters: Option<Parameters>,
     stats: SessionStats,
-
-    paths: BTreeMap<PathId, Path>,
-    next_path: u64,
-    destinations: Destinations,
-    used_path_ids: UsedPathIds,
-    suspended_since: Option<Time>,
-    advice: BTreeMap<u64, Advice>,
-    next_advice: u64,
-
-    send: BTreeMap<StreamId, SendStream>,
-    recv: BTreeMap<StreamId, RecvStream>,
-    ids: StreamIds,
-    ready: BTreeMap<std::cmp::Reverse<i32>, VecDeque<StreamId>>,
-    /// Streams with bytes under way that are not acknowledged.
-    outstanding: BTreeSet<StreamId>,
-    /// Streams that every path is to carry.
-    redundant: BTreeSet<StreamId>,
-    /// Streams whose application waits for room.
-    writers: BTreeSet<StreamId>,
-    retained_bytes: u64,
-    unsent_bytes: u64,
-    /// Let go of since the session began, because the peer has them.
-    acknowledged_bytes: u64,
-    recv_window: RecvWindow,
-    credit: SendCredit,
-    /// What all receiving streams keep.
-    held: Held,
+    paths: Paths,
+    dialing: Destinations,
+    advertised: Advertised,
+    streams: Streams,
+    datagrams: Datagrams,
+    selector: Selector,
     /// This session's part of what its server may hold, if there is a bound to that.
     memory: Option<MemoryShare>,
-    pressure: Pressure,
-    /// What the peer has sent that was of no use.
-    futile: FutileWork,
-    /// Frames, records and datagrams that have been worked on.
-    items: u64,
-    /// When to look for streams whose last acknowledgement is overdue.
-    overdue_at: Option<Time>,
-    draining: Draining,
-
-    pending: PendingControl,
-    datagrams_out: DatagramQueue<DatagramTag>,
-    datagrams_in: DatagramQueue,
-    datagrams_seen: DedupWindow,
-    next_datagram: u64,
-
-    scheduler: Box<dyn Scheduler>,
-    views: Vec<PathView>,
-    budget: ReinjectionBudget,
-    scratch: BytesMut,
-    control_scratch: BytesMut,
-
-    actions: VecDeque<Action>,
-    events: VecDeque<Event>,
+    work: WorkAccount,
+    effects: Effects,
 }
 
-/// An address that the server advertises.
+/// Where a session is in its life, with and without paths.
 #[derive(Debug)]
-enum Advice {
-    Add(AddPath),
-    Withdrawn,
+struct Life {
+    state: State,
+    suspended_since: Option<Time>,
+    draining: Draining,
 }
 
-/// Who wants no new streams.
+/// Which ends want no new streams.
 #[derive(Clone, Copy, Debug, Default)]
 struct Draining {
     own: bool,
     peer: bool,
+}
+
+/// The session's name, once it has one, and its secrets.
+#[derive(Debug)]
+struct Identity {
+    id: Option<SessionId>,
+    credentials: Option<Credentials>,
+    rng: ChaCha8Rng,
 }
 
 impl Session {
@@ -206,7 +152,7 @@ impl Session {
     /// source; with the same seed and the same inputs a session does the same.
     pub fn client(now: Time, config: SessionConfig, seed: [u8; 32], address: PathAddress) -> Self {
         let mut session = Self::new(Side::Client, State::Opening, config, seed);
-        session.destinations = Destinations::new(now, Some(address));
+        session.dialing = Destinations::new(now, Some(address));
         session.dial_due(now);
         session
     }
@@ -216,64 +162,32 @@ impl Session {
     pub fn server(config: SessionConfig, seed: [u8; 32], hello: &Hello) -> Self {
         let mut session = Self::new(Side::Server, State::Open, config, seed);
         let (mut id, mut resume_key, mut nonce) = ([0; 16], [0; 32], [0; 16]);
-        session.rng.fill_bytes(&mut id);
-        session.rng.fill_bytes(&mut resume_key);
-        session.rng.fill_bytes(&mut nonce);
-        session.id = Some(SessionId(id));
-        session.credentials = Some(Credentials { resume_key, nonce });
+        session.identity.rng.fill_bytes(&mut id);
+        session.identity.rng.fill_bytes(&mut resume_key);
+        session.identity.rng.fill_bytes(&mut nonce);
+        session.identity.id = Some(SessionId(id));
+        session.identity.credentials = Some(Credentials { resume_key, nonce });
         session.apply_parameters(&hello.parameters);
-        session.events.push_back(Event::Opened);
+        session.effects.events.push_back(Event::Opened);
         session
     }
 
     fn new(side: Side, state: State, config: SessionConfig, seed: [u8; 32]) -> Self {
-        let window = config.session_receive_window;
         Self {
             side,
-            state,
-            id: None,
-            credentials: None,
-            rng: ChaCha8Rng::from_seed(seed),
+            life: Life { state, suspended_since: None, draining: Draining::default() },
+            identity: Identity { id: None, credentials: None, rng: ChaCha8Rng::from_seed(seed) },
             peer_parameters: None,
             stats: SessionStats::default(),
-            paths: BTreeMap::new(),
-            next_path: 0,
-            destinations: Destinations::new(Time::ZERO, None),
-            used_path_ids: UsedPathIds::default(),
-            suspended_since: None,
-            advice: BTreeMap::new(),
-            next_advice: 0,
-            send: BTreeMap::new(),
-            recv: BTreeMap::new(),
-            ids: StreamIds::new(side, config.max_streams_bidi, config.max_streams_uni),
-            ready: BTreeMap::new(),
-            outstanding: BTreeSet::new(),
-            redundant: BTreeSet::new(),
-            writers: BTreeSet::new(),
-            retained_bytes: 0,
-            unsent_bytes: 0,
-            acknowledged_bytes: 0,
-            recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
-            credit: SendCredit::new(0),
-            held: Held::default(),
+            paths: Paths::default(),
+            dialing: Destinations::new(Time::ZERO, None),
+            advertised: Advertised::default(),
+            streams: Streams::new(side, &config),
+            datagrams: Datagrams::new(config.max_datagram_bytes, config.datagram_buffer_bytes),
+            selector: Selector::new(config.scheduler.build(), config.reinjection_permille),
             memory: None,
-            pressure: Pressure::default(),
-            futile: FutileWork::default(),
-            items: 0,
-            overdue_at: None,
-            draining: Draining::default(),
-            pending: PendingControl::default(),
-            datagrams_out: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
-            datagrams_in: DatagramQueue::new(config.datagram_buffer_bytes, MAX_WAITING_DATAGRAMS),
-            datagrams_seen: DedupWindow::new(),
-            next_datagram: 0,
-            scheduler: config.scheduler.build(),
-            views: Vec::new(),
-            budget: ReinjectionBudget::new(config.reinjection_permille * 1000, REINJECTION_FLOOR_BYTES),
-            scratch: BytesMut::new(),
-            control_scratch: BytesMut::new(),
-            actions: VecDeque::new(),
-            events: VecDeque::new(),
+            work: WorkAccount::default(),
+            effects: Effects::default(),
             config,
         }
     }
@@ -285,7 +199,7 @@ impl Session {
 
     /// The session's name; a client learns it when the session opens.
     pub fn id(&self) -> Option<SessionId> {
-        self.id
+        self.identity.id
     }
 
     /// The configuration that it was made with.
@@ -296,33 +210,32 @@ impl Session {
     /// Counts so far.
     pub fn stats(&self) -> SessionStats {
         SessionStats {
-            retained_bytes: self.retained_bytes,
-            buffered_bytes: self.recv.values().map(RecvStream::buffered_bytes).sum(),
-            open_streams: self.send.keys().chain(self.recv.keys()).collect::<BTreeSet<_>>().len() as u64,
-            reinjected_bytes: self.budget.spent(),
-            dropped_datagrams: self.stats.dropped_datagrams
-                + self.datagrams_out.dropped()
-                + self.datagrams_in.dropped(),
-            advice_not_followed: self.destinations.not_followed(),
+            delivered_bytes: self.streams.totals().delivered,
+            retained_bytes: self.streams.totals().retained,
+            buffered_bytes: self.streams.held().buffered_bytes,
+            open_streams: self.streams.len(),
+            reinjected_bytes: self.selector.reinjected_bytes(),
+            dropped_datagrams: self.datagrams.dropped(),
+            advice_not_followed: self.dialing.not_followed(),
             ..self.stats
         }
     }
 
     /// Frames, records and datagrams of the peer's that have been worked on so far: a measure of the time that took.
     pub fn items(&self) -> u64 {
-        self.items
+        self.work.items()
     }
 
     /// How much the peer may have on its way at one time, in bytes of streams.
     pub fn receive_window_bytes(&self) -> u64 {
-        self.recv_window.window()
+        self.streams.receive_window()
     }
 
     /// What the session holds for its peer and its application, in bytes of memory: what was written and is not
     /// acknowledged, what has arrived and was not read, datagrams.
     pub fn memory_bytes(&self) -> u64 {
-        let datagrams = self.datagrams_in.waiting_bytes() + self.datagrams_out.waiting_bytes();
-        self.retained_bytes + self.held.memory_bytes() + datagrams as u64
+        let arrived = self.streams.held().memory_bytes();
+        self.streams.totals().retained + arrived + self.datagrams.waiting_bytes()
     }
 
     /// The session is one of those that share `budget`.
@@ -336,14 +249,15 @@ impl Session {
         if self.memory.is_none() {
             return;
         }
-        let held_bytes = if self.is_closed() { self.held.memory_bytes() } else { self.memory_bytes() };
+        let held_bytes =
+            if self.is_closed() { self.streams.held().memory_bytes() } else { self.memory_bytes() };
         let Some(share) = &mut self.memory else { return };
-        let before = std::mem::replace(&mut self.pressure, share.update(held_bytes));
-        match (before, self.pressure) {
+        let pressure = share.update(held_bytes);
+        match (self.streams.set_pressure(pressure), pressure) {
             (_, Pressure::Exceeded) if !self.is_closed() => {
                 let reason =
                     format!("the server is out of memory, and this session holds {held_bytes} bytes");
-                let close = crate::proto::wire::frame::Close {
+                let close = Close {
                     application: false,
                     code: TransportCode::LimitExceeded.as_u64(),
                     reason: Bytes::copy_from_slice(reason.as_bytes()),
@@ -351,34 +265,34 @@ impl Session {
                 let code = TransportCode::LimitExceeded;
                 self.end(now, SessionError::Protocol { code, reason }, Some(close));
             }
-            (Pressure::High, Pressure::None) => self.notify_writers(),
+            (Pressure::High, Pressure::None) => self.streams.notify_writers(&mut self.effects),
             _ => {}
         }
     }
 
     /// The next thing for the backend to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.effects.actions.pop_front()
     }
 
     /// The next thing that the application may want to know.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.effects.events.pop_front()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Time> {
         let ack_delay = self.peer_ack_delay();
         let path_timeout = self.config.path_timeout;
-        let paths = self.paths.values().flat_map(|path| {
+        let paths = self.paths.iter().flat_map(|path| {
             let opening = self.opening_deadline(path);
             // A path that has been told to transmit says what is due as soon as it does.
             let report = path.report_deadline().filter(|_| path.is_healthy() && !path.wake_queued);
             [opening, report, path.health_deadline(ack_delay, path_timeout)]
         });
-        let speaker = self.control_path().and_then(|path| self.paths.get(&path));
-        let acks = speaker.filter(|path| !path.wake_queued).and_then(|_| self.pending.ack_deadline());
-        let own = [acks, self.life_deadline(), self.stream_deadline(), self.overdue_at];
+        let speaker = self.paths.control_path().and_then(|path| self.paths.get(path));
+        let acks = speaker.filter(|path| !path.wake_queued).and_then(|_| self.effects.control.ack_deadline());
+        let own = [acks, self.life_deadline(), self.streams.policy_deadline(), self.streams.overdue_at()];
         paths.chain(own).flatten().min()
     }
 
@@ -387,19 +301,19 @@ impl Session {
         self.check_paths(now);
         self.check_life(now);
         self.dial_due(now);
-        self.check_deadline_streams(now);
+        self.check_policy_deadlines(now);
         self.ask_overdue(now);
         self.wake_for_control(now);
     }
 
     /// When the session itself has something to decide: to dial, to give up, to end a graceful close.
     fn life_deadline(&self) -> Option<Time> {
-        let dial = match self.state {
+        let dial = match self.life.state {
             State::Closed { .. } => None,
-            _ => self.destinations.deadline().filter(|_| self.may_dial()),
+            _ => self.dialing.deadline().filter(|_| self.may_dial()),
         };
-        let suspended = self.suspended_since.map(|since| since + self.resume_timeout());
-        let flush = match self.state {
+        let suspended = self.life.suspended_since.map(|since| since + self.resume_timeout());
+        let flush = match self.life.state {
             State::Flushing { until, .. } => Some(until),
             _ => None,
         };
@@ -407,13 +321,13 @@ impl Session {
     }
 
     fn check_life(&mut self, now: Time) {
-        if let Some(since) = self.suspended_since
+        if let Some(since) = self.life.suspended_since
             && now >= since + self.resume_timeout()
             && !self.is_closed()
         {
             self.end(now, SessionError::ResumeTimeout { after: self.resume_timeout() }, None);
         }
-        if let State::Flushing { until, .. } = self.state
+        if let State::Flushing { until, .. } = self.life.state
             && (now >= until || self.is_flushed())
         {
             self.end_flush(now);
@@ -421,16 +335,16 @@ impl Session {
     }
 
     /// The shorter of both ends' wishes: neither waits for an end that is gone.
-    fn resume_timeout(&self) -> std::time::Duration {
+    fn resume_timeout(&self) -> Duration {
         let own = self.config.resume_timeout;
         let peer = self.peer_parameters.as_ref().map(|peer| peer.resume_timeout_ms);
-        peer.map_or(own, |peer| own.min(std::time::Duration::from_millis(peer)))
+        peer.map_or(own, |peer| own.min(Duration::from_millis(peer)))
     }
 
-    fn peer_ack_delay(&self) -> std::time::Duration {
+    fn peer_ack_delay(&self) -> Duration {
         // No honest peer needs a second; a larger value would switch failure detection off.
         let stated = self.peer_parameters.as_ref().map_or(25, |peer| peer.max_ack_delay_ms.min(1_000));
-        std::time::Duration::from_millis(stated.max(25))
+        Duration::from_millis(stated.max(25))
     }
 
     /// How many paths both ends allow.
@@ -443,24 +357,14 @@ impl Session {
         if self.peer_parameters.is_some() {
             return;
         }
-        self.credit.raise(peer.initial_max_data_bytes);
-        self.ids.raise_limit(Dir::Bi, peer.initial_max_streams_bidi);
-        self.ids.raise_limit(Dir::Uni, peer.initial_max_streams_uni);
+        self.streams.on_peer_parameters(peer);
         self.peer_parameters = Some(peer.clone());
-        // Streams that the peer opened may have overtaken its word on limits.
-        let ids: Vec<_> = self.send.keys().copied().collect();
-        for id in ids {
-            if let Some(stream) = self.send.get_mut(&id) {
-                stream.credit.raise(peer.initial_max_stream_data_bytes);
-            }
-            self.enqueue(id);
-        }
     }
 
     fn hello(&self, path: PathId) -> Hello {
-        let intent = match (self.id, &self.credentials) {
+        let intent = match (self.identity.id, &self.identity.credentials) {
             (Some(session), Some(credentials)) => {
-                Intent::Join { session, proof: crate::proto::wire::token::proof(credentials, session, path) }
+                Intent::Join { session, proof: token::proof(credentials, session, path) }
             }
             _ => Intent::New,
         };
@@ -471,26 +375,22 @@ impl Session {
         let is_first = path == PathId::PRIMARY;
         Some(Accept {
             version: VERSION,
-            session: self.id?,
-            credentials: if is_first { self.credentials.clone() } else { None },
+            session: self.identity.id?,
+            credentials: if is_first { self.identity.credentials.clone() } else { None },
             parameters: self.config.parameters(),
         })
-    }
-
-    fn notify(&mut self, event: SessionEvent) {
-        self.events.push_back(Event::Session(event));
     }
 
     /// The peer broke a rule on `path`: the session ends. A path that has not been accepted yet is not part of
     /// it, and goes alone.
     fn violation(&mut self, now: Time, path: PathId, violation: Violation) {
         let Violation { code, reason } = violation;
-        if let Some(entry) = self.paths.get_mut(&path).filter(|path| !path.is_accepted()) {
+        if let Some(entry) = self.paths.get_mut(path).filter(|path| !path.is_accepted()) {
             entry.close_code = Some(code.as_u64());
             self.lose_path(now, path, PathLoss::Failed(reason));
             return;
         }
-        let close = crate::proto::wire::frame::Close {
+        let close = Close {
             application: false,
             code: code.as_u64(),
             reason: Bytes::copy_from_slice(reason.as_bytes()),

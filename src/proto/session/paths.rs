@@ -5,57 +5,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::transmit::LaneCommand;
 use super::{Session, State};
 use crate::proto::acceptor::Accepted;
-use crate::proto::config::PathPolicy;
 use crate::proto::error::{AppCode, PathError, SessionError};
-use crate::proto::event::{Action, Event, PathAddress, PathLoss, SessionEvent};
+use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::futile::Use;
 use crate::proto::paths::dialing::Redial;
-use crate::proto::paths::path::{Path, PathPreference, PathState, Phase};
-use crate::proto::streams::recv::{RecvState, Violation};
-use crate::proto::streams::send::SendState;
+use crate::proto::paths::path::{Path, PathInfo, PathPreference, Phase};
+use crate::proto::streams::PathFailure;
+use crate::proto::streams::recv::Violation;
 use crate::proto::time::Time;
 use crate::proto::wire::code::TransportCode;
 use crate::proto::wire::frame::{Accept, AddPath, Intent, PathStatus, Reject};
-use crate::proto::wire::id::{PathId, Side, StreamId};
+use crate::proto::wire::id::{PathId, Side};
 use crate::proto::wire::limits::{ADVISED_ANSWER_WITHIN, VERSION};
 use crate::proto::wire::token;
 
 /// How long a path that is being closed may take to say what it has to.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
 
-/// What a session knows of one of its paths.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct PathInfo {
-    /// The path.
-    pub id: PathId,
-    /// Where it is in its life.
-    pub state: PathState,
-    /// Where it leads, on the client.
-    pub address: Option<PathAddress>,
-    /// The peer's address on the network, once the carrier knows it. Filled in by the backend.
-    pub remote: Option<SocketAddr>,
-    /// Smoothed round-trip time, once measured.
-    pub rtt: Option<Duration>,
-    /// Expected rate in bytes per second; 0 while unknown.
-    pub rate_bytes_per_s: u64,
-    /// Bytes given to the path that the peer has not reported as arrived.
-    pub in_flight_bytes: u64,
-    /// Stream bytes sent, copies included.
-    pub sent_bytes: u64,
-    /// Stream bytes received, copies included.
-    pub received_bytes: u64,
-    /// Of the bytes sent, those that were copies of bytes on other paths.
-    pub reinjected_bytes: u64,
-    /// Packets that the carrier found lost, where it can tell.
-    pub lost_packets: u64,
-    /// Packets that the carrier sent, where it can tell.
-    pub sent_packets: u64,
-    /// What a byte costs; only comparisons matter.
-    pub cost: u64,
+/// What paths say before they go with their session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// CLOSE, on every path that still carries it.
+    Close,
+    None,
 }
 
 impl Session {
@@ -63,12 +37,12 @@ impl Session {
 
     /// Client: the carrier that [`Action::Dial`] asked for is there.
     pub fn path_connected(&mut self, now: Time, path: PathId) {
-        if let Some(entry) = self.paths.get_mut(&path)
+        if let Some(entry) = self.paths.get_mut(path)
             && entry.phase == Phase::Dialling
         {
             entry.phase = Phase::Greeting { hello_sent: None };
-            self.destinations.on_answered(now, path);
-            self.actions.push_back(Action::Transmit { path });
+            self.dialing.on_answered(now, path);
+            self.effects.actions.push_back(Action::Transmit { path });
         }
         self.wake_for_control(now);
     }
@@ -77,14 +51,14 @@ impl Session {
     /// [`path_connected`](Self::path_connected). The server may advise further addresses of this kind.
     pub fn path_remote(&mut self, path: PathId, remote: IpAddr) {
         if path == PathId::PRIMARY {
-            self.destinations.on_first_remote(remote);
+            self.dialing.on_first_remote(remote);
         }
     }
 
     /// Client: of the addresses that the name of a path stands for, leaves those that may be dialled for it. That
     /// is all of them, unless it was the server that advised the name.
     pub fn admit_remotes(&mut self, path: PathId, remotes: &mut Vec<SocketAddr>) {
-        self.destinations.admit_remotes(path, remotes);
+        self.dialing.admit_remotes(path, remotes);
     }
 
     /// Client: the carrier could not be had.
@@ -95,7 +69,7 @@ impl Session {
     /// The carrier is gone, whoever closed it.
     pub fn path_closed(&mut self, now: Time, path: PathId, loss: PathLoss) {
         let code = TransportCode::SessionClosed;
-        let is_attached = self.paths.get(&path).is_some_and(Path::is_attached);
+        let is_attached = self.paths.get(path).is_some_and(Path::is_attached);
         if is_attached && loss == PathLoss::ClosedByPeer(AppCode(code.as_u64())) {
             // CLOSE did not make it, the carrier's own farewell did.
             self.lose_path(now, path, loss);
@@ -107,7 +81,9 @@ impl Session {
 
     /// Server: whether `hello` may join this session. The path id is used up whatever comes of it later.
     pub fn check_join(&mut self, path: PathId, session_proof: &Intent) -> Result<(), TransportCode> {
-        let (Some(credentials), Intent::Join { session, proof }) = (&self.credentials, session_proof) else {
+        let (Some(credentials), Intent::Join { session, proof }) =
+            (&self.identity.credentials, session_proof)
+        else {
             return Err(TransportCode::ProtocolViolation);
         };
         if self.is_closed() {
@@ -116,7 +92,7 @@ impl Session {
         if !token::verify(credentials, *session, path, proof) {
             return Err(TransportCode::BadProof);
         }
-        if !self.used_path_ids.claim(path) {
+        if !self.paths.claim_id(path) {
             return Err(TransportCode::PathIdUsed);
         }
         // Twice as many as stated: a client that lost its paths may be back before this end knows of the loss.
@@ -130,19 +106,19 @@ impl Session {
     pub fn attach(&mut self, now: Time, accepted: Accepted) {
         let id = accepted.hello.path;
         if accepted.hello.intent == Intent::New {
-            self.used_path_ids.claim(id);
+            self.paths.claim_id(id);
         }
         let mut path = Path::new(id, Phase::Accepting, now);
         path.control = Some(accepted.control);
         path.lanes.insert(accepted.control, accepted.reader);
-        self.paths.insert(id, path);
-        self.actions.push_back(Action::Transmit { path: id });
+        self.paths.insert(path);
+        self.effects.actions.push_back(Action::Transmit { path: id });
         self.read_lane(now, id, accepted.control, crate::proto::wire::id::Dir::Bi);
     }
 
     /// ACCEPT has gone out, or has come in.
     pub(super) fn establish(&mut self, now: Time, path: PathId) {
-        let Some(entry) = self.paths.get_mut(&path) else { return };
+        let Some(entry) = self.paths.get_mut(path) else { return };
         entry.on_accepted(now);
         entry.phase = Phase::Established;
         if entry.measured_rtt().is_none() && !entry.metrics.knows_acks {
@@ -150,13 +126,13 @@ impl Session {
             entry.pings.push(token);
         }
         if entry.own.sequence > 0 {
-            self.pending.path_statuses.insert(path);
+            self.effects.control.path_statuses.insert(path);
         }
-        self.destinations.on_established(now, path);
-        self.notify(SessionEvent::PathAdded(path));
-        if self.suspended_since.take().is_some() {
+        self.dialing.on_established(now, path);
+        self.effects.notify(SessionEvent::PathAdded(path));
+        if self.life.suspended_since.take().is_some() {
             self.stats.resumes += 1;
-            self.notify(SessionEvent::Resumed);
+            self.effects.notify(SessionEvent::Resumed);
             self.requeue_control();
         }
         self.rescue_from_suspects();
@@ -165,18 +141,18 @@ impl Session {
 
     /// Client: the server's word on a path.
     pub(super) fn on_accept(&mut self, now: Time, path: PathId, accept: Accept) {
-        if accept.version != VERSION || (self.id.is_none() && accept.credentials.is_none()) {
+        if accept.version != VERSION || (self.identity.id.is_none() && accept.credentials.is_none()) {
             let what = "the server accepts a version that was not offered, or gives no credentials";
             self.violation(now, path, Violation::new(TransportCode::ProtocolViolation, what));
             return;
         }
-        match self.id {
+        match self.identity.id {
             None => {
-                self.id = Some(accept.session);
-                self.credentials = accept.credentials;
+                self.identity.id = Some(accept.session);
+                self.identity.credentials = accept.credentials;
                 self.apply_parameters(&accept.parameters);
-                self.state = State::Open;
-                self.events.push_back(Event::Opened);
+                self.life.state = State::Open;
+                self.effects.events.push_back(Event::Opened);
             }
             Some(id) if id != accept.session => {
                 let what = "the server answered for another session";
@@ -194,11 +170,11 @@ impl Session {
     pub(super) fn on_reject(&mut self, now: Time, path: PathId, reject: &Reject) {
         let code = TransportCode::from_u64(reject.code).unwrap_or(TransportCode::Internal);
         let reason = reject.reason.clone();
-        let fatal =
-            self.id.is_none() || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
+        let fatal = self.identity.id.is_none()
+            || matches!(code, TransportCode::UnknownSession | TransportCode::Version);
         if fatal && self.has_attached_path_besides(path) {
             // The session lives on other paths: this address leads to a server that does not know it.
-            self.destinations.forget_path(now, path, &mut self.rng);
+            self.dialing.forget_path(now, path, &mut self.identity.rng);
             self.lose_path(now, path, PathLoss::Failed(code.to_string()));
         } else if fatal {
             self.end(now, SessionError::Rejected { code, reason }, None);
@@ -208,7 +184,7 @@ impl Session {
     }
 
     fn has_attached_path_besides(&self, path: PathId) -> bool {
-        self.paths.values().any(|other| other.id != path && other.is_attached())
+        self.paths.attached().any(|other| other.id != path)
     }
 
     // ---- dialling ----
@@ -219,49 +195,48 @@ impl Session {
             return;
         }
         while self.may_dial() {
-            let id = PathId(self.next_path);
-            let Some(address) = self.destinations.dial(now, id) else { break };
-            self.next_path += 1;
+            let id = self.paths.next_id();
+            let Some(address) = self.dialing.dial(now, id) else { break };
             let mut path = Path::new(id, Phase::Dialling, now);
             path.address = Some(address.clone());
-            self.paths.insert(id, path);
-            self.actions.push_back(Action::Dial { path: id, address });
+            self.paths.insert_dialed(path);
+            self.effects.actions.push_back(Action::Dial { path: id, address });
         }
     }
 
     /// Whether there is room for another path. Before the session has a name there is nothing to join:
     /// further paths wait for the first.
     pub(super) fn may_dial(&self) -> bool {
-        let alive = self.paths.values().filter(|path| path.is_alive()).count();
-        alive < if self.id.is_none() { 1 } else { self.max_paths() }
+        let alive = self.paths.iter().filter(|path| path.is_alive()).count();
+        alive < if self.identity.id.is_none() { 1 } else { self.max_paths() }
     }
 
     /// Something says that the network may be back (a page that is visible again, an interface that came
     /// up): redial at once whatever is missing.
     pub fn network_changed(&mut self, now: Time) {
-        self.destinations.network_changed(now);
+        self.dialing.network_changed(now);
         self.dial_due(now);
     }
 
     /// Client: ADD_PATH.
     pub(super) fn on_advice(&mut self, now: Time, add: AddPath) {
         let advice = add.advice;
-        let Some(address) = self.destinations.judge(add) else { return };
-        self.notify(SessionEvent::Advised(address.clone()));
+        let Some(address) = self.dialing.judge(add) else { return };
+        self.effects.notify(SessionEvent::Advised(address.clone()));
         if !self.config.follow_advice {
             return;
         }
-        if self.destinations.len() >= self.max_paths() {
-            self.destinations.no_room();
+        if self.dialing.len() >= self.max_paths() {
+            self.dialing.no_room();
             return;
         }
-        self.destinations.add_advised(now, address, advice);
+        self.dialing.add_advised(now, address, advice);
         self.dial_due(now);
     }
 
     /// Client: REMOVE_PATH.
     pub(super) fn on_advice_withdrawn(&mut self, now: Time, advice: u64) {
-        if let Some(path) = self.destinations.forget_advice(now, advice, &mut self.rng) {
+        if let Some(path) = self.dialing.forget_advice(now, advice, &mut self.identity.rng) {
             self.close_path(now, path, TransportCode::NoError);
         }
     }
@@ -270,66 +245,65 @@ impl Session {
 
     /// Removes a path: what it carries goes on elsewhere, and it is not dialled again.
     pub fn remove_path(&mut self, now: Time, path: PathId) -> Result<(), PathError> {
-        if !self.paths.contains_key(&path) {
+        if !self.paths.contains(path) {
             return Err(PathError::Unknown { path });
         }
-        self.destinations.forget_path(now, path, &mut self.rng);
+        self.dialing.forget_path(now, path, &mut self.identity.rng);
         self.close_path(now, path, TransportCode::NoError);
         Ok(())
     }
 
     /// Puts a path on standby, or back into use, for both directions.
     pub fn set_standby(&mut self, path: PathId, standby: bool) -> Result<(), PathError> {
-        let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
+        let entry = self.paths.get_mut(path).ok_or(PathError::Unknown { path })?;
         entry.own.standby = standby;
         entry.own.sequence += 1;
-        self.pending.path_statuses.insert(path);
+        self.effects.control.path_statuses.insert(path);
         self.wake_all();
         Ok(())
     }
 
     /// Says what a byte on this path costs, for both directions; only comparisons matter.
     pub fn set_cost(&mut self, path: PathId, cost: u64) -> Result<(), PathError> {
-        let entry = self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?;
+        let entry = self.paths.get_mut(path).ok_or(PathError::Unknown { path })?;
         entry.own.cost = cost;
         entry.own.sequence += 1;
-        self.pending.path_statuses.insert(path);
+        self.effects.control.path_statuses.insert(path);
         self.wake_all();
         Ok(())
     }
 
     /// This end's share of traffic for this path, under the weighted scheduler.
     pub fn set_weight(&mut self, path: PathId, weight: u32) -> Result<(), PathError> {
-        self.paths.get_mut(&path).ok_or(PathError::Unknown { path })?.weight = weight;
+        self.paths.get_mut(path).ok_or(PathError::Unknown { path })?.weight = weight;
         Ok(())
     }
 
     /// Measures a round trip on the path's control lane; [`Event::Pong`] with the token follows.
     pub fn ping(&mut self, path: PathId) -> Result<u64, PathError> {
-        let entry = self.paths.get_mut(&path).filter(|path| path.is_attached());
+        let entry = self.paths.get_mut(path).filter(|path| path.is_attached());
         let entry = entry.ok_or(PathError::Unknown { path })?;
         let token = entry.next_ping();
         entry.pings.push(token);
-        self.actions.push_back(Action::Transmit { path });
+        self.effects.actions.push_back(Action::Transmit { path });
         Ok(token)
     }
 
     /// What is known of one path.
     pub fn path_info(&self, path: PathId) -> Option<PathInfo> {
-        self.paths.get(&path).map(Path::info)
+        self.paths.get(path).map(Path::info)
     }
 
     /// What is known of all paths, by id.
     pub fn paths(&self) -> impl Iterator<Item = PathInfo> + '_ {
-        self.paths.values().map(Path::info)
+        self.paths.iter().map(Path::info)
     }
 
     // ---- health ----
 
     /// Looks at every path whose time has come.
     pub(super) fn check_paths(&mut self, now: Time) {
-        let ids: Vec<_> = self.paths.keys().copied().collect();
-        for id in ids {
+        for id in self.paths.ids() {
             self.check_path(now, id);
         }
     }
@@ -338,8 +312,8 @@ impl Session {
     pub(super) fn check_path(&mut self, now: Time, id: PathId) {
         let ack_delay = self.peer_ack_delay();
         let is_late =
-            self.paths.get(&id).and_then(|path| self.opening_deadline(path)).is_some_and(|at| now >= at);
-        let Some(path) = self.paths.get_mut(&id) else { return };
+            self.paths.get(id).and_then(|path| self.opening_deadline(path)).is_some_and(|at| now >= at);
+        let Some(path) = self.paths.get_mut(id) else { return };
         match path.phase {
             Phase::Dialling | Phase::Greeting { .. } => {
                 if is_late {
@@ -350,7 +324,7 @@ impl Session {
             Phase::Established if path.wants_probe(now, ack_delay) => {
                 let token = path.next_ping();
                 path.pings.push(token);
-                self.actions.push_back(Action::Transmit { path: id });
+                self.effects.actions.push_back(Action::Transmit { path: id });
             }
             Phase::Suspect { .. } if !path.is_too_silent(now, ack_delay) => self.trust_again(id),
             Phase::Suspect { since } => {
@@ -367,7 +341,7 @@ impl Session {
     pub(super) fn opening_deadline(&self, path: &Path) -> Option<Time> {
         let probe_timeout = match path.phase {
             // Whoever is at an advised address may not know of it: nobody is asked for long.
-            Phase::Dialling if self.destinations.is_advised(path.id) => {
+            Phase::Dialling if self.dialing.is_advised(path.id) => {
                 self.config.handshake_timeout.min(ADVISED_ANSWER_WITHIN)
             }
             Phase::Dialling | Phase::Greeting { .. } => self.config.handshake_timeout,
@@ -378,89 +352,60 @@ impl Session {
 
     /// The path does not answer: what only it carries becomes work for the others, before its carrier gives up.
     fn suspect(&mut self, now: Time, id: PathId) {
-        let Some(path) = self.paths.get_mut(&id) else { return };
+        let Some(path) = self.paths.get_mut(id) else { return };
         path.phase = Phase::Suspect { since: now };
         let silent_for = path.silent_since().map(|at| now - at);
-        let session = self.id.map(tracing::field::display);
+        let session = self.identity.id.map(tracing::field::display);
         tracing::debug!(session, side = ?self.side, path = %id, ?silent_for, "path suspect");
         self.stats.path_failures += 1;
-        self.requeue_from(id, false);
+        self.requeue_from(id, PathFailure::Silent);
         self.requeue_control();
-        self.notify(SessionEvent::PathSuspect(id));
+        self.effects.notify(SessionEvent::PathSuspect(id));
         self.wake_all();
     }
 
     fn trust_again(&mut self, id: PathId) {
-        let Some(path) = self.paths.get_mut(&id) else { return };
+        let Some(path) = self.paths.get_mut(id) else { return };
         path.phase = Phase::Established;
-        for stream in self.send.values_mut() {
-            stream.on_path_recovered(id);
-        }
+        self.streams.on_path_recovered(id);
         self.rescue_from_suspects();
-        self.notify(SessionEvent::PathRecovered(id));
+        self.effects.notify(SessionEvent::PathRecovered(id));
         self.wake_all();
     }
 
     /// A path is healthy that was not: what went out on suspect ones meanwhile, for want of a better one, is
     /// its work now.
     fn rescue_from_suspects(&mut self) {
-        let suspects = self.paths.values().filter(|path| matches!(path.phase, Phase::Suspect { .. }));
+        let suspects = self.paths.iter().filter(|path| matches!(path.phase, Phase::Suspect { .. }));
         let suspects: Vec<_> = suspects.map(|path| path.id).collect();
         if !suspects.is_empty() {
-            suspects.into_iter().for_each(|id| self.requeue_from(id, false));
+            suspects.into_iter().for_each(|id| self.requeue_from(id, PathFailure::Silent));
             self.requeue_control();
         }
     }
 
     /// Makes what `path` carries, and no healthy path does, work for the others.
-    fn requeue_from(&mut self, path: PathId, gone: bool) {
-        let healthy: Vec<_> = self.paths.values().filter(|other| other.is_healthy()).map(|p| p.id).collect();
-        let is_healthy = |id: PathId| healthy.contains(&id);
-        for stream in self.send.values_mut() {
-            if gone {
-                stream.on_path_closed(path, is_healthy);
-            } else {
-                stream.on_path_silent(path, is_healthy);
-            }
-            stream.ask_again();
-        }
-        let ids: Vec<_> = self.send.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.enqueue(id));
+    fn requeue_from(&mut self, path: PathId, failure: PathFailure) {
+        let healthy: Vec<_> = self.paths.healthy().map(|path| path.id).collect();
+        self.streams.on_path_failed(path, failure, &healthy);
     }
 
-    /// States again what may have been lost with a path (docs/PROTOCOL.md section 6.3).
+    /// What may have been lost with a path is due again (docs/PROTOCOL.md section 6.3).
     fn requeue_control(&mut self) {
-        self.pending.max_data = true;
-        self.pending.max_streams_bidi = true;
-        self.pending.max_streams_uni = true;
-        self.pending.go_away |= self.draining.own;
-        self.pending.advice.extend(self.advice.keys());
-        self.pending.requeue_path_closes();
-        for (id, stream) in &self.recv {
-            self.pending.ack(*id, Time::ZERO);
-            match stream.state {
-                RecvState::Open => drop(self.pending.max_stream_data.insert(*id)),
-                RecvState::Stopped { .. } => drop(self.pending.stops.insert(*id)),
-                RecvState::Reset { .. } | RecvState::Done => {}
-            }
-        }
-        for (id, stream) in &self.send {
-            if matches!(stream.state, SendState::Reset { .. }) {
-                self.pending.resets.insert(*id);
-            }
-        }
-        for (id, path) in &self.paths {
-            if path.own.sequence > 0 {
-                self.pending.path_statuses.insert(*id);
-            }
-        }
+        self.streams.requeue_control(&mut self.effects);
+        let control = &mut self.effects.control;
+        control.go_away |= self.life.draining.own;
+        control.advice.extend(self.advertised.ids());
+        control.requeue_path_closes();
+        let stated = self.paths.iter().filter(|path| path.own.sequence > 0);
+        control.path_statuses.extend(stated.map(|path| path.id));
     }
 
     /// PATH_STATUS.
     pub(super) fn on_path_status(&mut self, status: &PathStatus) -> Use {
         let PathStatus { path, sequence, standby, cost } = *status;
         let preference = PathPreference { sequence, standby, cost };
-        if self.paths.get_mut(&path).is_some_and(|path| path.on_peer_preference(preference)) {
+        if self.paths.get_mut(path).is_some_and(|path| path.on_peer_preference(preference)) {
             self.wake_all();
         }
         // However new it is, an honest peer has little of this to say.
@@ -471,11 +416,11 @@ impl Session {
 
     /// The path is gone: everything that it carried is work for the others.
     pub(super) fn lose_path(&mut self, now: Time, id: PathId, loss: PathLoss) {
-        let Some(path) = self.paths.remove(&id) else { return };
+        let Some(path) = self.paths.remove(id) else { return };
         let was_closing = matches!(path.phase, Phase::Closing { .. });
         if !matches!(loss, PathLoss::ClosedByPeer(_)) || path.phase == Phase::Dialling {
             let code = path.close_code.unwrap_or(TransportCode::PathAbandoned.as_u64());
-            self.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
+            self.effects.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
         }
         if self.is_closed() {
             return;
@@ -483,42 +428,42 @@ impl Session {
         if matches!(path.phase, Phase::Established) && !was_closing {
             self.stats.path_failures += 1;
         }
-        if self.id.is_none() {
+        if self.identity.id.is_none() {
             self.end(now, SessionError::DialFailed { loss }, None);
             return;
         }
-        self.pending.path_statuses.remove(&id);
+        self.effects.control.path_statuses.remove(&id);
         if loss == PathLoss::TimedOut {
             // What silenced the path may have done so in one direction only: the peer is told on another one.
-            self.pending.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
+            self.effects.control.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
         }
-        let by_application = path.opened_by_application && !self.destinations.was_reached(id);
+        let by_application = path.opened_by_application && !self.dialing.was_reached(id);
         let redial = if by_application && matches!(loss, PathLoss::Failed(_) | PathLoss::NotOpened) {
-            self.destinations.forget_path(now, id, &mut self.rng);
+            self.dialing.forget_path(now, id, &mut self.identity.rng);
             Redial::AtOnce
         } else {
-            self.destinations.on_lost(now, id, &mut self.rng)
+            self.dialing.on_lost(now, id, &mut self.identity.rng)
         };
         let attached = path.is_attached() || was_closing;
         self.after_loss(now, id, attached, redial);
         if !was_closing {
-            self.notify(SessionEvent::PathLost(id, loss));
+            self.effects.notify(SessionEvent::PathLost(id, loss));
         }
         self.dial_due(now);
     }
 
     fn after_loss(&mut self, now: Time, id: PathId, attached: bool, redial: Redial) {
-        self.requeue_from(id, true);
-        self.datagrams_out.discard(|datagram| datagram.tag.policy == PathPolicy::Pin(id));
+        self.requeue_from(id, PathFailure::Closed);
+        self.datagrams.on_path_closed(id);
         if attached {
             self.requeue_control();
         }
-        let left = self.paths.values().any(Path::is_attached);
-        if !left && self.suspended_since.is_none() && !self.is_closed() {
-            self.suspended_since = Some(now);
-            self.notify(SessionEvent::Suspended);
+        let left = self.paths.attached().next().is_some();
+        if !left && self.life.suspended_since.is_none() && !self.is_closed() {
+            self.life.suspended_since = Some(now);
+            self.effects.notify(SessionEvent::Suspended);
             if redial == Redial::AtOnce {
-                self.destinations.network_changed(now);
+                self.dialing.network_changed(now);
             }
         }
         self.wake_all();
@@ -526,7 +471,7 @@ impl Session {
 
     /// Closes a path in good order: it carries nothing new, says why, and goes.
     pub(super) fn close_path(&mut self, now: Time, id: PathId, code: TransportCode) {
-        let Some(path) = self.paths.get_mut(&id) else { return };
+        let Some(path) = self.paths.get_mut(id) else { return };
         if matches!(path.phase, Phase::Dialling | Phase::Greeting { .. }) {
             self.lose_path(now, id, PathLoss::Removed);
             return;
@@ -537,9 +482,9 @@ impl Session {
         let was_healthy = path.is_healthy();
         path.phase = Phase::Closing { until: now + CLOSING_GRACE };
         path.close_code = Some(code.as_u64());
-        self.actions.push_back(Action::Transmit { path: id });
-        self.pending.path_closes.insert(id, code.as_u64());
-        self.notify(SessionEvent::PathLost(id, PathLoss::Removed));
+        self.effects.actions.push_back(Action::Transmit { path: id });
+        self.effects.control.path_closes.insert(id, code.as_u64());
+        self.effects.notify(SessionEvent::PathLost(id, PathLoss::Removed));
         if !was_healthy {
             self.drop_closing(id);
         }
@@ -550,79 +495,41 @@ impl Session {
     /// PATH_CLOSE: the peer has abandoned a path.
     pub(super) fn on_path_close(&mut self, now: Time, id: PathId, code: u64) {
         if self.side == Side::Client && code == TransportCode::NoError.as_u64() {
-            self.destinations.forget_path(now, id, &mut self.rng);
+            self.dialing.forget_path(now, id, &mut self.identity.rng);
         }
-        self.pending.path_closes.remove(&id);
-        if let Some(path) = self.paths.get(&id)
+        self.effects.control.path_closes.remove(&id);
+        if let Some(path) = self.paths.get(id)
             && path.is_alive()
         {
             let answer = TransportCode::PathAbandoned.as_u64();
-            self.actions.push_back(Action::ClosePath { path: id, code: answer, reason: Bytes::new() });
+            self.effects.actions.push_back(Action::ClosePath {
+                path: id,
+                code: answer,
+                reason: Bytes::new(),
+            });
             self.lose_path(now, id, PathLoss::ClosedByPeer(AppCode(code)));
         }
     }
 
     /// A path in `Closing` has said what it had to.
     fn drop_closing(&mut self, id: PathId) {
-        if let Some(path) = self.paths.remove(&id) {
+        if let Some(path) = self.paths.remove(id) {
             let code = path.close_code.unwrap_or(TransportCode::NoError.as_u64());
-            self.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
+            self.effects.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
         }
     }
 
     /// The session ends: every path says so if there is something to say, and goes.
-    pub(super) fn close_all_paths(&mut self, now: Time, code: u64, say: bool) {
-        let ids: Vec<_> = self.paths.keys().copied().collect();
-        for id in ids {
-            let Some(path) = self.paths.get_mut(&id) else { continue };
+    pub(super) fn close_all_paths(&mut self, now: Time, code: u64, farewell: Farewell) {
+        for id in self.paths.ids() {
+            let Some(path) = self.paths.get_mut(id) else { continue };
             path.close_code = Some(code);
-            if say && path.is_attached() {
+            if farewell == Farewell::Close && path.is_attached() {
                 path.phase = Phase::Closing { until: now + CLOSING_GRACE.max(path.rtt() * 3) };
-                self.actions.push_back(Action::Transmit { path: id });
+                self.effects.actions.push_back(Action::Transmit { path: id });
             } else {
                 self.drop_closing(id);
             }
-        }
-    }
-
-    // ---- questions ----
-
-    pub(super) fn has_healthy_path(&self) -> bool {
-        self.paths.values().any(Path::is_healthy)
-    }
-
-    pub(super) fn longest_rtt(&self) -> Duration {
-        self.paths.values().filter(|path| path.is_healthy()).map(Path::rtt).max().unwrap_or_default()
-    }
-
-    /// Whether a stream of this policy may use `path` now.
-    pub(super) fn is_usable(&self, id: PathId) -> bool {
-        match self.paths.get(&id).map(Path::state) {
-            Some(PathState::Active) => true,
-            // Standby and suspect paths carry data only when nothing better is there.
-            Some(PathState::Standby) => !self.any_path_is(PathState::Active),
-            Some(PathState::Suspect) => {
-                !self.any_path_is(PathState::Active) && !self.any_path_is(PathState::Standby)
-            }
-            _ => false,
-        }
-    }
-
-    fn any_path_is(&self, state: PathState) -> bool {
-        self.paths.values().any(|path| path.state() == state)
-    }
-
-    /// Whether the stream is this end's to answer on a lane that the peer opened.
-    pub(super) fn lane_of_peer(&mut self, path: PathId, lane: crate::proto::wire::id::LaneId, id: StreamId) {
-        match self.send.get_mut(&id) {
-            Some(stream) if matches!(stream.state, SendState::Open | SendState::Finished) => {
-                if stream.open_lane(path).is_none() {
-                    stream.add_lane(path, lane);
-                } else {
-                    self.command_lane(path, LaneCommand::Finish(lane));
-                }
-            }
-            _ => self.command_lane(path, LaneCommand::Finish(lane)),
         }
     }
 }

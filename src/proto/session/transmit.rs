@@ -1,33 +1,27 @@
-//! A path can take more: what goes on it, in this order: greetings, what has to be stated, datagrams, chunks.
-
-use std::ops::Range;
-use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
+//! A path can take more: greetings, pending control frames, datagrams, chunks, in this order; and who gets to ask.
 
 use super::Session;
-use super::choose::{Blocked, Next};
-use crate::proto::carrier::{Carrier, Lanes};
+use crate::proto::carrier::{Carrier, LaneCommand};
+use crate::proto::effects::ControlWake;
+use crate::proto::event::Action;
 use crate::proto::paths::path::Phase;
-use crate::proto::streams::send::{Expected, OVERDUE, SendStream};
+use crate::proto::scheduler::select::{Ask, Next};
+use crate::proto::streams::{Blocked, Outlet, SendReason, Sent};
 use crate::proto::time::Time;
-use crate::proto::wire::frame::Frame;
-use crate::proto::wire::id::{Dir, LaneId, PathId, StreamId};
-use crate::proto::wire::lane::{put_record_header, put_stream_header};
-use crate::proto::wire::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
+use crate::proto::wire::id::PathId;
 
-/// Payloads up to this size are copied behind their header: one small buffer costs less than two.
-const COPY_BYTES: u64 = 512;
 /// A path that wants anything at all gets this much: about a packet's worth.
 const MIN_RECORD_BYTES: usize = 1_200;
-/// How long after its round trip an acknowledgement may come before what it is for counts as late.
-const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 
-/// Something to do to a lane of a path when its carrier is next at hand.
+/// How a path came to the end of what it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LaneCommand {
-    Finish(LaneId),
-    Reset(LaneId),
+enum Filled {
+    /// Its carrier wants no more.
+    Full,
+    /// There is more, and another path does it better.
+    Declined,
+    /// There is nothing more for it.
+    Drained,
 }
 
 impl Session {
@@ -35,11 +29,11 @@ impl Session {
     ///
     /// To be called after anything happened to the path's carrier, and when an `Action::Transmit` names it.
     pub fn transmit(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        let Some(path) = self.paths.get_mut(&id) else { return };
+        let Some(path) = self.paths.get_mut(id) else { return };
         path.wake_queued = false;
         path.learn(carrier);
         self.check_path(now, id);
-        let Some(path) = self.paths.get_mut(&id) else { return };
+        let Some(path) = self.paths.get_mut(id) else { return };
         match path.phase {
             Phase::Dialling | Phase::Greeting { hello_sent: Some(_) } => {}
             Phase::Greeting { hello_sent: None } => self.write_hello(now, id, carrier),
@@ -57,204 +51,13 @@ impl Session {
         self.write_pending(now, id, carrier);
         self.send_datagrams(now, id, carrier);
         self.send_chunks(now, id, carrier);
-        if let Some(path) = self.paths.get_mut(&id) {
+        if let Some(path) = self.paths.get_mut(id) {
             path.learn(carrier);
         }
     }
 
-    // ---- chunks ----
-
-    fn send_chunks(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
-        let mut blocked = Blocked::default();
-        let mut sent_any = false;
-        let mut declined = false;
-        let full = loop {
-            let capacity = match self.capacity(now, id, carrier) {
-                0 => break true,
-                // A record for a few bytes would cost more than it carries.
-                some => some.max(MIN_RECORD_BYTES),
-            };
-            match self.next_chunk(now, id, capacity, blocked) {
-                Next::Chunk { stream, range, is_copy } => {
-                    match self.send_chunk(now, id, carrier, stream, range, is_copy) {
-                        Ok(()) => sent_any = true,
-                        Err(dir) => blocked.add(self.side, dir),
-                    }
-                }
-                Next::Declined => {
-                    declined = true;
-                    break false;
-                }
-                Next::Nothing => break false,
-            }
-        };
-        let Some(path) = self.paths.get_mut(&id) else { return };
-        path.app_limited = !full;
-        path.idle_polled_at = (!full && !sent_any).then_some(now);
-        if !full && !declined {
-            path.on_app_limited();
-        }
-        if self.has_backlog() && self.paths.len() > 1 {
-            self.wake_others(now, id, sent_any);
-        }
-    }
-
-    fn has_backlog(&self) -> bool {
-        self.ready.values().any(|queue| !queue.is_empty())
-    }
-
-    /// Puts a stream in the queue of those with something to send.
-    pub(super) fn enqueue(&mut self, id: StreamId) {
-        if let Some(stream) = self.send.get_mut(&id)
-            && !stream.queued
-            && stream.has_work(u64::MAX)
-        {
-            stream.queued = true;
-            self.ready.entry(std::cmp::Reverse(stream.priority)).or_default().push_back(id);
-        }
-    }
-
-    /// Writes one record. Fails when the carrier has no lane of the kind that it needs at the moment.
-    fn send_chunk(
-        &mut self,
-        now: Time,
-        id: PathId,
-        carrier: &mut dyn Carrier,
-        stream: StreamId,
-        range: Range<u64>,
-        is_copy: bool,
-    ) -> Result<(), Dir> {
-        let one_lane = carrier.lanes() == Lanes::One;
-        let (lane, is_new) =
-            if one_lane { self.only_lane(id, stream)? } else { self.lane_for(id, carrier, stream)? };
-        let Some(entry) = self.send.get_mut(&stream) else { return Ok(()) };
-        let limit = if one_lane { MAX_FRAME_DATA_BYTES as u64 } else { MAX_RECORD_BYTES };
-        let range = entry.cut(range.clone(), limit.min(range.end - range.start));
-        let payload = entry.payload(&range);
-        let written = if one_lane {
-            let data = gather(entry, payload.offset, payload.len);
-            let mut buf = BytesMut::new();
-            Frame::Stream { stream, offset: payload.offset, fin: payload.fin, data }.encode(&mut buf);
-            carrier.write(lane, buf.freeze())
-        } else {
-            let header = &mut self.scratch;
-            if header.capacity() < 64 {
-                header.reserve(4096);
-            }
-            if is_new {
-                put_stream_header(header, stream);
-            }
-            put_record_header(header, payload.offset, payload.len as usize, payload.fin);
-            write_record(carrier, lane, header, entry, payload.offset, payload.len)
-        };
-        if written.is_err() {
-            entry.on_lane_lost(id, lane);
-            return Ok(());
-        }
-        if payload.fin {
-            self.overdue_at.get_or_insert(now + OVERDUE);
-        }
-        if payload.fin && !one_lane && entry.finish_lane(id, lane) {
-            carrier.finish(lane);
-        }
-        let unsent = entry.unsent_bytes();
-        let is_repeat = range.start < entry.next_offset();
-        let path = self.paths.get(&id).map(|path| path.view(now));
-        let arrival = now + path.map(|view| view.delivery_time(payload.len)).unwrap_or_default();
-        let overdue_at = arrival + path.map(|view| view.rtt).unwrap_or_default() + ACK_DELAY_ALLOWANCE;
-        let new_bytes = entry.on_sent(now, id, lane, range, Expected { arrival, overdue_at });
-        let now_unsent = entry.unsent_bytes();
-        self.unsent_bytes -= unsent - now_unsent;
-        self.credit.consume(new_bytes);
-        self.account(now, id, payload.len, new_bytes, is_copy, is_repeat);
-        self.requeue(stream);
-        self.outstanding.insert(stream);
-        if unsent != now_unsent {
-            self.notify_writers();
-        }
-        Ok(())
-    }
-
-    fn account(&mut self, now: Time, id: PathId, bytes: u64, new_bytes: u64, is_copy: bool, is_repeat: bool) {
-        self.stats.sent_bytes += new_bytes;
-        self.budget.on_sent(new_bytes);
-        if is_copy {
-            self.budget.spend(bytes);
-        } else if is_repeat {
-            self.stats.retransmitted_bytes += bytes;
-        } else {
-            self.scheduler.on_sent(id, bytes as usize);
-        }
-        if let Some(path) = self.paths.get_mut(&id) {
-            path.on_sent(now, bytes);
-            if is_copy || is_repeat {
-                path.counts.reinjected_bytes += bytes;
-            }
-        }
-    }
-
-    /// The stream had its turn: to the back of its queue, or out of it.
-    fn requeue(&mut self, id: StreamId) {
-        let Some(stream) = self.send.get_mut(&id) else { return };
-        if !stream.queued {
-            return;
-        }
-        if let Some(queue) = self.ready.get_mut(&std::cmp::Reverse(stream.priority)) {
-            if queue.front() == Some(&id) {
-                queue.pop_front();
-            } else {
-                queue.retain(|queued| *queued != id);
-            }
-        }
-        stream.queued = false;
-        self.enqueue(id);
-    }
-
-    fn only_lane(&mut self, id: PathId, stream: StreamId) -> Result<(LaneId, bool), Dir> {
-        let control = self.paths.get(&id).and_then(|path| path.control).ok_or(Dir::Bi)?;
-        let entry = self.send.get_mut(&stream).ok_or(Dir::Bi)?;
-        if entry.open_lane(id).is_none() {
-            entry.add_lane(id, control);
-        }
-        Ok((control, false))
-    }
-
-    /// The lane of `stream` on this path, opened if need be, and whether it is new.
-    fn lane_for(
-        &mut self,
-        id: PathId,
-        carrier: &mut dyn Carrier,
-        stream: StreamId,
-    ) -> Result<(LaneId, bool), Dir> {
-        let side = self.side;
-        let entry = self.send.get_mut(&stream).ok_or(Dir::Uni)?;
-        if let Some(lane) = entry.lane_to_write(id) {
-            return Ok(lane);
-        }
-        let dir = entry.next_lane_dir(id, side);
-        let lane = carrier.open_lane(dir).ok_or(dir)?;
-        entry.add_lane(id, lane);
-        // Its header goes out with the first record.
-        let _ = entry.lane_to_write(id);
-        if dir == Dir::Bi
-            && let Some(path) = self.paths.get_mut(&id)
-        {
-            path.own_lanes.insert(lane, stream);
-        }
-        Ok((lane, true))
-    }
-
-    // ---- lane_commands ----
-
-    pub(super) fn command_lane(&mut self, path: PathId, command: LaneCommand) {
-        if let Some(entry) = self.paths.get_mut(&path) {
-            entry.lane_commands.push(command);
-            self.wake(path);
-        }
-    }
-
     fn run_lane_commands(&mut self, id: PathId, carrier: &mut dyn Carrier) {
-        let Some(path) = self.paths.get_mut(&id) else { return };
+        let Some(path) = self.paths.get_mut(id) else { return };
         let control = path.control;
         for command in path.lane_commands.drain(..) {
             match command {
@@ -264,40 +67,169 @@ impl Session {
             }
         }
     }
-}
 
-fn write_record(
-    carrier: &mut dyn Carrier,
-    lane: LaneId,
-    header: &mut BytesMut,
-    stream: &mut SendStream,
-    offset: u64,
-    len: u64,
-) -> Result<(), crate::proto::carrier::LaneClosed> {
-    if len <= COPY_BYTES {
-        let mut at = 0;
-        while at < len {
-            let slice = stream.slice(offset + at, len - at);
-            at += slice.len() as u64;
-            header.extend_from_slice(&slice);
+    // ---- chunks ----
+
+    fn send_chunks(&mut self, now: Time, path: PathId, carrier: &mut dyn Carrier) {
+        let mut blocked = Blocked::none(self.side);
+        let mut sent_any = false;
+        let filled = loop {
+            let capacity = match self.capacity(now, path, carrier) {
+                0 => break Filled::Full,
+                // A record for a few bytes would cost more than it carries.
+                some => some.max(MIN_RECORD_BYTES),
+            };
+            let ask = Ask { now, path, capacity, blocked };
+            let chunk = match self.selector.next_chunk(ask, &mut self.streams, &self.paths) {
+                Next::Chunk(chunk) => chunk,
+                Next::Declined => break Filled::Declined,
+                Next::Nothing => break Filled::Drained,
+            };
+            let Some(entry) = self.paths.get(path) else { break Filled::Drained };
+            let on = Outlet { id: path, control: entry.control, view: entry.view(now) };
+            let reason = chunk.reason;
+            match self.streams.write_chunk(now, on, chunk, carrier, &mut self.effects) {
+                Ok(written) => {
+                    sent_any = true;
+                    if let Some(entry) = self.paths.get_mut(path)
+                        && let Some((lane, stream)) = written.opened
+                    {
+                        entry.own_lanes.insert(lane, stream);
+                    }
+                    if let Some(sent) = written.sent {
+                        self.account(now, path, reason, sent);
+                    }
+                }
+                Err(dir) => blocked.add(dir),
+            }
+        };
+        let Some(entry) = self.paths.get_mut(path) else { return };
+        entry.app_limited = filled != Filled::Full;
+        entry.idle_polled_at = (filled != Filled::Full && !sent_any).then_some(now);
+        if filled == Filled::Drained {
+            entry.on_app_limited();
         }
-        return carrier.write(lane, header.split().freeze());
+        if self.streams.has_backlog() && self.paths.len() > 1 {
+            self.wake_others(now, path, sent_any);
+        }
     }
-    carrier.write(lane, header.split().freeze())?;
-    let mut at = 0;
-    while at < len {
-        let slice = stream.slice(offset + at, len - at);
-        at += slice.len() as u64;
-        carrier.write(lane, slice)?;
-    }
-    Ok(())
-}
 
-fn gather(stream: &mut SendStream, offset: u64, len: u64) -> Bytes {
-    let mut data = BytesMut::with_capacity(len as usize);
-    while (data.len() as u64) < len {
-        let slice = stream.slice(offset + data.len() as u64, len - data.len() as u64);
-        data.extend_from_slice(&slice);
+    /// What the carrier wants, and never more than a path of unknown capacity can have under way.
+    fn capacity(&self, now: Time, id: PathId, carrier: &mut dyn Carrier) -> usize {
+        let capacity = carrier.capacity();
+        let Some(path) = self.paths.get(id) else { return 0 };
+        if path.metrics.congestion_window_bytes.is_some() || self.paths.usable().count() < 2 {
+            return capacity;
+        }
+        let view = path.view(now);
+        let room = view.window_bytes.saturating_sub(view.committed_bytes);
+        capacity.min(usize::try_from(room).unwrap_or(capacity))
     }
-    data.freeze()
+
+    fn account(&mut self, now: Time, id: PathId, reason: SendReason, sent: Sent) {
+        self.stats.sent_bytes += sent.new_bytes;
+        self.selector.on_sent(id, reason, sent);
+        if matches!(reason, SendReason::Retransmit | SendReason::Duplicate) {
+            self.stats.retransmitted_bytes += sent.bytes;
+        }
+        if let Some(path) = self.paths.get_mut(id) {
+            path.on_sent(now, sent.bytes);
+            if reason != SendReason::New {
+                path.counts.reinjected_bytes += sent.bytes;
+            }
+        }
+    }
+
+    // ---- who gets to ask ----
+
+    /// Carries out what streams have asked for.
+    pub(super) fn carry_out(&mut self, now: Time) {
+        if self.effects.has_commands() {
+            let mut commands = self.effects.take_commands();
+            for (path, command) in commands.drain(..) {
+                if let Some(entry) = self.paths.get_mut(path) {
+                    entry.lane_commands.push(command);
+                    self.wake(path);
+                }
+            }
+            self.effects.recycle(commands);
+        }
+        match self.effects.take_wake() {
+            ControlWake::None => {}
+            ControlWake::ControlPath => {
+                if let Some(best) = self.paths.control_path() {
+                    self.wake(best);
+                }
+            }
+            ControlWake::Due => self.wake_for_control(now),
+        }
+    }
+
+    pub(super) fn wake(&mut self, id: PathId) {
+        if let Some(path) = self.paths.get_mut(id)
+            && !std::mem::replace(&mut path.wake_queued, true)
+        {
+            self.effects.actions.push_back(Action::Transmit { path: id });
+        }
+    }
+
+    pub(super) fn wake_all(&mut self) {
+        for id in self.paths.ids() {
+            if let Some(path) = self.paths.get_mut(id) {
+                path.idle_polled_at = None;
+            }
+            self.wake(id);
+        }
+    }
+
+    /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
+    pub(super) fn wake_for_data(&mut self) {
+        self.paths.iter_mut().for_each(|path| path.idle_polled_at = None);
+        let waiting = self.paths.usable().filter(|path| path.app_limited);
+        let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
+        if let Some(best) = best {
+            self.wake(best);
+        }
+    }
+
+    pub(super) fn wake_for_control(&mut self, now: Time) {
+        if self.effects.control.is_due(now)
+            && let Some(best) = self.paths.control_path()
+        {
+            self.wake(best);
+        }
+        let due: Vec<_> =
+            self.paths.iter().filter(|path| path.has_due_report(now)).map(|path| path.id).collect();
+        due.into_iter().for_each(|id| self.wake(id));
+    }
+
+    /// There is more than `id` took: the others that wait for something get to ask, once at each point in time if
+    /// nothing else changes, for what schedulers go by changes with time.
+    fn wake_others(&mut self, now: Time, id: PathId, sent_any: bool) {
+        let waits = |at: Option<Time>| sent_any || at != Some(now);
+        let others = self.paths.iter().filter(|path| path.id != id && path.app_limited);
+        let ids: Vec<_> = others.filter(|path| waits(path.idle_polled_at)).map(|path| path.id).collect();
+        ids.into_iter().for_each(|id| self.wake(id));
+    }
+
+    // ---- streams whose time has come ----
+
+    /// An acknowledgement can be lost with a path that only the peer knew to be bad. Whoever waits for the last
+    /// one of a stream asks for it, by saying once more how the stream ended.
+    pub(super) fn ask_overdue(&mut self, now: Time) {
+        if self.streams.overdue_at().is_none_or(|at| now < at) {
+            return;
+        }
+        let overdue = self.streams.take_overdue(now);
+        if self.paths.has_healthy() {
+            self.streams.ask_again(&overdue, &mut self.effects);
+        }
+        self.wake_for_data();
+    }
+
+    pub(super) fn check_policy_deadlines(&mut self, now: Time) {
+        if self.streams.check_policy_deadlines(now) {
+            self.wake_all();
+        }
+    }
 }

@@ -42,6 +42,8 @@ pub(crate) enum Pinning {
 /// What is kept, as memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
+    /// Stream bytes that wait for the application.
+    pub(crate) buffered_bytes: u64,
     /// Stream bytes, and what their pieces cost.
     pub(crate) cost_bytes: u64,
     /// Slabs kept alive for a part of them; what they cost is on top.
@@ -51,6 +53,7 @@ pub(crate) struct Held {
 impl Held {
     /// One of the parts of this sum has changed.
     pub(crate) fn exchange(&mut self, before: Self, after: Self) {
+        self.buffered_bytes = self.buffered_bytes + after.buffered_bytes - before.buffered_bytes;
         self.cost_bytes = self.cost_bytes + after.cost_bytes - before.cost_bytes;
         self.pinned_slabs = self.pinned_slabs + after.pinned_slabs - before.pinned_slabs;
     }
@@ -323,8 +326,10 @@ impl Assembler {
     /// What that costs.
     pub(crate) fn held(&self) -> Held {
         let pieces = self.ready.len() + self.held.len();
+        let buffered_bytes = self.buffered_bytes();
         Held {
-            cost_bytes: self.buffered_bytes() + pieces as u64 * PIECE_COST_BYTES,
+            buffered_bytes,
+            cost_bytes: buffered_bytes + pieces as u64 * PIECE_COST_BYTES,
             pinned_slabs: self.pinned_slabs,
         }
     }

@@ -221,10 +221,6 @@ impl RecvStream {
         Some(unread)
     }
 
-    pub(crate) fn buffered_bytes(&self) -> u64 {
-        self.assembler.buffered_bytes()
-    }
-
     /// What it keeps, as memory.
     pub(crate) fn held(&self) -> Held {
         self.assembler.held()
@@ -333,7 +329,7 @@ mod tests {
         stream.read(4);
         assert_eq!(stream.on_reset(AppCode(3), 30), Ok((20, 26)));
         assert_eq!(stream.state, RecvState::Reset { code: AppCode(3) });
-        assert_eq!((stream.buffered_bytes(), stream.is_complete()), (0, true));
+        assert_eq!((stream.held().buffered_bytes, stream.is_complete()), (0, true));
         assert_eq!(stream.on_reset(AppCode(3), 30), Ok((0, 0)));
     }
 
@@ -360,7 +356,7 @@ mod tests {
         assert_eq!(stream.stop(AppCode(1)), Some(10));
         assert_eq!(stream.stop_code(), Some(AppCode(1)));
         assert_eq!(stream.on_chunk(10, bytes(10), false, Pinning::Allowed), Ok(10));
-        assert_eq!((stream.settle_stopped(), stream.buffered_bytes()), (10, 0));
+        assert_eq!((stream.settle_stopped(), stream.held().buffered_bytes), (10, 0));
         assert!(!stream.is_complete());
         stream.on_chunk(20, bytes(1), true, Pinning::Allowed).unwrap();
         assert_eq!(stream.settle_stopped(), 1);

@@ -151,11 +151,6 @@ impl SendStream {
         self.buffer.end_offset() - self.buffer.acked().total()
     }
 
-    /// First offset that was never sent.
-    pub(crate) fn next_offset(&self) -> u64 {
-        self.next
-    }
-
     /// Takes bytes from the application; the caller has checked that there is room.
     pub(crate) fn write(&mut self, data: Bytes) {
         debug_assert_eq!(self.state, SendState::Open);
@@ -203,7 +198,8 @@ impl SendStream {
         if self.state == SendState::Finished { end + 1 } else { end }
     }
 
-    fn is_sending(&self) -> bool {
+    /// Whether bytes of it may still go out.
+    pub(crate) fn is_sending(&self) -> bool {
         matches!(self.state, SendState::Open | SendState::Finished)
     }
 
@@ -479,6 +475,14 @@ impl SendStream {
         let end = self.buffer.end_offset();
         if self.state == SendState::Finished && self.next > end {
             self.again.insert(end..end + 1);
+        }
+    }
+
+    /// When half of its time has passed without an acknowledgement, if its policy is a deadline.
+    pub(crate) fn half_time(&self) -> Option<Time> {
+        match self.policy {
+            PathPolicy::Deadline(within) => Some(self.progress_at + within / 2),
+            _ => None,
         }
     }
 

@@ -1,0 +1,68 @@
+//! What a change of streams or paths asks of their session: frames, lanes, wake-ups, and what the application hears.
+//!
+//! The aggregates write into this and know nothing of the session, which carries it out.
+
+use std::collections::VecDeque;
+
+use super::carrier::LaneCommand;
+use super::control::PendingControl;
+use super::event::{Action, Event, SessionEvent};
+use super::wire::id::PathId;
+
+/// Who is to be asked for a control frame that has become due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ControlWake {
+    #[default]
+    None,
+    /// The path that control frames go on: a limit has changed.
+    ControlPath,
+    /// Every path that has something due.
+    Due,
+}
+
+/// Effects that are not carried out yet.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Frames to write on a control lane.
+    pub(crate) control: PendingControl,
+    /// For the backend.
+    pub(crate) actions: VecDeque<Action>,
+    /// For the application.
+    pub(crate) events: VecDeque<Event>,
+    lanes: Vec<(PathId, LaneCommand)>,
+    wake: ControlWake,
+}
+
+impl Effects {
+    pub(crate) fn notify(&mut self, event: SessionEvent) {
+        self.events.push_back(Event::Session(event));
+    }
+
+    /// Something is to be done to a lane of `path`.
+    pub(crate) fn command(&mut self, path: PathId, command: LaneCommand) {
+        self.lanes.push((path, command));
+    }
+
+    pub(crate) fn has_commands(&self) -> bool {
+        !self.lanes.is_empty()
+    }
+
+    /// The lane commands so far; to be given back with [`recycle`](Self::recycle).
+    pub(crate) fn take_commands(&mut self) -> Vec<(PathId, LaneCommand)> {
+        std::mem::take(&mut self.lanes)
+    }
+
+    /// Keeps the memory of what `take_commands` gave.
+    pub(crate) fn recycle(&mut self, mut commands: Vec<(PathId, LaneCommand)>) {
+        commands.clear();
+        self.lanes = commands;
+    }
+
+    pub(crate) fn wake_control(&mut self, wake: ControlWake) {
+        self.wake = self.wake.max(wake);
+    }
+
+    pub(crate) fn take_wake(&mut self) -> ControlWake {
+        std::mem::take(&mut self.wake)
+    }
+}

@@ -1,0 +1,458 @@
+//! Sending halves: what the application writes, what the peer says of it, and what has to go again.
+
+use bytes::Bytes;
+
+use super::Streams;
+use super::recv::Violation;
+use super::send::{OVERDUE, SendState, SendStream};
+use crate::proto::carrier::LaneCommand;
+use crate::proto::config::PathPolicy;
+use crate::proto::effects::{ControlWake, Effects};
+use crate::proto::error::{AppCode, WriteError};
+use crate::proto::event::Event;
+use crate::proto::futile::Use;
+use crate::proto::memory::Pressure;
+use crate::proto::time::Time;
+use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::frame::{Ack, Frame};
+use crate::proto::wire::id::{LaneId, PathId, StreamId};
+
+/// What a session keeps for a peer that has not acknowledged anything yet; it grows by what the peer acknowledges. As
+/// much as one stream may keep, so that a transfer of one stream never notices.
+const UNPROVEN_SEND_BUFFER_BYTES: usize = 8 << 20;
+
+/// What a session may keep for its peer while the server is short of memory: a short answer's worth, which goes on.
+const PRESSED_SEND_BUFFER_BYTES: usize = 256 * 1024;
+
+/// The least room that is worth waking a writer for.
+const WRITER_WAKE_BYTES: usize = 64 * 1024;
+
+/// What has happened to a path whose bytes become work for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathFailure {
+    /// It does not answer.
+    Silent,
+    /// It is gone, and its lanes with it.
+    Closed,
+}
+
+impl Streams {
+    // ---- the application ----
+
+    /// Takes as much of `data` as there is room for.
+    pub(crate) fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        let room = self.room_for(id);
+        let stream = open_half(self.send.get_mut(&id), id)?;
+        let take = data.len().min(room);
+        if take < data.len() {
+            self.writers.insert(id);
+        } else {
+            self.writers.remove(&id);
+        }
+        if take > 0 {
+            stream.write(data.split_to(take));
+            self.totals.retained += take as u64;
+            self.totals.unsent += take as u64;
+            self.enqueue(id);
+        }
+        Ok(take)
+    }
+
+    /// Whether a write of at least one byte would be taken, or fail at once.
+    pub(crate) fn is_writable(&self, id: StreamId) -> bool {
+        match self.send.get(&id) {
+            Some(stream) if stream.state == SendState::Open => self.room_for(id) > 0,
+            _ => true,
+        }
+    }
+
+    fn room_for(&self, id: StreamId) -> usize {
+        let Some(stream) = self.send.get(&id) else { return 0 };
+        let left =
+            |limit: usize, used: u64| limit.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
+        left(self.limits.send_buffer_bytes, stream.retained_bytes())
+            .min(left(self.limits.unsent_bytes, stream.unsent_bytes()))
+            .min(left(self.session_send_buffer_bytes(), self.totals.retained))
+    }
+
+    fn session_send_buffer_bytes(&self) -> usize {
+        let limit = self.limits.session_send_buffer_bytes;
+        let proven = usize::try_from(self.totals.acknowledged).unwrap_or(usize::MAX);
+        match self.pressure {
+            Pressure::None => limit.min(UNPROVEN_SEND_BUFFER_BYTES.saturating_add(proven)),
+            Pressure::High | Pressure::Exceeded => limit.min(PRESSED_SEND_BUFFER_BYTES),
+        }
+    }
+
+    /// Tells writers that wait about room, once there is enough of it to be worth their while.
+    pub(crate) fn notify_writers(&mut self, effects: &mut Effects) {
+        if self.writers.is_empty() {
+            return;
+        }
+        let least = WRITER_WAKE_BYTES
+            .min(self.limits.send_buffer_bytes / 2)
+            .min(self.limits.unsent_bytes / 2)
+            .min(self.session_send_buffer_bytes() / 2)
+            .max(1);
+        for id in std::mem::take(&mut self.writers) {
+            if self.room_for(id) >= least {
+                effects.events.push_back(Event::Writable(id));
+            } else {
+                self.writers.insert(id);
+            }
+        }
+    }
+
+    /// Ends the stream after what was written.
+    pub(crate) fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+        open_half(self.send.get_mut(&id), id)?.finish();
+        self.enqueue(id);
+        Ok(())
+    }
+
+    /// Gives the stream up: what the peer does not have yet, it will not get.
+    pub(crate) fn reset(
+        &mut self,
+        now: Time,
+        id: StreamId,
+        code: AppCode,
+        effects: &mut Effects,
+    ) -> Result<(), WriteError> {
+        let stream = self.send.get_mut(&id).ok_or(WriteError::Closed { stream: id })?;
+        if !stream.is_sending() {
+            return Err(WriteError::Closed { stream: id });
+        }
+        stream.progress_at = now;
+        let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
+        for (path, lane) in stream.reset(code) {
+            effects.command(path, LaneCommand::Reset(lane));
+        }
+        self.totals.retained -= retained;
+        self.totals.unsent -= unsent;
+        self.outstanding.remove(&id);
+        self.writers.remove(&id);
+        self.ending.insert(id);
+        self.overdue_at.get_or_insert(now + OVERDUE);
+        effects.control.resets.insert(id);
+        effects.wake_control(ControlWake::Due);
+        Ok(())
+    }
+
+    /// Streams of a higher priority go first.
+    pub(crate) fn set_priority(&mut self, id: StreamId, priority: i32) {
+        let Some(stream) = self.send.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut stream.priority, priority);
+        if std::mem::take(&mut stream.queued) {
+            self.ready.remove(id, old);
+            self.enqueue(id);
+        }
+    }
+
+    /// On which paths the stream may travel.
+    pub(crate) fn set_policy(&mut self, id: StreamId, policy: PathPolicy) {
+        let Some(stream) = self.send.get_mut(&id) else { return };
+        stream.policy = policy;
+        stream.deadline_passed = false;
+        self.redundant.remove(&id);
+        self.timed.remove(&id);
+        match policy {
+            PathPolicy::Redundant => drop(self.redundant.insert(id)),
+            PathPolicy::Deadline(_) => drop(self.timed.insert(id)),
+            PathPolicy::Any | PathPolicy::Prefer(_) | PathPolicy::Pin(_) | PathPolicy::AvoidCostly => {}
+        }
+    }
+
+    /// Whether the peer has all of a stream, and how that ended, while the session lives: `None` while it has not.
+    pub(crate) fn send_outcome(&self, id: StreamId) -> Option<SendOutcome> {
+        let stream = self.send.get(&id)?;
+        Some(match (stream.state, stream.stopped) {
+            (_, Some(code)) => SendOutcome::Over(Err(WriteError::Stopped { stream: id, code })),
+            (SendState::Done, None) => SendOutcome::Over(Ok(())),
+            (SendState::Reset { .. }, None) => SendOutcome::Over(Err(WriteError::Closed { stream: id })),
+            (SendState::Open | SendState::Finished, None) => SendOutcome::Pending,
+        })
+    }
+
+    /// The application lets go of its handle.
+    pub(crate) fn release_send(&mut self, id: StreamId, effects: &mut Effects) {
+        if let Some(stream) = self.send.get_mut(&id) {
+            stream.released = true;
+        }
+        self.retire_send(id, effects);
+    }
+
+    /// Forgets a sending half once neither end needs it.
+    fn retire_send(&mut self, id: StreamId, effects: &mut Effects) {
+        if self.send.get(&id).is_some_and(SendStream::is_forgettable) {
+            self.send.remove(&id);
+            self.redundant.remove(&id);
+            self.timed.remove(&id);
+            self.on_forgotten(id, effects);
+        }
+    }
+
+    // ---- the peer ----
+
+    /// MAX_DATA. Whether it allows more than before.
+    pub(crate) fn on_max_data(&mut self, max_bytes: u64) -> Use {
+        if self.credit.raise(max_bytes) { Use::Some } else { Use::None }
+    }
+
+    /// MAX_STREAM_DATA.
+    pub(crate) fn on_max_stream_data(
+        &mut self,
+        id: StreamId,
+        max_bytes: u64,
+        effects: &mut Effects,
+    ) -> Result<Use, Violation> {
+        self.learn_own_half(id, effects)?;
+        if !self.send.get_mut(&id).is_some_and(|stream| stream.credit.raise(max_bytes)) {
+            return Ok(Use::None);
+        }
+        self.enqueue(id);
+        Ok(Use::Some)
+    }
+
+    /// ACK.
+    pub(crate) fn on_ack(&mut self, now: Time, ack: &Ack, effects: &mut Effects) -> Result<Use, Violation> {
+        let id = ack.stream;
+        self.learn_own_half(id, effects)?;
+        let Some(stream) = self.send.get_mut(&id) else { return Ok(Use::None) };
+        if stream.is_sending() && !stream.is_ack_plausible(ack) {
+            let what = format!("an acknowledgement of bytes of stream {id} that were never sent");
+            return Err(Violation::new(TransportCode::ProtocolViolation, what));
+        }
+        let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
+        let mut is_news = stream.on_ack(now, ack) > 0;
+        if ack.complete && stream.state != SendState::Done {
+            is_news = true;
+            for (path, lane) in stream.on_complete() {
+                effects.command(path, LaneCommand::Finish(lane));
+            }
+            effects.control.resets.remove(&id);
+            self.ending.remove(&id);
+            effects.events.push_back(Event::SendDone(id));
+            effects.events.push_back(Event::Writable(id));
+        }
+        let let_go = retained - stream.retained_bytes();
+        self.totals.retained -= let_go;
+        self.totals.acknowledged += let_go;
+        self.totals.unsent -= unsent - stream.unsent_bytes();
+        if !stream.has_outstanding() {
+            self.outstanding.remove(&id);
+        }
+        if !is_news {
+            return Ok(Use::None);
+        }
+        self.notify_writers(effects);
+        self.retire_send(id, effects);
+        Ok(Use::Some)
+    }
+
+    /// STOP_SENDING.
+    pub(crate) fn on_stop_sending(
+        &mut self,
+        now: Time,
+        id: StreamId,
+        code: AppCode,
+        effects: &mut Effects,
+    ) -> Result<Use, Violation> {
+        self.learn_own_half(id, effects)?;
+        let Some(stream) = self.send.get_mut(&id).filter(|stream| stream.is_sending()) else {
+            return Ok(Use::None);
+        };
+        stream.stopped = Some(code);
+        if self.reset(now, id, code, effects).is_err() {
+            return Ok(Use::None);
+        }
+        effects.events.push_back(Event::Writable(id));
+        effects.events.push_back(Event::SendDone(id));
+        Ok(Use::Some)
+    }
+
+    /// The peer has opened `lane` for a bidirectional stream: this end answers on it, or ends its half at once.
+    pub(crate) fn on_peer_lane(&mut self, path: PathId, lane: LaneId, id: StreamId, effects: &mut Effects) {
+        match self.send.get_mut(&id) {
+            Some(stream) if stream.is_sending() && stream.open_lane(path).is_none() => {
+                stream.add_lane(path, lane);
+            }
+            _ => effects.command(path, LaneCommand::Finish(lane)),
+        }
+    }
+
+    /// Whether this end answers on `lane` already.
+    pub(crate) fn answers_on(&self, path: PathId, lane: LaneId, id: StreamId) -> bool {
+        self.send.get(&id).is_some_and(|stream| stream.open_lane(path) == Some(lane))
+    }
+
+    // ---- paths ----
+
+    /// The peer reads no more from a lane: what was on it goes another way.
+    pub(crate) fn on_lane_lost(&mut self, path: PathId, lane: LaneId) {
+        for id in self.send.keys().copied().collect::<Vec<_>>() {
+            if let Some(stream) = self.send.get_mut(&id) {
+                stream.on_lane_lost(path, lane);
+            }
+            self.enqueue(id);
+        }
+    }
+
+    /// Makes what `path` carries, and none of the `healthy` ones does, work for the others.
+    pub(crate) fn on_path_failed(&mut self, path: PathId, failure: PathFailure, healthy: &[PathId]) {
+        let is_healthy = |id: PathId| healthy.contains(&id);
+        for id in self.send.keys().copied().collect::<Vec<_>>() {
+            if let Some(stream) = self.send.get_mut(&id) {
+                match failure {
+                    PathFailure::Silent => stream.on_path_silent(path, is_healthy),
+                    PathFailure::Closed => stream.on_path_closed(path, is_healthy),
+                }
+                stream.ask_again();
+            }
+            self.enqueue(id);
+        }
+    }
+
+    /// `path` answers again: what it carries need not go again.
+    pub(crate) fn on_path_recovered(&mut self, path: PathId) {
+        self.send.values_mut().for_each(|stream| stream.on_path_recovered(path));
+    }
+
+    // ---- time ----
+
+    /// When to look for ends whose acknowledgement is overdue.
+    pub(crate) fn overdue_at(&self) -> Option<Time> {
+        self.overdue_at
+    }
+
+    /// Streams whose last acknowledgement should have come by now; each has longer the next time.
+    pub(crate) fn take_overdue(&mut self, now: Time) -> Vec<StreamId> {
+        self.overdue_at = (!self.ending.is_empty()).then_some(now + OVERDUE);
+        let mut overdue = Vec::new();
+        for id in &self.ending {
+            if self.send.get_mut(id).is_some_and(|stream| stream.is_overdue(now)) {
+                overdue.push(*id);
+            }
+        }
+        overdue
+    }
+
+    /// Asks the peer how these streams have ended for it, by saying once more how they ended here.
+    pub(crate) fn ask_again(&mut self, ids: &[StreamId], effects: &mut Effects) {
+        for id in ids {
+            match self.send.get_mut(id) {
+                Some(stream) if stream.state == SendState::Finished => stream.ask_again(),
+                Some(_) => drop(effects.control.resets.insert(*id)),
+                None => {}
+            }
+            self.enqueue(*id);
+        }
+    }
+
+    /// When half of a stream's time will have passed without an acknowledgement.
+    pub(crate) fn policy_deadline(&self) -> Option<Time> {
+        let streams = self.timed.intersection(&self.outstanding).filter_map(|id| self.send.get(id));
+        streams.filter(|stream| !stream.deadline_passed).filter_map(SendStream::half_time).min()
+    }
+
+    /// Looks for streams of which half the time has passed. Whether there are any.
+    pub(crate) fn check_policy_deadlines(&mut self, now: Time) -> bool {
+        let mut late = false;
+        for id in &self.timed {
+            if let Some(stream) = self.send.get_mut(id)
+                && let Some(half_time) = stream.half_time()
+            {
+                stream.deadline_passed = now >= half_time;
+                late |= stream.deadline_passed;
+            }
+        }
+        late
+    }
+
+    // ---- questions ----
+
+    /// Whether everything written so far, and each end that was given, is acknowledged.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.send.values().all(SendStream::is_flushed)
+    }
+
+    /// Bytes that the peer has not acknowledged.
+    pub(crate) fn undelivered_bytes(&self) -> u64 {
+        self.send.values().map(SendStream::undelivered_bytes).sum()
+    }
+
+    /// RESET_STREAM, if the stream is still in need of one.
+    pub(crate) fn reset_frame(&self, id: StreamId) -> Option<Frame> {
+        let stream = self.send.get(&id)?;
+        let SendState::Reset { code } = stream.state else { return None };
+        Some(Frame::ResetStream { stream: id, code: code.0, final_size: stream.final_size() })
+    }
+}
+
+/// How a sending half ended, if it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SendOutcome {
+    Pending,
+    Over(Result<(), WriteError>),
+}
+
+/// A half that takes bytes, or what is to be told to whoever wants to write to it.
+fn open_half(stream: Option<&mut SendStream>, id: StreamId) -> Result<&mut SendStream, WriteError> {
+    let stream = stream.ok_or(WriteError::Closed { stream: id })?;
+    if let Some(code) = stream.stopped {
+        return Err(WriteError::Stopped { stream: id, code });
+    }
+    if stream.state != SendState::Open {
+        return Err(WriteError::Closed { stream: id });
+    }
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::config::SessionConfig;
+    use crate::proto::wire::frame::Parameters;
+    use crate::proto::wire::id::{Dir, Side};
+
+    fn streams() -> Streams {
+        let mut streams = Streams::new(Side::Client, &SessionConfig::default());
+        streams.on_peer_parameters(&Parameters {
+            initial_max_data_bytes: 1_000,
+            initial_max_stream_data_bytes: 1_000,
+            initial_max_streams_bidi: 4,
+            ..Parameters::default()
+        });
+        streams
+    }
+
+    #[test]
+    fn totals_follow_what_is_written_reset_and_acknowledged() {
+        let (mut streams, mut effects) = (streams(), Effects::default());
+        let (first, second) = (streams.open(Dir::Bi).unwrap(), streams.open(Dir::Bi).unwrap());
+        assert_eq!(streams.write(first, &mut Bytes::from_static(b"hello")), Ok(5));
+        assert_eq!(streams.write(second, &mut Bytes::from_static(b"abc")), Ok(3));
+        assert_eq!((streams.totals().retained, streams.totals().unsent), (8, 8));
+        streams.reset(Time::ZERO, first, AppCode(1), &mut effects).unwrap();
+        assert_eq!((streams.totals().retained, streams.totals().unsent), (3, 3));
+        assert_eq!(effects.take_wake(), ControlWake::Due);
+        assert!(effects.control.resets.contains(&first));
+        let complete = Ack { stream: first, complete: true, contiguous: 0, ranges: Vec::new() };
+        assert_eq!(streams.on_ack(Time::ZERO, &complete, &mut effects), Ok(Use::Some));
+        assert!(!effects.control.resets.contains(&first), "the peer knows");
+        assert_eq!(streams.overdue_at(), Some(Time::ZERO + OVERDUE));
+        assert_eq!(streams.take_overdue(Time::ZERO + OVERDUE), []);
+        assert_eq!(streams.overdue_at(), None, "no end is awaited");
+    }
+
+    #[test]
+    fn streams_with_a_deadline_are_found_without_looking_at_the_others() {
+        let mut streams = streams();
+        let (first, second) = (streams.open(Dir::Bi).unwrap(), streams.open(Dir::Bi).unwrap());
+        streams.set_policy(first, PathPolicy::Deadline(OVERDUE));
+        streams.set_policy(second, PathPolicy::Redundant);
+        assert!(streams.check_policy_deadlines(Time::ZERO + OVERDUE));
+        streams.set_policy(first, PathPolicy::Any);
+        assert!(!streams.check_policy_deadlines(Time::ZERO + OVERDUE));
+        assert!(streams.timed.is_empty() && streams.redundant.contains(&second));
+    }
+}
