@@ -2,8 +2,13 @@
 
 pub(crate) mod advertised;
 pub(crate) mod dialing;
+pub(crate) mod estimator;
+pub(crate) mod lanes;
+mod liveness;
 pub mod path;
+mod phase;
 mod rate;
+mod reports;
 mod rtt;
 mod used_ids;
 

@@ -172,7 +172,7 @@ impl Session {
     pub fn max_datagram_bytes(&self) -> Option<usize> {
         let peer = self.peer_parameters.as_ref().map_or(u64::MAX, |peer| peer.max_datagram_bytes);
         let peer = usize::try_from(peer).unwrap_or(usize::MAX);
-        let path = self.paths.attached().map(|path| path.max_datagram_bytes).max();
+        let path = self.paths.attached().map(|path| path.max_datagram_bytes()).max();
         // A session without a path keeps datagrams for the next one, so the last known limit would do; the
         // smallest that every QUIC path carries is the honest guess.
         let max = peer.min(path.unwrap_or(1_000));
@@ -203,7 +203,7 @@ impl Session {
         self.dial_due(now);
         match self.paths.get_mut(path) {
             Some(entry) => {
-                entry.opened_by_application = true;
+                entry.set_opened_by_application();
                 Ok(path)
             }
             // Other addresses are being dialled in place of paths that were lost: no room for this one.

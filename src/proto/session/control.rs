@@ -8,7 +8,8 @@ use crate::proto::carrier::Carrier;
 use crate::proto::config::PathPolicy;
 use crate::proto::datagrams::Outgoing;
 use crate::proto::event::PathLoss;
-use crate::proto::paths::path::{Path, PathPreference, Phase};
+use crate::proto::paths::estimator::Report;
+use crate::proto::paths::path::{Path, PathPreference, PhaseEvent};
 use crate::proto::time::Time;
 use crate::proto::wire::code::TransportCode;
 use crate::proto::wire::frame::{Frame, PathReport, PathStatus};
@@ -24,8 +25,8 @@ impl Session {
         Frame::Hello(self.hello(id)).encode(&mut buf);
         put_grease_frame(&mut buf, self.identity.rng.next_u64());
         let Some(path) = self.paths.get_mut(id) else { return };
-        path.control = Some(lane);
-        path.phase = Phase::Greeting { hello_sent: Some(now) };
+        path.lanes.set_control(lane);
+        path.on(PhaseEvent::HelloSent { at: now });
         self.write_control(now, id, carrier, buf);
     }
 
@@ -41,15 +42,15 @@ impl Session {
 
     pub(super) fn write_close(&mut self, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(id) else { return };
-        let Some(control) = path.control else { return };
-        if std::mem::replace(&mut path.close_written, true) {
+        let Some(control) = path.lanes.control() else { return };
+        if !path.take_close() {
             return;
         }
         let mut buf = BytesMut::new();
         match &self.life.state {
             State::Closed { close: Some(close), .. } => Frame::Close(close.clone()).encode(&mut buf),
             _ => {
-                let code = path.close_code.unwrap_or(TransportCode::NoError.as_u64());
+                let code = path.close_code().unwrap_or(TransportCode::NoError.as_u64());
                 Frame::PathClose { path: id, code, reason: Bytes::new() }.encode(&mut buf);
             }
         }
@@ -63,8 +64,8 @@ impl Session {
             return;
         }
         let Some(path) = self.paths.get_mut(id) else { return };
-        let Some(control) = path.control else { return };
-        path.on_spoke(now);
+        let Some(control) = path.lanes.control() else { return };
+        path.liveness.on_sent(now);
         if carrier.write(control, buf.freeze()).is_err() {
             // Without its control lane a path is of no use.
             let reason = "the peer stopped the control lane".to_owned();
@@ -117,7 +118,7 @@ impl Session {
         let control = &mut self.effects.control;
         for id in std::mem::take(&mut control.path_statuses) {
             if let Some(path) = self.paths.get(id) {
-                let PathPreference { sequence, standby, cost } = path.own;
+                let PathPreference { sequence, standby, cost } = path.preference();
                 Frame::PathStatus(PathStatus { path: id, sequence, standby, cost }).encode(buf);
             }
         }
@@ -160,8 +161,7 @@ impl Session {
             self.datagrams.on_dropped(u64::from(!sent));
         }
         if let Some(path) = self.paths.get_mut(id).filter(|_| sent_count > 0) {
-            path.counts.datagrams_sent += sent_count;
-            path.on_spoke(now);
+            path.on_datagrams_sent(now, sent_count);
         }
         if self.datagrams.has_outgoing()
             && let Some(best) = best.filter(|best| *best != id)
@@ -178,14 +178,13 @@ fn put_all(frames: impl Iterator<Item = Frame>, buf: &mut BytesMut) {
 
 /// The frames that concern only the path they travel on.
 fn put_path_frames(now: Time, path: &mut Path, buf: &mut BytesMut) {
-    for token in path.pongs.drain(..) {
+    for token in path.liveness.drain_pongs() {
         Frame::Pong { token }.encode(buf);
     }
-    for token in std::mem::take(&mut path.pings) {
-        path.on_pinged(now, token);
+    for token in path.liveness.take_pings(now) {
         Frame::Ping { token }.encode(buf);
     }
-    if let Some((received_bytes, delay)) = path.take_report(now) {
+    if let Some(Report { received_bytes, delay }) = path.take_report(now) {
         let delay_us = u64::try_from(delay.as_micros()).unwrap_or(0);
         Frame::PathReport(PathReport { received_bytes, delay_us }).encode(buf);
     }

@@ -287,11 +287,12 @@ impl Session {
         let paths = self.paths.iter().flat_map(|path| {
             let opening = self.opening_deadline(path);
             // A path that has been told to transmit says what is due as soon as it does.
-            let report = path.report_deadline().filter(|_| path.is_healthy() && !path.wake_queued);
+            let report = path.report_deadline().filter(|_| path.is_healthy() && !path.is_wake_queued());
             [opening, report, path.health_deadline(ack_delay, path_timeout)]
         });
         let speaker = self.paths.control_path().and_then(|path| self.paths.get(path));
-        let acks = speaker.filter(|path| !path.wake_queued).and_then(|_| self.effects.control.ack_deadline());
+        let acks =
+            speaker.filter(|path| !path.is_wake_queued()).and_then(|_| self.effects.control.ack_deadline());
         let own = [acks, self.life_deadline(), self.streams.policy_deadline(), self.streams.overdue_at()];
         paths.chain(own).flatten().min()
     }
@@ -386,7 +387,7 @@ impl Session {
     fn violation(&mut self, now: Time, path: PathId, violation: Violation) {
         let Violation { code, reason } = violation;
         if let Some(entry) = self.paths.get_mut(path).filter(|path| !path.is_accepted()) {
-            entry.close_code = Some(code.as_u64());
+            entry.set_close_code(code.as_u64());
             self.lose_path(now, path, PathLoss::Failed(reason));
             return;
         }

@@ -11,7 +11,8 @@ use crate::proto::error::{AppCode, PathError, SessionError};
 use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::futile::Use;
 use crate::proto::paths::dialing::Redial;
-use crate::proto::paths::path::{Path, PathInfo, PathPreference, Phase};
+use crate::proto::paths::lanes::PathLanes;
+use crate::proto::paths::path::{Path, PathInfo, PathPreference, Phase, PhaseEvent};
 use crate::proto::streams::PathFailure;
 use crate::proto::streams::recv::Violation;
 use crate::proto::time::Time;
@@ -38,9 +39,8 @@ impl Session {
     /// Client: the carrier that [`Action::Dial`] asked for is there.
     pub fn path_connected(&mut self, now: Time, path: PathId) {
         if let Some(entry) = self.paths.get_mut(path)
-            && entry.phase == Phase::Dialling
+            && entry.on(PhaseEvent::Connected)
         {
-            entry.phase = Phase::Greeting { hello_sent: None };
             self.dialing.on_answered(now, path);
             self.effects.actions.push_back(Action::Transmit { path });
         }
@@ -108,10 +108,8 @@ impl Session {
         if accepted.hello.intent == Intent::New {
             self.paths.claim_id(id);
         }
-        let mut path = Path::new(id, Phase::Accepting, now);
-        path.control = Some(accepted.control);
-        path.lanes.insert(accepted.control, accepted.reader);
-        self.paths.insert(path);
+        let lanes = PathLanes::with_control(accepted.control, accepted.reader);
+        self.paths.insert(Path::accepted(id, lanes, now));
         self.effects.actions.push_back(Action::Transmit { path: id });
         self.read_lane(now, id, accepted.control, crate::proto::wire::id::Dir::Bi);
     }
@@ -120,12 +118,7 @@ impl Session {
     pub(super) fn establish(&mut self, now: Time, path: PathId) {
         let Some(entry) = self.paths.get_mut(path) else { return };
         entry.on_accepted(now);
-        entry.phase = Phase::Established;
-        if entry.measured_rtt().is_none() && !entry.metrics.knows_acks {
-            let token = entry.next_ping();
-            entry.pings.push(token);
-        }
-        if entry.own.sequence > 0 {
+        if entry.has_preference() {
             self.effects.control.path_statuses.insert(path);
         }
         self.dialing.on_established(now, path);
@@ -197,9 +190,7 @@ impl Session {
         while self.may_dial() {
             let id = self.paths.next_id();
             let Some(address) = self.dialing.dial(now, id) else { break };
-            let mut path = Path::new(id, Phase::Dialling, now);
-            path.address = Some(address.clone());
-            self.paths.insert_dialed(path);
+            self.paths.insert_dialed(Path::dialled(id, address.clone(), now));
             self.effects.actions.push_back(Action::Dial { path: id, address });
         }
     }
@@ -256,8 +247,7 @@ impl Session {
     /// Puts a path on standby, or back into use, for both directions.
     pub fn set_standby(&mut self, path: PathId, standby: bool) -> Result<(), PathError> {
         let entry = self.paths.get_mut(path).ok_or(PathError::Unknown { path })?;
-        entry.own.standby = standby;
-        entry.own.sequence += 1;
+        entry.prefer(PathPreference { standby, ..entry.preference() });
         self.effects.control.path_statuses.insert(path);
         self.wake_all();
         Ok(())
@@ -266,8 +256,7 @@ impl Session {
     /// Says what a byte on this path costs, for both directions; only comparisons matter.
     pub fn set_cost(&mut self, path: PathId, cost: u64) -> Result<(), PathError> {
         let entry = self.paths.get_mut(path).ok_or(PathError::Unknown { path })?;
-        entry.own.cost = cost;
-        entry.own.sequence += 1;
+        entry.prefer(PathPreference { cost, ..entry.preference() });
         self.effects.control.path_statuses.insert(path);
         self.wake_all();
         Ok(())
@@ -275,7 +264,7 @@ impl Session {
 
     /// This end's share of traffic for this path, under the weighted scheduler.
     pub fn set_weight(&mut self, path: PathId, weight: u32) -> Result<(), PathError> {
-        self.paths.get_mut(path).ok_or(PathError::Unknown { path })?.weight = weight;
+        self.paths.get_mut(path).ok_or(PathError::Unknown { path })?.set_weight(weight);
         Ok(())
     }
 
@@ -283,8 +272,7 @@ impl Session {
     pub fn ping(&mut self, path: PathId) -> Result<u64, PathError> {
         let entry = self.paths.get_mut(path).filter(|path| path.is_attached());
         let entry = entry.ok_or(PathError::Unknown { path })?;
-        let token = entry.next_ping();
-        entry.pings.push(token);
+        let token = entry.liveness.ping();
         self.effects.actions.push_back(Action::Transmit { path });
         Ok(token)
     }
@@ -314,7 +302,7 @@ impl Session {
         let is_late =
             self.paths.get(id).and_then(|path| self.opening_deadline(path)).is_some_and(|at| now >= at);
         let Some(path) = self.paths.get_mut(id) else { return };
-        match path.phase {
+        match path.phase() {
             Phase::Dialling | Phase::Greeting { .. } => {
                 if is_late {
                     self.lose_path(now, id, PathLoss::NotOpened);
@@ -322,8 +310,7 @@ impl Session {
             }
             Phase::Established if path.is_too_silent(now, ack_delay) => self.suspect(now, id),
             Phase::Established if path.wants_probe(now, ack_delay) => {
-                let token = path.next_ping();
-                path.pings.push(token);
+                path.liveness.ping();
                 self.effects.actions.push_back(Action::Transmit { path: id });
             }
             Phase::Suspect { .. } if !path.is_too_silent(now, ack_delay) => self.trust_again(id),
@@ -339,7 +326,7 @@ impl Session {
 
     /// When a path that is being opened has taken too long.
     pub(super) fn opening_deadline(&self, path: &Path) -> Option<Time> {
-        let probe_timeout = match path.phase {
+        let patience = match path.phase() {
             // Whoever is at an advised address may not know of it: nobody is asked for long.
             Phase::Dialling if self.dialing.is_advised(path.id) => {
                 self.config.handshake_timeout.min(ADVISED_ANSWER_WITHIN)
@@ -347,13 +334,13 @@ impl Session {
             Phase::Dialling | Phase::Greeting { .. } => self.config.handshake_timeout,
             _ => return None,
         };
-        Some(path.opened_at + probe_timeout)
+        Some(path.opened_at() + patience)
     }
 
     /// The path does not answer: what only it carries becomes work for the others, before its carrier gives up.
     fn suspect(&mut self, now: Time, id: PathId) {
         let Some(path) = self.paths.get_mut(id) else { return };
-        path.phase = Phase::Suspect { since: now };
+        path.on(PhaseEvent::Silent { at: now });
         let silent_for = path.silent_since().map(|at| now - at);
         let session = self.identity.id.map(tracing::field::display);
         tracing::debug!(session, side = ?self.side, path = %id, ?silent_for, "path suspect");
@@ -366,7 +353,7 @@ impl Session {
 
     fn trust_again(&mut self, id: PathId) {
         let Some(path) = self.paths.get_mut(id) else { return };
-        path.phase = Phase::Established;
+        path.on(PhaseEvent::Answered);
         self.streams.on_path_recovered(id);
         self.rescue_from_suspects();
         self.effects.notify(SessionEvent::PathRecovered(id));
@@ -376,7 +363,7 @@ impl Session {
     /// A path is healthy that was not: what went out on suspect ones meanwhile, for want of a better one, is
     /// its work now.
     fn rescue_from_suspects(&mut self) {
-        let suspects = self.paths.iter().filter(|path| matches!(path.phase, Phase::Suspect { .. }));
+        let suspects = self.paths.iter().filter(|path| matches!(path.phase(), Phase::Suspect { .. }));
         let suspects: Vec<_> = suspects.map(|path| path.id).collect();
         if !suspects.is_empty() {
             suspects.into_iter().for_each(|id| self.requeue_from(id, PathFailure::Silent));
@@ -397,7 +384,7 @@ impl Session {
         control.go_away |= self.life.draining.own;
         control.advice.extend(self.advertised.ids());
         control.requeue_path_closes();
-        let stated = self.paths.iter().filter(|path| path.own.sequence > 0);
+        let stated = self.paths.iter().filter(|path| path.has_preference());
         control.path_statuses.extend(stated.map(|path| path.id));
     }
 
@@ -417,15 +404,15 @@ impl Session {
     /// The path is gone: everything that it carried is work for the others.
     pub(super) fn lose_path(&mut self, now: Time, id: PathId, loss: PathLoss) {
         let Some(path) = self.paths.remove(id) else { return };
-        let was_closing = matches!(path.phase, Phase::Closing { .. });
-        if !matches!(loss, PathLoss::ClosedByPeer(_)) || path.phase == Phase::Dialling {
-            let code = path.close_code.unwrap_or(TransportCode::PathAbandoned.as_u64());
+        let was_closing = !path.is_alive();
+        if !matches!(loss, PathLoss::ClosedByPeer(_)) || path.phase() == Phase::Dialling {
+            let code = path.close_code().unwrap_or(TransportCode::PathAbandoned.as_u64());
             self.effects.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
         }
         if self.is_closed() {
             return;
         }
-        if matches!(path.phase, Phase::Established) && !was_closing {
+        if path.is_healthy() {
             self.stats.path_failures += 1;
         }
         if self.identity.id.is_none() {
@@ -437,7 +424,7 @@ impl Session {
             // What silenced the path may have done so in one direction only: the peer is told on another one.
             self.effects.control.path_closes.insert(id, TransportCode::PathAbandoned.as_u64());
         }
-        let by_application = path.opened_by_application && !self.dialing.was_reached(id);
+        let by_application = path.is_opened_by_application() && !self.dialing.was_reached(id);
         let redial = if by_application && matches!(loss, PathLoss::Failed(_) | PathLoss::NotOpened) {
             self.dialing.forget_path(now, id, &mut self.identity.rng);
             Redial::AtOnce
@@ -472,7 +459,7 @@ impl Session {
     /// Closes a path in good order: it carries nothing new, says why, and goes.
     pub(super) fn close_path(&mut self, now: Time, id: PathId, code: TransportCode) {
         let Some(path) = self.paths.get_mut(id) else { return };
-        if matches!(path.phase, Phase::Dialling | Phase::Greeting { .. }) {
+        if matches!(path.phase(), Phase::Dialling | Phase::Greeting { .. }) {
             self.lose_path(now, id, PathLoss::Removed);
             return;
         }
@@ -480,8 +467,8 @@ impl Session {
             return;
         }
         let was_healthy = path.is_healthy();
-        path.phase = Phase::Closing { until: now + CLOSING_GRACE };
-        path.close_code = Some(code.as_u64());
+        path.on(PhaseEvent::Removed { until: now + CLOSING_GRACE });
+        path.set_close_code(code.as_u64());
         self.effects.actions.push_back(Action::Transmit { path: id });
         self.effects.control.path_closes.insert(id, code.as_u64());
         self.effects.notify(SessionEvent::PathLost(id, PathLoss::Removed));
@@ -514,7 +501,7 @@ impl Session {
     /// A path in `Closing` has said what it had to.
     fn drop_closing(&mut self, id: PathId) {
         if let Some(path) = self.paths.remove(id) {
-            let code = path.close_code.unwrap_or(TransportCode::NoError.as_u64());
+            let code = path.close_code().unwrap_or(TransportCode::NoError.as_u64());
             self.effects.actions.push_back(Action::ClosePath { path: id, code, reason: Bytes::new() });
         }
     }
@@ -523,9 +510,9 @@ impl Session {
     pub(super) fn close_all_paths(&mut self, now: Time, code: u64, farewell: Farewell) {
         for id in self.paths.ids() {
             let Some(path) = self.paths.get_mut(id) else { continue };
-            path.close_code = Some(code);
+            path.set_close_code(code);
             if farewell == Farewell::Close && path.is_attached() {
-                path.phase = Phase::Closing { until: now + CLOSING_GRACE.max(path.rtt() * 3) };
+                path.on(PhaseEvent::Removed { until: now + CLOSING_GRACE.max(path.rtt() * 3) });
                 self.effects.actions.push_back(Action::Transmit { path: id });
             } else {
                 self.drop_closing(id);

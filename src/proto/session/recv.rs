@@ -1,5 +1,7 @@
 //! Bytes that arrive: lanes, frames, chunks, datagrams.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{Session, State};
@@ -7,14 +9,15 @@ use crate::proto::datagrams::Arrival;
 use crate::proto::error::{AppCode, SessionError};
 use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::futile::{TooMuch, Use};
-use crate::proto::paths::path::{Early, Path, Phase};
+use crate::proto::paths::estimator::{Report, ReportNews, TooManyBytes};
+use crate::proto::paths::lanes::Early;
 use crate::proto::streams::recv::Violation;
 use crate::proto::streams::{Chunk, PeerReset};
 use crate::proto::time::Time;
 use crate::proto::wire::code::TransportCode;
 use crate::proto::wire::frame::{Close, Frame};
 use crate::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
-use crate::proto::wire::lane::{LaneItem, LaneKind, LaneReader};
+use crate::proto::wire::lane::{LaneItem, LaneKind};
 
 impl Session {
     /// Bytes arrived on a lane, in the lane's order. `dir` is the lane's, whoever opened it.
@@ -23,24 +26,24 @@ impl Session {
             return;
         }
         let Some(entry) = self.paths.get_mut(path) else { return };
-        entry.on_activity(now);
-        if matches!(entry.phase, Phase::Greeting { .. }) && entry.control != Some(lane) {
+        entry.liveness.on_received(now);
+        if entry.is_greeting() && !entry.lanes.is_control(lane) {
             self.defer(now, path, Early::Data(lane, dir, data));
             return;
         }
-        entry.lanes.entry(lane).or_insert_with(LaneReader::new).push(data);
+        entry.lanes.push(lane, data);
         self.read_lane(now, path, lane, dir);
     }
 
     fn defer(&mut self, now: Time, path: PathId, early: Early) {
-        if let Some(Err(violation)) = self.paths.get_mut(path).map(|entry| entry.defer(early)) {
+        if let Some(Err(violation)) = self.paths.get_mut(path).map(|entry| entry.lanes.defer(early)) {
             self.violation(now, path, violation);
         }
     }
 
     /// Client: the path is accepted, so what came before that can be read.
     pub(super) fn read_early(&mut self, now: Time, path: PathId) {
-        for early in self.paths.get_mut(path).map(Path::take_early).unwrap_or_default() {
+        for early in self.paths.get_mut(path).map(|entry| entry.lanes.take_early()).unwrap_or_default() {
             match early {
                 Early::Data(lane, dir, data) => self.on_lane_data(now, path, lane, dir, data),
                 Early::Finished(lane) => self.on_lane_finished(now, path, lane),
@@ -51,17 +54,16 @@ impl Session {
     /// The peer finished its half of a lane.
     pub fn on_lane_finished(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(path) else { return };
-        entry.on_activity(now);
-        if entry.control == Some(lane) {
+        entry.liveness.on_received(now);
+        if entry.lanes.is_control(lane) {
             self.lose_control(now, path);
             return;
         }
-        if matches!(entry.phase, Phase::Greeting { .. }) {
+        if entry.is_greeting() {
             self.defer(now, path, Early::Finished(lane));
             return;
         }
-        entry.own_lanes.remove(&lane);
-        let reader = entry.lanes.remove(&lane);
+        let reader = entry.lanes.close(lane);
         if let Some(Err(error)) = reader.map(|reader| reader.finish())
             && !self.is_closed()
         {
@@ -72,10 +74,9 @@ impl Session {
     /// The peer gave a lane up. What it carried comes another way, or its stream was reset.
     pub fn on_lane_reset(&mut self, now: Time, path: PathId, lane: LaneId) {
         let Some(entry) = self.paths.get_mut(path) else { return };
-        entry.on_activity(now);
-        entry.lanes.remove(&lane);
-        entry.own_lanes.remove(&lane);
-        if entry.control == Some(lane) {
+        entry.liveness.on_received(now);
+        entry.lanes.close(lane);
+        if entry.lanes.is_control(lane) {
             self.lose_control(now, path);
         }
     }
@@ -89,7 +90,7 @@ impl Session {
 
     /// The peer reads no more from a lane that this end writes to: what was on it goes another way.
     pub fn on_lane_stopped(&mut self, now: Time, path: PathId, lane: LaneId) {
-        if self.paths.get(path).is_some_and(|entry| entry.control == Some(lane)) {
+        if self.paths.get(path).is_some_and(|entry| entry.lanes.is_control(lane)) {
             self.lose_control(now, path);
             return;
         }
@@ -116,8 +117,8 @@ impl Session {
 
     fn take_datagram(&mut self, now: Time, path: PathId, sequence: u64, data: Bytes) -> Use {
         let Some(entry) = self.paths.get_mut(path) else { return Use::None };
-        entry.on_activity(now);
-        entry.counts.datagrams_received += 1;
+        entry.liveness.on_received(now);
+        entry.on_datagram_received();
         if self.is_closed() || self.datagrams.on_received(sequence, &data) == Arrival::Ignored {
             return Use::None;
         }
@@ -129,7 +130,7 @@ impl Session {
     pub(super) fn read_lane(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir) {
         // A CLOSE may be in the middle of what has arrived: nothing behind it counts.
         while !self.is_closed() {
-            let Some(reader) = self.paths.get_mut(path).and_then(|entry| entry.lanes.get_mut(&lane)) else {
+            let Some(reader) = self.paths.get_mut(path).and_then(|entry| entry.lanes.reader(lane)) else {
                 return;
             };
             let item = reader.next();
@@ -163,7 +164,7 @@ impl Session {
         dir: Dir,
         item: LaneItem,
     ) -> Result<Use, Violation> {
-        let is_control = self.paths.get(path).and_then(|entry| entry.control) == Some(lane);
+        let is_control = self.paths.get(path).is_some_and(|entry| entry.lanes.is_control(lane));
         match item {
             LaneItem::Kind(LaneKind::Control) if is_control => Ok(Use::None),
             LaneItem::Kind(LaneKind::Control) => {
@@ -189,9 +190,9 @@ impl Session {
     /// A lane of a stream comes after ACCEPT, and the answer on it is of the same stream.
     fn check_lane(&self, path: PathId, lane: LaneId, stream: StreamId) -> Result<(), Violation> {
         let Some(entry) = self.paths.get(path) else { return Ok(()) };
-        let what = match entry.own_lanes.get(&lane) {
+        let what = match entry.lanes.opened_for(lane) {
             _ if !entry.is_accepted() => "a stream before ACCEPT".to_owned(),
-            Some(own) if *own != stream => format!("stream {stream} on the lane of stream {own}"),
+            Some(own) if own != stream => format!("stream {stream} on the lane of stream {own}"),
             _ => return Ok(()),
         };
         Err(Violation::new(TransportCode::ProtocolViolation, what))
@@ -199,7 +200,7 @@ impl Session {
 
     /// Whether this end opened the lane or has already answered on it.
     fn owns_lane(&self, path: PathId, lane: LaneId, stream: StreamId) -> bool {
-        let opened = self.paths.get(path).is_some_and(|entry| entry.own_lanes.contains_key(&lane));
+        let opened = self.paths.get(path).is_some_and(|entry| entry.lanes.opened_for(lane).is_some());
         opened || self.streams.answers_on(path, lane, stream)
     }
 
@@ -215,7 +216,7 @@ impl Session {
 
     fn on_frame(&mut self, now: Time, path: PathId, frame: Frame) -> Result<Use, Violation> {
         let Some(entry) = self.paths.get_mut(path) else { return Ok(Use::None) };
-        if let Phase::Greeting { .. } = entry.phase {
+        if entry.is_greeting() {
             match frame {
                 Frame::Accept(accept) => self.on_accept(now, path, accept),
                 Frame::Reject(reject) => self.on_reject(now, path, &reject),
@@ -232,7 +233,7 @@ impl Session {
             }
             Frame::PathStatus(status) => Ok(self.on_path_status(&status)),
             Frame::Ping { token } => {
-                entry.queue_pong(token);
+                entry.liveness.on_ping(token);
                 Ok(Use::None)
             }
             Frame::Pong { token } => {
@@ -241,13 +242,15 @@ impl Session {
                 Ok(Use::Some)
             }
             Frame::PathReport(report) => {
-                let delay = std::time::Duration::from_micros(report.delay_us);
-                let before = entry.reported_bytes();
-                if !entry.on_report(now, report.received_bytes, delay) {
-                    let what = "a report of more bytes than were sent on the path";
-                    return Err(Violation::new(TransportCode::ProtocolViolation, what));
+                let delay = Duration::from_micros(report.delay_us);
+                match entry.on_report(now, Report { received_bytes: report.received_bytes, delay }) {
+                    Ok(ReportNews::New) => Ok(Use::Some),
+                    Ok(ReportNews::Old) => Ok(Use::None),
+                    Err(TooManyBytes) => {
+                        let what = "a report of more bytes than were sent on the path";
+                        Err(Violation::new(TransportCode::ProtocolViolation, what))
+                    }
                 }
-                Ok(if entry.reported_bytes() > before { Use::Some } else { Use::None })
             }
             Frame::PathClose { path: closed, code, .. } => {
                 self.on_path_close(now, closed, code);

@@ -4,7 +4,7 @@ use super::Session;
 use crate::proto::carrier::{Carrier, LaneCommand};
 use crate::proto::effects::ControlWake;
 use crate::proto::event::Action;
-use crate::proto::paths::path::Phase;
+use crate::proto::paths::path::{Filled, Path, Phase};
 use crate::proto::scheduler::select::{Ask, Next};
 use crate::proto::streams::{Blocked, Outlet, SendReason, Sent};
 use crate::proto::time::Time;
@@ -13,28 +13,17 @@ use crate::proto::wire::id::PathId;
 /// A path that wants anything at all gets this much: about a packet's worth.
 const MIN_RECORD_BYTES: usize = 1_200;
 
-/// How a path came to the end of what it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filled {
-    /// Its carrier wants no more.
-    Full,
-    /// There is more, and another path does it better.
-    Declined,
-    /// There is nothing more for it.
-    Drained,
-}
-
 impl Session {
     /// The path can take more: fills it, as far as there is something for it and its carrier wants it.
     ///
     /// To be called after anything happened to the path's carrier, and when an `Action::Transmit` names it.
     pub fn transmit(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(id) else { return };
-        path.wake_queued = false;
+        path.on_transmit();
         path.learn(carrier);
         self.check_path(now, id);
         let Some(path) = self.paths.get_mut(id) else { return };
-        match path.phase {
+        match path.phase() {
             Phase::Dialling | Phase::Greeting { hello_sent: Some(_) } => {}
             Phase::Greeting { hello_sent: None } => self.write_hello(now, id, carrier),
             Phase::Accepting => {
@@ -58,10 +47,8 @@ impl Session {
 
     fn run_lane_commands(&mut self, id: PathId, carrier: &mut dyn Carrier) {
         let Some(path) = self.paths.get_mut(id) else { return };
-        let control = path.control;
-        for command in path.lane_commands.drain(..) {
+        for command in path.lanes.drain_commands() {
             match command {
-                LaneCommand::Finish(lane) | LaneCommand::Reset(lane) if Some(lane) == control => {}
                 LaneCommand::Finish(lane) => carrier.finish(lane),
                 LaneCommand::Reset(lane) => carrier.reset(lane),
             }
@@ -72,7 +59,7 @@ impl Session {
 
     fn send_chunks(&mut self, now: Time, path: PathId, carrier: &mut dyn Carrier) {
         let mut blocked = Blocked::none(self.side);
-        let mut sent_any = false;
+        let mut chunks = 0;
         let filled = loop {
             let capacity = match self.capacity(now, path, carrier) {
                 0 => break Filled::Full,
@@ -86,15 +73,15 @@ impl Session {
                 Next::Nothing => break Filled::Drained,
             };
             let Some(entry) = self.paths.get(path) else { break Filled::Drained };
-            let on = Outlet { id: path, control: entry.control, view: entry.view(now) };
+            let on = Outlet { id: path, control: entry.lanes.control(), view: entry.view(now) };
             let reason = chunk.reason;
             match self.streams.write_chunk(now, on, chunk, carrier, &mut self.effects) {
                 Ok(written) => {
-                    sent_any = true;
+                    chunks += 1;
                     if let Some(entry) = self.paths.get_mut(path)
                         && let Some((lane, stream)) = written.opened
                     {
-                        entry.own_lanes.insert(lane, stream);
+                        entry.lanes.on_opened(lane, stream);
                     }
                     if let Some(sent) = written.sent {
                         self.account(now, path, reason, sent);
@@ -104,13 +91,9 @@ impl Session {
             }
         };
         let Some(entry) = self.paths.get_mut(path) else { return };
-        entry.app_limited = filled != Filled::Full;
-        entry.idle_polled_at = (filled != Filled::Full && !sent_any).then_some(now);
-        if filled == Filled::Drained {
-            entry.on_app_limited();
-        }
+        entry.on_filled(now, filled, chunks);
         if self.streams.has_backlog() && self.paths.len() > 1 {
-            self.wake_others(now, path, sent_any);
+            self.wake_others(now, path, chunks);
         }
     }
 
@@ -118,7 +101,7 @@ impl Session {
     fn capacity(&self, now: Time, id: PathId, carrier: &mut dyn Carrier) -> usize {
         let capacity = carrier.capacity();
         let Some(path) = self.paths.get(id) else { return 0 };
-        if path.metrics.congestion_window_bytes.is_some() || self.paths.usable().count() < 2 {
+        if path.knows_window() || self.paths.usable().count() < 2 {
             return capacity;
         }
         let view = path.view(now);
@@ -135,7 +118,7 @@ impl Session {
         if let Some(path) = self.paths.get_mut(id) {
             path.on_sent(now, sent.bytes);
             if reason != SendReason::New {
-                path.counts.reinjected_bytes += sent.bytes;
+                path.on_reinjected(sent.bytes);
             }
         }
     }
@@ -148,7 +131,7 @@ impl Session {
             let mut commands = self.effects.take_commands();
             for (path, command) in commands.drain(..) {
                 if let Some(entry) = self.paths.get_mut(path) {
-                    entry.lane_commands.push(command);
+                    entry.lanes.command(command);
                     self.wake(path);
                 }
             }
@@ -167,7 +150,7 @@ impl Session {
 
     pub(super) fn wake(&mut self, id: PathId) {
         if let Some(path) = self.paths.get_mut(id)
-            && !std::mem::replace(&mut path.wake_queued, true)
+            && path.queue_wake()
         {
             self.effects.actions.push_back(Action::Transmit { path: id });
         }
@@ -176,7 +159,7 @@ impl Session {
     pub(super) fn wake_all(&mut self) {
         for id in self.paths.ids() {
             if let Some(path) = self.paths.get_mut(id) {
-                path.idle_polled_at = None;
+                path.on_change();
             }
             self.wake(id);
         }
@@ -184,8 +167,8 @@ impl Session {
 
     /// There is new data: the best path that waits for some gets to ask first; the rest follow if it leaves any.
     pub(super) fn wake_for_data(&mut self) {
-        self.paths.iter_mut().for_each(|path| path.idle_polled_at = None);
-        let waiting = self.paths.usable().filter(|path| path.app_limited);
+        self.paths.iter_mut().for_each(Path::on_change);
+        let waiting = self.paths.usable().filter(|path| path.is_app_limited());
         let best = waiting.min_by_key(|path| (path.rtt(), path.id)).map(|path| path.id);
         if let Some(best) = best {
             self.wake(best);
@@ -205,10 +188,10 @@ impl Session {
 
     /// There is more than `id` took: the others that wait for something get to ask, once at each point in time if
     /// nothing else changes, for what schedulers go by changes with time.
-    fn wake_others(&mut self, now: Time, id: PathId, sent_any: bool) {
-        let waits = |at: Option<Time>| sent_any || at != Some(now);
-        let others = self.paths.iter().filter(|path| path.id != id && path.app_limited);
-        let ids: Vec<_> = others.filter(|path| waits(path.idle_polled_at)).map(|path| path.id).collect();
+    fn wake_others(&mut self, now: Time, id: PathId, chunks: u64) {
+        let others = self.paths.iter().filter(|path| path.id != id && path.is_app_limited());
+        let waiting = others.filter(|path| chunks > 0 || !path.is_idle_at(now));
+        let ids: Vec<_> = waiting.map(|path| path.id).collect();
         ids.into_iter().for_each(|id| self.wake(id));
     }
 

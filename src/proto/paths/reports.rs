@@ -1,0 +1,86 @@
+//! PATH_REPORT: when to tell the peer how much of what it sent on a path has arrived.
+
+use std::time::Duration;
+
+use super::estimator::Report;
+use crate::proto::control::BULK_ACK_INTERVAL;
+use crate::proto::time::Time;
+
+/// A report is due after so many bytes, if not before; see [`BULK_ACK_INTERVAL`].
+pub(super) const REPORT_BYTES: u64 = 64 * 1024;
+
+/// What has arrived on a path, and what the peer was told of it.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    received_bytes: u64,
+    unreported_bytes: u64,
+    received_at: Time,
+    due_at: Option<Time>,
+    reported_at: Option<Time>,
+}
+
+impl Reports {
+    pub(crate) fn new(now: Time) -> Self {
+        Self { received_bytes: 0, unreported_bytes: 0, received_at: now, due_at: None, reported_at: None }
+    }
+
+    /// Stream bytes arrived; the peer hears of them within `max_delay`.
+    pub(crate) fn on_received(&mut self, now: Time, bytes: u64, max_delay: Duration) {
+        self.received_bytes += bytes;
+        self.unreported_bytes += bytes;
+        self.received_at = now;
+        let due = if self.unreported_bytes >= REPORT_BYTES {
+            self.reported_at.map_or(now, |at| now.max(at + BULK_ACK_INTERVAL))
+        } else {
+            now + max_delay
+        };
+        self.due_at = Some(self.due_at.map_or(due, |at| at.min(due)));
+    }
+
+    /// The report to send now, if one is due.
+    pub(crate) fn take(&mut self, now: Time) -> Option<Report> {
+        self.due_at.take_if(|at| *at <= now)?;
+        self.unreported_bytes = 0;
+        self.reported_at = Some(now);
+        Some(Report { received_bytes: self.received_bytes, delay: now - self.received_at })
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.due_at
+    }
+
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(25);
+
+    fn at(ms: u64) -> Time {
+        Time::from_epoch(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_report_is_due_within_the_delay_or_at_once_after_64_kib() {
+        let mut reports = Reports::new(at(0));
+        reports.on_received(at(0), 1_000, DELAY);
+        assert_eq!(reports.deadline(), Some(at(25)));
+        reports.on_received(at(5), 64 * 1024, DELAY);
+        let report = Report { received_bytes: 1_000 + 64 * 1024, delay: Duration::from_millis(2) };
+        assert_eq!(reports.take(at(7)), Some(report));
+        assert_eq!((reports.take(at(99)), reports.deadline()), (None, None));
+    }
+
+    #[test]
+    fn reports_on_a_fast_path_keep_their_distance() {
+        let mut reports = Reports::new(at(0));
+        reports.on_received(at(5), 64 * 1024, DELAY);
+        assert!(reports.take(at(5)).is_some());
+        reports.on_received(at(6), 64 * 1024, DELAY);
+        assert_eq!(reports.deadline(), Some(at(5) + BULK_ACK_INTERVAL));
+    }
+}
