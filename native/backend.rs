@@ -185,7 +185,7 @@ impl NativeBackend {
             };
             match armed {
                 _ if is_over => {
-                    meter.report(self.now(), shared.look(|core| core.session.stats()));
+                    meter.report(self.now(), shared.read(|core| core.session.stats()));
                     return;
                 }
                 None => moved.await,
@@ -193,7 +193,7 @@ impl NativeBackend {
                     self.timer().armed = None;
                     shared.on_timeout();
                     if meter.is_due(self.now()) {
-                        meter.report(self.now(), shared.look(|core| core.session.stats()));
+                        meter.report(self.now(), shared.read(|core| core.session.stats()));
                     }
                 }
                 Some(at) => {

@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
     use crate::api::Session;
-    use crate::api::shared::Hold;
+    use crate::api::shared::SessionRef;
     use crate::native::backend::Role;
     use crate::native::engine::Engine;
     use crate::native::transport::TransportSettings;
@@ -240,7 +240,7 @@ mod tests {
             session::Session::client(now, SessionConfig::default(), [1; 32], PathAddress::from(&address));
         let shared = Shared::new(core, Arc::clone(&backend) as _);
         backend.start_clock(Arc::clone(&shared));
-        (Session::opened(Hold::new(Arc::clone(&shared))).await.unwrap(), shared)
+        (Session::opened(SessionRef::new(Arc::clone(&shared))).await.unwrap(), shared)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

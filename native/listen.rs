@@ -190,9 +190,9 @@ impl Listener {
     /// Cancel safe: a session is handed out or stays.
     pub async fn accept(&self) -> Option<Session> {
         loop {
-            let hold = self.registry.next().await?;
+            let session_ref = self.registry.next().await?;
             // One that has ended while it waited is nobody's business.
-            if let Ok(session) = Session::opened(hold).await {
+            if let Ok(session) = Session::opened(session_ref).await {
                 return Some(session);
             }
         }

@@ -498,7 +498,7 @@ impl PathDriver {
         let control = accepted.control;
         match registry.admit(accepted, turn.reactor, self.key, self.remote()) {
             Ok(bond) => {
-                bond.shared.look(|core| self.carrier.allow_lanes(core.session.config()));
+                bond.shared.read(|core| self.carrier.allow_lanes(core.session.config()));
                 self.stage = Stage::Bound(bond);
                 self.half_open = None;
             }

@@ -15,7 +15,7 @@ use super::reactor::{ReactorHandle, ReactorLease};
 use super::stateless_reset::ResetSecret;
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
-use crate::api::shared::{Hold, Shared};
+use crate::api::shared::{SessionRef, Shared};
 use crate::carrier::Observations;
 use crate::carrier::h3::Gate;
 use crate::proto::acceptor::Accepted;
@@ -60,7 +60,7 @@ pub(crate) struct Registry {
 struct Members {
     sessions: BTreeMap<SessionId, (Arc<Shared>, Arc<NativeBackend>)>,
     /// Not accepted by the application yet; counted among the sessions.
-    waiting: VecDeque<Arc<Hold>>,
+    waiting: VecDeque<Arc<SessionRef>>,
     /// No new sessions.
     is_draining: bool,
     /// For sessions to come, until there are none.
@@ -170,7 +170,7 @@ impl Registry {
         let mut session = Session::server(self.terms.session.clone(), seed, &accepted.hello);
         session.share_memory(&self.memory);
         let id = session.id().ok_or(TransportCode::Internal)?;
-        let (bond, hold, evicted) = {
+        let (bond, session_ref, evicted) = {
             let mut members = self.members();
             let Some(sockets) = members.sockets.clone().filter(|_| !members.is_draining) else {
                 return Err(TransportCode::GoingAway);
@@ -189,8 +189,8 @@ impl Registry {
             let backend = NativeBackend::new(Arc::clone(&self.engine), self.runtime.clone(), role);
             let shared = Shared::new(session, Arc::clone(&backend) as _);
             members.sessions.insert(id, (Arc::clone(&shared), Arc::clone(&backend)));
-            let hold = Hold::new(Arc::clone(&shared));
-            (Bond { shared, backend, path: PathId::PRIMARY }, hold, evicted)
+            let session_ref = SessionRef::new(Arc::clone(&shared));
+            (Bond { shared, backend, path: PathId::PRIMARY }, session_ref, evicted)
         };
         if let Some(evicted) = evicted {
             self.evict(evicted);
@@ -206,7 +206,7 @@ impl Registry {
                 }
             }
         });
-        self.members().waiting.push_back(hold);
+        self.members().waiting.push_back(session_ref);
         self.news.notify_one();
         Ok(bond)
     }
@@ -233,13 +233,13 @@ impl Registry {
     }
 
     /// The next new session; `None` when there will be no more.
-    pub(crate) async fn next(&self) -> Option<Arc<Hold>> {
+    pub(crate) async fn next(&self) -> Option<Arc<SessionRef>> {
         loop {
             let news = self.news.notified();
             {
                 let mut members = self.members();
-                if let Some(hold) = members.waiting.pop_front() {
-                    return Some(hold);
+                if let Some(session_ref) = members.waiting.pop_front() {
+                    return Some(session_ref);
                 }
                 if members.is_draining {
                     // Whoever else waits learns it, too.
