@@ -18,7 +18,7 @@ use super::transport::{Congestion, TransportSettings};
 use super::worker_pool::WorkerPoolError;
 use crate::api::CertificatePin;
 use crate::api::Session;
-use crate::carrier::h3::{ALPN_H3, Gate, OriginError};
+use crate::carrier::h3::{ALPN_H3, OriginError, OriginPolicy};
 use crate::proto::config::SessionConfig;
 use crate::proto::wire::limits::ALPN;
 
@@ -151,7 +151,7 @@ pub async fn listen(
         return Err(ListenError::NoAddress);
     }
     let engine = Engine::shared(config.workers)?;
-    let gate = Arc::new(Gate::new(&config.allowed_origins)?);
+    let origin_policy = Arc::new(OriginPolicy::new(&config.allowed_origins)?);
     let tls = server_config(&config.identity, &[ALPN, ALPN_H3])?;
     let mut base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
     base.retry_token_lifetime(RETRY_TOKEN_LIFETIME);
@@ -168,7 +168,7 @@ pub async fn listen(
         advertise: config.advertise,
         pin,
         resets: ResetSecret::of(&config.identity),
-        gate,
+        origin_policy,
     };
     let admission = Admission::new(config.admission, config.max_sessions);
     let registry = Registry::new(Arc::clone(&engine), terms, base, admission);

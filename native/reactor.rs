@@ -462,7 +462,7 @@ impl Reactor {
         self.scratch.clear();
         match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
             Ok((handle, connection)) => {
-                let carrier = PathCarrier::accepted(connection, observations, registry.gate());
+                let carrier = PathCarrier::accepted(connection, observations, registry.origin_policy());
                 self.insert(handle, PathDriver::accepted(key, carrier, registry, permit, now));
             }
             Err(error) => {

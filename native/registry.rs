@@ -17,7 +17,7 @@ use super::transport::TransportSettings;
 use crate::api::CertificatePin;
 use crate::api::shared::{SessionRef, Shared};
 use crate::carrier::Observations;
-use crate::carrier::h3::Gate;
+use crate::carrier::h3::OriginPolicy;
 use crate::proto::acceptor::Accepted;
 use crate::proto::config::SessionConfig;
 use crate::proto::memory::MemoryBudget;
@@ -37,7 +37,7 @@ pub(crate) struct Terms {
     /// By which clients of the process before this one learn that it is gone.
     pub(crate) resets: ResetSecret,
     /// For clients that come over HTTP/3.
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) origin_policy: Arc<OriginPolicy>,
 }
 
 /// Every session of a listener, whatever socket its paths come in on.
@@ -104,8 +104,8 @@ impl Registry {
     }
 
     /// Whom to let in over HTTP/3.
-    pub(crate) fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.terms.gate)
+    pub(crate) fn origin_policy(&self) -> Arc<OriginPolicy> {
+        Arc::clone(&self.terms.origin_policy)
     }
 
     /// The configuration of one connection from `remote`, and what its congestion controller tells.

@@ -2,20 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Effect, Ended, H3, H3Code, Reading, Role, frames, streams, violation};
+use super::code::H3Code;
+use super::ended::{Ended, violation};
+use super::{Effect, H3, Reading, Role, streams};
 use crate::proto::wire::id::{Dir, LaneId};
 use crate::proto::wire::varint;
 
 /// What a lane begins with, at most: two varints.
 const MAX_HEAD_BYTES: usize = 16;
-
-/// What a lane begins with.
-pub(super) fn signal(dir: Dir) -> u64 {
-    match dir {
-        Dir::Bi => frames::WT_STREAM,
-        Dir::Uni => streams::WT_STREAM,
-    }
-}
 
 impl H3 {
     /// What a lane of this end's begins with. The session is open.
@@ -25,7 +19,7 @@ impl H3 {
             // What comes back on it has no head.
             self.readings.insert(lane, Reading::Lane);
         }
-        varint::put(&mut head, signal(dir));
+        varint::put(&mut head, streams::lane_signal(dir));
         varint::put(&mut head, self.session.map_or(0, |session| session.0));
         head.freeze()
     }
