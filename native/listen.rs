@@ -10,7 +10,7 @@ use super::admission::{Admission, AdmissionLimits};
 use super::certificate::{Identity, IdentityError, state_directory};
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
-use super::registry::{Registry, Terms};
+use super::registry::{Registry, SessionTemplate};
 use super::socket::{BindError, PortSharing, UdpSocket};
 use super::stateless_reset::ResetSecret;
 use super::tls::{TlsError, server_config};
@@ -157,7 +157,7 @@ pub async fn listen(
     base.retry_token_lifetime(RETRY_TOKEN_LIFETIME);
     base.incoming_buffer_size(EARLY_BYTES).incoming_buffer_size_total(ALL_EARLY_BYTES);
     let pin = config.identity.pin();
-    let terms = Terms {
+    let template = SessionTemplate {
         session: config.session,
         settings: TransportSettings {
             congestion: config.congestion,
@@ -171,7 +171,7 @@ pub async fn listen(
         origin_policy,
     };
     let admission = Admission::new(config.admission, config.max_sessions);
-    let registry = Registry::new(Arc::clone(&engine), terms, base, admission);
+    let registry = Registry::new(Arc::clone(&engine), template, base, admission);
     let mut sockets: Vec<ReactorLease> = Vec::with_capacity(addresses.len());
     for address in addresses {
         let socket = UdpSocket::bind(address, PortSharing::Exclusive)?;

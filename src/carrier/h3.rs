@@ -318,7 +318,7 @@ impl H3 {
             && lane.0 == *requests_seen * 4
         {
             *requests_seen += 1;
-            self.settle_held();
+            self.resolve_held();
         }
     }
 
@@ -500,7 +500,7 @@ impl H3 {
     fn open(&mut self, session: LaneId, frames: Tlv) -> Result<Reading, Ended> {
         self.session = Some(session);
         self.is_open = true;
-        self.settle_held();
+        self.resolve_held();
         let mut reader = CapsuleReader::after(frames);
         // What came along with the header.
         reader.read(&[])?;

@@ -61,7 +61,7 @@ impl H3 {
     }
 
     /// Sets lanes free that waited for their session, and rejects those whose session will not come.
-    pub(super) fn settle_held(&mut self) {
+    pub(super) fn resolve_held(&mut self) {
         let mut readings = std::mem::take(&mut self.readings);
         for (lane, reading) in &mut readings {
             let Reading::Held(session) = *reading else { continue };

@@ -40,7 +40,7 @@ impl End {
     /// A server's that has heard the client's SETTINGS.
     fn server_with_settings(policy: OriginPolicy) -> Self {
         let mut end = Self::server(policy);
-        end.data(CLIENT_UNI, &settings::control_stream()).unwrap();
+        end.data(CLIENT_UNI, &streams::own_control_stream()).unwrap();
         end
     }
 
@@ -295,7 +295,7 @@ fn before_there_is_a_session_a_server_reads_requests_in_order_and_none_before_se
             .collect::<Vec<_>>()
     };
     assert_eq!(wanted(&server), [2, 6]);
-    server.data(CLIENT_UNI, &settings::control_stream()).unwrap();
+    server.data(CLIENT_UNI, &streams::own_control_stream()).unwrap();
     assert_eq!(wanted(&server), [0, 2, 6]);
     server.data(0, &request("https://localhost/favicon.ico", &[])).unwrap();
     assert_eq!((server.status(0), wanted(&server)), (Some(404), vec![0, 4, 2, 6]));
@@ -510,7 +510,7 @@ fn what_is_too_long_is_not_kept() {
 /// Another implementation reads what this one writes; the other direction is [`request`].
 #[test]
 fn another_implementation_understands_both_ends() {
-    let mut stream = &settings::control_stream()[..];
+    let mut stream = &streams::own_control_stream()[..];
     let settings = web_transport_proto::Settings::decode(&mut stream).unwrap();
     assert_eq!(settings.supports_webtransport(), 1);
     let mut asked = &requests::connect("localhost:4433").unwrap()[..];
