@@ -12,6 +12,7 @@ mod error;
 mod get;
 mod ledger;
 mod line;
+mod messages;
 mod noise;
 mod noise_files;
 mod ping;

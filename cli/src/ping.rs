@@ -9,7 +9,8 @@ use crate::connection::{Connection, Target};
 use crate::duration::in_ms;
 use crate::error::Error;
 use crate::ledger::remote;
-use crate::protocol::{Incoming, ProtocolError, Request, echo_datagram, send_request};
+use crate::messages::{Incoming, send_request};
+use crate::protocol::{ProtocolError, Request, echo_datagram};
 
 /// What goes to and fro on a stream.
 const MESSAGE: [u8; 100] = [0x2a; 100];

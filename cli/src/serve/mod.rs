@@ -1,5 +1,6 @@
 //! `kwik serve`: the files below a directory.
 
+mod client;
 mod request;
 mod session;
 mod sessions;
