@@ -6,9 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use quinn_proto::{Connection, ConnectionError, ConnectionEvent, EndpointEvent, Transmit};
 
-use super::Observations;
 use super::allowance::Allowance;
 use super::h3::{ALPN_H3, Effect, Ended, H3, H3Code, LANE_CODE, OriginPolicy};
+use super::observed::Observations;
 use super::quic::{self, Arrival, QuicCarrier};
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
