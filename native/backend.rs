@@ -56,7 +56,7 @@ enum Route {
     Dialling {
         /// Dropped to call the attempts off.
         _cancel: oneshot::Sender<()>,
-        ordinal: usize,
+        socket_index: usize,
     },
     Open {
         route: OpenRoute,
@@ -106,7 +106,7 @@ impl NativeBackend {
     }
 
     /// Client: the first attempt for this path that succeeds gets it. Not if nobody wants the path any more.
-    pub(crate) fn claim(&self, path: PathId, open: OpenRoute) -> bool {
+    pub(crate) fn win(&self, path: PathId, open: OpenRoute) -> bool {
         let mut routes = self.routes();
         match routes.get_mut(&path) {
             Some(route @ Route::Dialling { .. }) => {
@@ -185,7 +185,7 @@ impl NativeBackend {
             };
             match armed {
                 _ if is_over => {
-                    meter.report(self.now(), shared.look(|core| core.session.stats()));
+                    meter.report(self.now(), shared.read(|core| core.session.stats()));
                     return;
                 }
                 None => moved.await,
@@ -193,7 +193,7 @@ impl NativeBackend {
                     self.timer().armed = None;
                     shared.on_timeout();
                     if meter.is_due(self.now()) {
-                        meter.report(self.now(), shared.look(|core| core.session.stats()));
+                        meter.report(self.now(), shared.read(|core| core.session.stats()));
                     }
                 }
                 Some(at) => {
@@ -207,16 +207,16 @@ impl NativeBackend {
 
     /// The lowest number that no other path of this session has: two paths with different numbers use different
     /// sockets, even if they lead to the same address.
-    fn free_ordinal(routes: &BTreeMap<PathId, Route>) -> usize {
-        let taken = |ordinal: usize| {
+    fn free_socket_index(routes: &BTreeMap<PathId, Route>) -> usize {
+        let taken = |socket_index: usize| {
             routes.values().any(|route| match route {
-                Route::Dialling { ordinal: taken, .. } => *taken == ordinal,
+                Route::Dialling { socket_index: taken, .. } => *taken == socket_index,
                 Route::Open { route: open, .. } => {
-                    open.lease.as_ref().is_some_and(|(_, taken)| *taken == ordinal)
+                    open.lease.as_ref().is_some_and(|(_, taken)| *taken == socket_index)
                 }
             })
         };
-        (0..).find(|ordinal| !taken(*ordinal)).unwrap_or(0)
+        (0..).find(|socket_index| !taken(*socket_index)).unwrap_or(0)
     }
 
     fn routes(&self) -> MutexGuard<'_, BTreeMap<PathId, Route>> {
@@ -244,13 +244,13 @@ impl Backend for NativeBackend {
         // The session that calls has it.
         let Some(me) = self.me.upgrade() else { return };
         let (cancel, cancelled) = oneshot::channel();
-        let ordinal = {
+        let socket_index = {
             let mut routes = self.routes();
-            let ordinal = Self::free_ordinal(&routes);
-            routes.insert(path, Route::Dialling { _cancel: cancel, ordinal });
-            ordinal
+            let socket_index = Self::free_socket_index(&routes);
+            routes.insert(path, Route::Dialling { _cancel: cancel, socket_index });
+            socket_index
         };
-        let race = dial_race::run(me, Arc::clone(shared), path, address, ordinal, cancelled);
+        let race = dial_race::run(me, Arc::clone(shared), path, address, socket_index, cancelled);
         self.runtime.spawn(race);
     }
 

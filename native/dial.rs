@@ -10,7 +10,7 @@ use super::dial_error::DialError;
 use super::dialler::Dialler;
 use super::engine::Engine;
 use super::transport::{Congestion, TransportSettings};
-use crate::api::shared::{Hold, Shared};
+use crate::api::shared::{SessionRef, Shared};
 use crate::api::{Address, Session};
 use crate::proto::config::SessionConfig;
 use crate::proto::error::SessionError;
@@ -91,7 +91,7 @@ pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     let session = crate::proto::session::Session::client(now, config.session, seed, first);
     let shared = Shared::new(session, Arc::clone(&backend) as _);
     backend.start_clock(Arc::clone(&shared));
-    let opened = Session::opened(Hold::new(shared)).await;
+    let opened = Session::opened(SessionRef::new(shared)).await;
     opened.map_err(|error| match error {
         SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
         SessionError::DialFailed { loss } => {

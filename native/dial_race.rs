@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::backend::{NativeBackend, OpenRoute};
 use super::dial_error::DialError;
 use super::dialler::{self, Dialler};
-use super::path_driver::{Bond, DriverKey};
+use super::path_driver::{DriverKey, SessionBinding};
 use super::reactor::{Connect, Order, ReactorHandle, ReactorLease};
 use super::resolve::resolve;
 use crate::api::Address;
@@ -35,7 +35,7 @@ pub(crate) struct Attempt {
     shared: Arc<Shared>,
     path: PathId,
     lease: ReactorLease,
-    ordinal: usize,
+    socket_index: usize,
     remote: SocketAddr,
     failures: mpsc::UnboundedSender<DialError>,
 }
@@ -48,15 +48,15 @@ impl Attempt {
         reactor: &Arc<ReactorHandle>,
         driver: DriverKey,
         remote: SocketAddr,
-    ) -> Option<Bond> {
+    ) -> Option<SessionBinding> {
         let open = OpenRoute {
             reactor: Arc::clone(reactor),
             driver,
             remote,
-            lease: Some((self.lease.clone(), self.ordinal)),
+            lease: Some((self.lease.clone(), self.socket_index)),
         };
-        let won = self.backend.claim(self.path, open);
-        won.then(|| Bond {
+        let won = self.backend.win(self.path, open);
+        won.then(|| SessionBinding {
             shared: Arc::clone(&self.shared),
             backend: Arc::clone(&self.backend),
             path: self.path,
@@ -88,7 +88,7 @@ pub(crate) async fn run(
     shared: Arc<Shared>,
     path: PathId,
     address: PathAddress,
-    ordinal: usize,
+    socket_index: usize,
     cancelled: oneshot::Receiver<()>,
 ) {
     let Some(dialler) = backend.dialler() else { return };
@@ -97,7 +97,7 @@ pub(crate) async fn run(
         dialler,
         shared: &shared,
         path,
-        ordinal,
+        socket_index,
         begun: Vec::new(),
         failures: Vec::new(),
     };
@@ -121,7 +121,7 @@ struct Race<'a> {
     dialler: &'a Dialler,
     shared: &'a Arc<Shared>,
     path: PathId,
-    ordinal: usize,
+    socket_index: usize,
     begun: Vec<(ReactorLease, DriverKey)>,
     failures: Vec<DialError>,
 }
@@ -179,14 +179,14 @@ impl Race<'_> {
     ) -> Result<(), DialError> {
         let engine = self.backend.engine();
         let tls = self.dialler.tls(&address.pins, address.scheme)?;
-        let lease = dialler::socket(engine, address.local, self.ordinal)?;
+        let lease = dialler::socket(engine, address.local, self.socket_index)?;
         let (config, observations) = self.dialler.connection_config(engine.clock, tls, remote.ip());
         let attempt = Attempt {
             backend: Arc::clone(self.backend),
             shared: Arc::clone(self.shared),
             path: self.path,
             lease: lease.clone(),
-            ordinal: self.ordinal,
+            socket_index: self.socket_index,
             remote,
             failures,
         };
@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
     use crate::api::Session;
-    use crate::api::shared::Hold;
+    use crate::api::shared::SessionRef;
     use crate::native::backend::Role;
     use crate::native::engine::Engine;
     use crate::native::transport::TransportSettings;
@@ -240,7 +240,7 @@ mod tests {
             session::Session::client(now, SessionConfig::default(), [1; 32], PathAddress::from(&address));
         let shared = Shared::new(core, Arc::clone(&backend) as _);
         backend.start_clock(Arc::clone(&shared));
-        (Session::opened(Hold::new(Arc::clone(&shared))).await.unwrap(), shared)
+        (Session::opened(SessionRef::new(Arc::clone(&shared))).await.unwrap(), shared)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

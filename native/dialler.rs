@@ -86,17 +86,17 @@ impl Dialler {
     }
 }
 
-/// The socket to dial from: shared with other sessions' paths of the same ordinal. Must be called inside a tokio
+/// The socket to dial from: shared with other sessions' paths of the same index. Must be called inside a tokio
 /// runtime, whose the socket is.
 pub(crate) fn socket(
     engine: &Arc<Engine>,
     local: Option<IpAddr>,
-    ordinal: usize,
+    socket_index: usize,
 ) -> Result<ReactorLease, BindError> {
     let runtime = tokio::runtime::Handle::current().id().to_string();
     let mut sockets = SOCKETS.lock().unwrap_or_else(PoisonError::into_inner);
     sockets.retain(|_, lease| !lease.is_dead());
-    let key = (runtime, local, ordinal);
+    let key = (runtime, local, socket_index);
     if let Some(lease) = sockets.get(&key).and_then(WeakLease::upgrade) {
         return Ok(lease);
     }

@@ -10,7 +10,7 @@ use super::admission::{Admission, AdmissionLimits};
 use super::certificate::{Identity, IdentityError, state_directory};
 use super::engine::Engine;
 use super::reactor::{Reactor, ReactorLease};
-use super::registry::{Registry, Terms};
+use super::registry::{Registry, SessionTemplate};
 use super::socket::{BindError, PortSharing, UdpSocket};
 use super::stateless_reset::ResetSecret;
 use super::tls::{TlsError, server_config};
@@ -18,7 +18,7 @@ use super::transport::{Congestion, TransportSettings};
 use super::worker_pool::WorkerPoolError;
 use crate::api::CertificatePin;
 use crate::api::Session;
-use crate::carrier::h3::{ALPN_H3, Gate, OriginError};
+use crate::carrier::h3::{ALPN_H3, OriginError, OriginPolicy};
 use crate::proto::config::SessionConfig;
 use crate::proto::wire::limits::ALPN;
 
@@ -151,13 +151,13 @@ pub async fn listen(
         return Err(ListenError::NoAddress);
     }
     let engine = Engine::shared(config.workers)?;
-    let gate = Arc::new(Gate::new(&config.allowed_origins)?);
+    let origin_policy = Arc::new(OriginPolicy::new(&config.allowed_origins)?);
     let tls = server_config(&config.identity, &[ALPN, ALPN_H3])?;
     let mut base = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
     base.retry_token_lifetime(RETRY_TOKEN_LIFETIME);
     base.incoming_buffer_size(EARLY_BYTES).incoming_buffer_size_total(ALL_EARLY_BYTES);
     let pin = config.identity.pin();
-    let terms = Terms {
+    let template = SessionTemplate {
         session: config.session,
         settings: TransportSettings {
             congestion: config.congestion,
@@ -168,10 +168,10 @@ pub async fn listen(
         advertise: config.advertise,
         pin,
         resets: ResetSecret::of(&config.identity),
-        gate,
+        origin_policy,
     };
     let admission = Admission::new(config.admission, config.max_sessions);
-    let registry = Registry::new(Arc::clone(&engine), terms, base, admission);
+    let registry = Registry::new(Arc::clone(&engine), template, base, admission);
     let mut sockets: Vec<ReactorLease> = Vec::with_capacity(addresses.len());
     for address in addresses {
         let socket = UdpSocket::bind(address, PortSharing::Exclusive)?;
@@ -190,9 +190,9 @@ impl Listener {
     /// Cancel safe: a session is handed out or stays.
     pub async fn accept(&self) -> Option<Session> {
         loop {
-            let hold = self.registry.next().await?;
+            let session_ref = self.registry.next().await?;
             // One that has ended while it waited is nobody's business.
-            if let Ok(session) = Session::opened(hold).await {
+            if let Ok(session) = Session::opened(session_ref).await {
                 return Some(session);
             }
         }

@@ -68,7 +68,7 @@ pub(crate) enum Stage {
     /// Server: it has not said yet which session it wants.
     Greeting { registry: Arc<Registry>, acceptor: Acceptor, until: Instant },
     /// It is part of a session.
-    Bound(Bond),
+    Bound(SessionBinding),
     /// Server: it was refused, and is being told why.
     Refused { code: TransportCode, until: Instant },
     /// Server, over HTTP/3: it belongs to nobody; the client knows as well, and has some time to close it.
@@ -81,7 +81,7 @@ pub(crate) enum Stage {
 
 /// The tie between a path and its session.
 #[derive(Clone)]
-pub(crate) struct Bond {
+pub(crate) struct SessionBinding {
     pub(crate) shared: Arc<Shared>,
     pub(crate) backend: Arc<NativeBackend>,
     pub(crate) path: PathId,
@@ -221,7 +221,8 @@ impl PathDriver {
         self.inbox.clear();
         self.unsent = None;
         self.close = None;
-        if let Stage::Bound(Bond { shared, backend, path }) = std::mem::replace(&mut self.stage, Stage::Done)
+        if let Stage::Bound(SessionBinding { shared, backend, path }) =
+            std::mem::replace(&mut self.stage, Stage::Done)
         {
             backend.forget(path);
             let reason = format!("work on it panicked: {message}");
@@ -303,7 +304,8 @@ impl PathDriver {
 
     /// The path is gone: its session is told, if it has one.
     fn lose(&mut self, loss: PathLoss) {
-        if let Stage::Bound(Bond { shared, backend, path }) = std::mem::replace(&mut self.stage, Stage::Done)
+        if let Stage::Bound(SessionBinding { shared, backend, path }) =
+            std::mem::replace(&mut self.stage, Stage::Done)
         {
             backend.forget(path);
             shared.with(|session, now| session.path_closed(now, path, loss));
@@ -325,19 +327,19 @@ impl PathDriver {
     fn on_dialled(&mut self, turn: &Turn<'_>) {
         let Stage::Dialling(attempt) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
         let remote = self.remote();
-        let Some(bond) = attempt.succeeded(turn.reactor, self.key, remote) else {
+        let Some(binding) = attempt.succeeded(turn.reactor, self.key, remote) else {
             // Another address was faster, or nobody wants the path any more.
             self.end(turn.now, TransportCode::NoError.as_u64(), Bytes::new());
             return;
         };
-        let Bond { shared, path, .. } = &bond;
+        let SessionBinding { shared, path, .. } = &binding;
         let carrier = &mut self.carrier;
         shared.with_on_path(*path, |session, now| {
             carrier.allow_lanes(session.config());
             session.path_remote(*path, remote.ip());
             session.path_connected(now, *path);
         });
-        self.stage = Stage::Bound(bond);
+        self.stage = Stage::Bound(binding);
     }
 
     // ---- in and out ----
@@ -394,11 +396,11 @@ impl PathDriver {
     /// Lanes in, lanes out. Returns whether there is more to send than the carrier wanted.
     fn exchange_lanes(&mut self, turn: &Turn<'_>, now: Instant) -> bool {
         match &mut self.stage {
-            Stage::Bound(bond) => {
+            Stage::Bound(binding) => {
                 let carrier = &mut self.carrier;
-                let path = bond.path;
+                let path = binding.path;
                 let allowance = &self.allowance;
-                let (outcome, named) = bond.shared.with_on_path(path, |session, now| {
+                let (outcome, named) = binding.shared.with_on_path(path, |session, now| {
                     carrier.receive(allowance, |arrival| {
                         let before = session.items();
                         take_in(session, now, path, arrival);
@@ -486,7 +488,7 @@ impl PathDriver {
                 }
             }
         }
-        let Stage::Bound(Bond { shared, path, .. }) = &self.stage else { return false };
+        let Stage::Bound(SessionBinding { shared, path, .. }) = &self.stage else { return false };
         // What followed the HELLO at once; the rest of the lanes is read as usual from now on.
         shared.with_on_path(*path, |session, now| {
             pieces.for_each(|arrival| take_in(session, now, *path, arrival));
@@ -497,9 +499,9 @@ impl PathDriver {
     fn admit(&mut self, turn: &Turn<'_>, now: Instant, registry: &Arc<Registry>, accepted: Accepted) {
         let control = accepted.control;
         match registry.admit(accepted, turn.reactor, self.key, self.remote()) {
-            Ok(bond) => {
-                bond.shared.look(|core| self.carrier.allow_lanes(core.session.config()));
-                self.stage = Stage::Bound(bond);
+            Ok(binding) => {
+                binding.shared.read(|core| self.carrier.allow_lanes(core.session.config()));
+                self.stage = Stage::Bound(binding);
                 self.half_open = None;
             }
             Err(code) => self.refuse(now, control, code),

@@ -7,7 +7,7 @@
 //! work     one turn for each path that is ready: first those with little to do, here and now; then, as long as it
 //!          takes less than half a millisecond, those with much, one after another, or several at once fanned out over
 //!          the worker pool and joined; and handshakes of clients that have just come
-//! settle   what the paths have for the endpoint, their deadlines, those that are gone
+//! after    what the paths have for the endpoint, their deadlines, those that are gone
 //! ```
 //!
 //! Whoever has had no turn has it in one of the next rounds, before those that have had theirs: so a path with little to
@@ -331,13 +331,13 @@ impl Reactor {
                     self.ready.insert(handle.0);
                 }
             }
-            Some(DatagramEvent::NewConnection(incoming)) => self.welcome(now, incoming),
+            Some(DatagramEvent::NewConnection(incoming)) => self.on_incoming(now, incoming),
             Some(DatagramEvent::Response(transmit)) => self.respond(&transmit),
         }
     }
 
     /// A client's first packet.
-    fn welcome(&mut self, now: Instant, incoming: Incoming) {
+    fn on_incoming(&mut self, now: Instant, incoming: Incoming) {
         self.scratch.clear();
         let Some(registry) = self.registry.clone() else {
             self.endpoint.ignore(incoming);
@@ -441,7 +441,7 @@ impl Reactor {
                 self.remove(slot, driver.key);
                 self.endpoint.handle_event(ConnectionHandle(slot), EndpointEvent::drained());
             } else {
-                self.settle(slot, driver);
+                self.after_turn(slot, driver);
             }
         }
     }
@@ -462,7 +462,7 @@ impl Reactor {
         self.scratch.clear();
         match self.endpoint.accept(incoming, now, &mut self.scratch, Some(config)) {
             Ok((handle, connection)) => {
-                let carrier = PathCarrier::accepted(connection, observations, registry.gate());
+                let carrier = PathCarrier::accepted(connection, observations, registry.origin_policy());
                 self.insert(handle, PathDriver::accepted(key, carrier, registry, permit, now));
             }
             Err(error) => {
@@ -475,7 +475,7 @@ impl Reactor {
     }
 
     /// After a turn: what the path has for the endpoint, and when it wants its next one.
-    fn settle(&mut self, slot: usize, mut driver: Box<PathDriver>) {
+    fn after_turn(&mut self, slot: usize, mut driver: Box<PathDriver>) {
         for event in driver.outbox.drain(..) {
             let is_drained = event.is_drained();
             if let Some(answer) = self.endpoint.handle_event(ConnectionHandle(slot), event) {

@@ -10,14 +10,14 @@ use tokio::sync::Notify;
 use super::admission::{Admission, TooManySessions};
 use super::backend::{NativeBackend, OpenRoute, Role};
 use super::engine::Engine;
-use super::path_driver::{Bond, DriverKey};
+use super::path_driver::{DriverKey, SessionBinding};
 use super::reactor::{ReactorHandle, ReactorLease};
 use super::stateless_reset::ResetSecret;
 use super::transport::TransportSettings;
 use crate::api::CertificatePin;
-use crate::api::shared::{Hold, Shared};
+use crate::api::shared::{SessionRef, Shared};
 use crate::carrier::Observations;
-use crate::carrier::h3::Gate;
+use crate::carrier::h3::OriginPolicy;
 use crate::proto::acceptor::Accepted;
 use crate::proto::config::SessionConfig;
 use crate::proto::memory::MemoryBudget;
@@ -26,8 +26,8 @@ use crate::proto::wire::code::TransportCode;
 use crate::proto::wire::frame::Intent;
 use crate::proto::wire::id::{PathId, SessionId, Side};
 
-/// What a listener was told about its sessions.
-pub(crate) struct Terms {
+/// What a listener makes its sessions of.
+pub(crate) struct SessionTemplate {
     pub(crate) session: SessionConfig,
     pub(crate) settings: TransportSettings,
     pub(crate) max_memory_bytes: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Terms {
     /// By which clients of the process before this one learn that it is gone.
     pub(crate) resets: ResetSecret,
     /// For clients that come over HTTP/3.
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) origin_policy: Arc<OriginPolicy>,
 }
 
 /// Every session of a listener, whatever socket its paths come in on.
@@ -45,7 +45,7 @@ pub(crate) struct Registry {
     engine: Arc<Engine>,
     /// Where the sessions' tasks run. Sessions are made on workers, which have no runtime of their own.
     runtime: tokio::runtime::Handle,
-    terms: Terms,
+    template: SessionTemplate,
     memory: Arc<MemoryBudget>,
     base: Arc<quinn_proto::ServerConfig>,
     admission: Arc<Admission>,
@@ -60,7 +60,7 @@ pub(crate) struct Registry {
 struct Members {
     sessions: BTreeMap<SessionId, (Arc<Shared>, Arc<NativeBackend>)>,
     /// Not accepted by the application yet; counted among the sessions.
-    waiting: VecDeque<Arc<Hold>>,
+    waiting: VecDeque<Arc<SessionRef>>,
     /// No new sessions.
     is_draining: bool,
     /// For sessions to come, until there are none.
@@ -71,15 +71,15 @@ impl Registry {
     /// Must be called inside a tokio runtime, whose the sessions' tasks are.
     pub(crate) fn new(
         engine: Arc<Engine>,
-        terms: Terms,
+        template: SessionTemplate,
         base: quinn_proto::ServerConfig,
         admission: Arc<Admission>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
             runtime: tokio::runtime::Handle::current(),
-            memory: MemoryBudget::new(terms.max_memory_bytes),
-            terms,
+            memory: MemoryBudget::new(template.max_memory_bytes),
+            template,
             base: Arc::new(base),
             admission,
             members: Mutex::default(),
@@ -100,12 +100,12 @@ impl Registry {
 
     /// What its socket at this address is set to.
     pub(crate) fn endpoint_config(&self, local: SocketAddr) -> quinn_proto::EndpointConfig {
-        self.terms.resets.endpoint_config(local)
+        self.template.resets.endpoint_config(local)
     }
 
     /// Whom to let in over HTTP/3.
-    pub(crate) fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.terms.gate)
+    pub(crate) fn origin_policy(&self) -> Arc<OriginPolicy> {
+        Arc::clone(&self.template.origin_policy)
     }
 
     /// The configuration of one connection from `remote`, and what its congestion controller tells.
@@ -114,7 +114,7 @@ impl Registry {
         remote: IpAddr,
     ) -> (Arc<quinn_proto::ServerConfig>, Arc<Observations>) {
         let (transport, observations) =
-            self.terms.settings.to_config(self.engine.clock, remote, Side::Server);
+            self.template.settings.to_config(self.engine.clock, remote, Side::Server);
         let mut config = quinn_proto::ServerConfig::clone(&self.base);
         config.transport_config(transport);
         (Arc::new(config), observations)
@@ -132,7 +132,7 @@ impl Registry {
         reactor: &Arc<ReactorHandle>,
         driver: DriverKey,
         remote: SocketAddr,
-    ) -> Result<Bond, TransportCode> {
+    ) -> Result<SessionBinding, TransportCode> {
         let open = OpenRoute { reactor: Arc::clone(reactor), driver, remote, lease: None };
         match &accepted.hello.intent {
             Intent::New => self.admit_new(accepted, open),
@@ -147,7 +147,12 @@ impl Registry {
         }
     }
 
-    fn admit_join(&self, id: SessionId, accepted: Accepted, open: OpenRoute) -> Result<Bond, TransportCode> {
+    fn admit_join(
+        &self,
+        id: SessionId,
+        accepted: Accepted,
+        open: OpenRoute,
+    ) -> Result<SessionBinding, TransportCode> {
         let member = self.members().sessions.get(&id).cloned();
         let (shared, backend) = member.ok_or(TransportCode::UnknownSession)?;
         let path = accepted.hello.path;
@@ -158,19 +163,23 @@ impl Registry {
             session.attach(now, accepted);
             Ok(())
         })?;
-        Ok(Bond { shared, backend, path })
+        Ok(SessionBinding { shared, backend, path })
     }
 
-    fn admit_new(self: &Arc<Self>, accepted: Accepted, open: OpenRoute) -> Result<Bond, TransportCode> {
+    fn admit_new(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        open: OpenRoute,
+    ) -> Result<SessionBinding, TransportCode> {
         if accepted.hello.path != PathId::PRIMARY {
             return Err(TransportCode::ProtocolViolation);
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|_| TransportCode::Internal)?;
-        let mut session = Session::server(self.terms.session.clone(), seed, &accepted.hello);
+        let mut session = Session::server(self.template.session.clone(), seed, &accepted.hello);
         session.share_memory(&self.memory);
         let id = session.id().ok_or(TransportCode::Internal)?;
-        let (bond, hold, evicted) = {
+        let (binding, session_ref, evicted) = {
             let mut members = self.members();
             let Some(sockets) = members.sockets.clone().filter(|_| !members.is_draining) else {
                 return Err(TransportCode::GoingAway);
@@ -189,26 +198,26 @@ impl Registry {
             let backend = NativeBackend::new(Arc::clone(&self.engine), self.runtime.clone(), role);
             let shared = Shared::new(session, Arc::clone(&backend) as _);
             members.sessions.insert(id, (Arc::clone(&shared), Arc::clone(&backend)));
-            let hold = Hold::new(Arc::clone(&shared));
-            (Bond { shared, backend, path: PathId::PRIMARY }, hold, evicted)
+            let session_ref = SessionRef::new(Arc::clone(&shared));
+            (SessionBinding { shared, backend, path: PathId::PRIMARY }, session_ref, evicted)
         };
         if let Some(evicted) = evicted {
             self.evict(evicted);
         }
-        bond.backend.open(bond.path, open);
-        bond.backend.start_clock(Arc::clone(&bond.shared));
-        bond.shared.with(|session, now| {
+        binding.backend.open(binding.path, open);
+        binding.backend.start_clock(Arc::clone(&binding.shared));
+        binding.shared.with(|session, now| {
             session.attach(now, accepted);
-            for (priority, authority) in (0..).zip(&self.terms.advertise) {
-                if session.advertise(now, authority.clone(), Some(self.terms.pin.0), priority).is_err() {
+            for (priority, authority) in (0..).zip(&self.template.advertise) {
+                if session.advertise(now, authority.clone(), Some(self.template.pin.0), priority).is_err() {
                     // As many as the client takes are told it, in the order given.
                     break;
                 }
             }
         });
-        self.members().waiting.push_back(hold);
+        self.members().waiting.push_back(session_ref);
         self.news.notify_one();
-        Ok(bond)
+        Ok(binding)
     }
 
     /// A session without a path ends, because its room is another's.
@@ -233,13 +242,13 @@ impl Registry {
     }
 
     /// The next new session; `None` when there will be no more.
-    pub(crate) async fn next(&self) -> Option<Arc<Hold>> {
+    pub(crate) async fn next(&self) -> Option<Arc<SessionRef>> {
         loop {
             let news = self.news.notified();
             {
                 let mut members = self.members();
-                if let Some(hold) = members.waiting.pop_front() {
-                    return Some(hold);
+                if let Some(session_ref) = members.waiting.pop_front() {
+                    return Some(session_ref);
                 }
                 if members.is_draining {
                     // Whoever else waits learns it, too.

@@ -42,7 +42,7 @@ pub mod proto;
 #[cfg(fuzzing)]
 pub mod fuzzing {
     #[cfg(all(feature = "native", not(target_arch = "wasm32")))]
-    pub use crate::carrier::h3::FuzzedH3;
+    pub use crate::carrier::h3::fuzzing::FuzzedH3;
     pub use crate::proto::fuzzing::{FuzzedAssembler, FuzzedRanges, Kept};
 }
 

@@ -2,8 +2,21 @@
 //!
 //! That it compiles without any backend is CI's to check (`cargo check --no-default-features`).
 
+#[path = "support/imports.rs"]
+mod imports;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use imports::Graph;
+
+/// Circles of files in `src` that there are still: no more may come, and one that is gone has to go from here.
+const TOLERATED_CIRCLES: &[&[&str]] = &[
+    &["proto/error.rs", "proto/event.rs"],
+    &["proto/scheduler/earliest_completion.rs", "proto/scheduler/mod.rs", "proto/scheduler/simple.rs"],
+    &["proto/wire/codec.rs", "proto/wire/frame.rs", "proto/wire/parameters.rs"],
+];
 
 /// Names that belong to backends.
 const FORBIDDEN: [&str; 8] = [
@@ -78,5 +91,89 @@ fn handles_do_not_know_their_backend() {
     for name in ["crate::native", "crate::wasm", "quinn_proto"] {
         let found = mentions("src/api", name);
         assert!(found.is_empty(), "`{name}` has no place in src/api/:\n{}", found.join("\n"));
+    }
+}
+
+fn sources(dir: &str) -> Graph {
+    Graph::of_crate(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir))
+}
+
+fn check_circles(dir: &str, tolerated: &[&[&str]]) {
+    let graph = sources(dir);
+    let circles = graph.circles();
+    let tolerated: Vec<BTreeSet<&str>> =
+        tolerated.iter().map(|files| files.iter().copied().collect()).collect();
+    let is_tolerated = |circle: &&BTreeSet<&str>| tolerated.iter().any(|files| circle.is_subset(files));
+    let new: Vec<_> = circles.iter().filter(|circle| !is_tolerated(circle)).collect();
+    let told: Vec<_> =
+        new.iter().map(|circle| format!("{}\n  all of them: {circle:?}", graph.describe(circle))).collect();
+    assert!(told.is_empty(), "circles in {dir}:\n{}", told.join("\n"));
+    for files in &tolerated {
+        let is_there = circles.contains(files);
+        assert!(
+            is_there,
+            "this circle is gone or has become smaller; so must its entry in the list: {files:?}"
+        );
+    }
+}
+
+/// Files that need each other can only be understood together, and changed together.
+#[test]
+fn no_files_of_the_library_need_each_other() {
+    check_circles("src", TOLERATED_CIRCLES);
+}
+
+#[test]
+fn no_files_of_the_program_need_each_other() {
+    check_circles("cli/src", &[]);
+}
+
+/// Imports of files that are `from` of files that are `of`, as `file:line: path`.
+fn imports_between(graph: &Graph, from: impl Fn(&str) -> bool, of: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in graph.files().filter(|file| from(file)) {
+        for (_, import) in graph.imports(file).filter(|(to, _)| of(to)) {
+            found.push(format!("src/{file}:{}: crate::{}", import.line, import.path.join("::")));
+        }
+    }
+    found
+}
+
+#[test]
+fn nothing_in_the_core_knows_the_session() {
+    let graph = sources("src");
+    let is_session = |file: &str| file.starts_with("proto/session/");
+    // The room's own door, which hands on what is behind it.
+    let is_other = |file: &str| file.starts_with("proto/") && !is_session(file) && file != "proto/mod.rs";
+    assert!(graph.files().any(is_session));
+    let found = imports_between(&graph, is_other, is_session);
+    assert!(found.is_empty(), "the session is the conductor, and nobody's part:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_wire_knows_nothing_of_the_core() {
+    let graph = sources("src");
+    let is_wire = |file: &str| file.starts_with("proto/wire/");
+    assert!(graph.files().any(is_wire));
+    let found = imports_between(&graph, is_wire, |file| file.starts_with("proto/") && !is_wire(file));
+    assert!(found.is_empty(), "what bytes mean depends on nothing else:\n{}", found.join("\n"));
+}
+
+/// A reader that saw nothing would find no circle either.
+#[test]
+fn the_reader_sees_the_imports_of_every_file_that_has_some() {
+    for dir in ["src", "cli/src"] {
+        let graph = sources(dir);
+        for file in graph.files() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).join(file);
+            let text = fs::read_to_string(path).expect("sources are UTF-8");
+            let before_tests = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let has_some = before_tests.lines().any(|line| {
+                line.starts_with("use crate::")
+                    || line.starts_with("use super::")
+                    || line.starts_with("use self::")
+            });
+            assert!(!has_some || graph.imports(file).next().is_some(), "no import is seen in {dir}/{file}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::backend::Browser;
 use super::environment;
-use crate::api::shared::{Hold, Shared};
+use crate::api::shared::{SessionRef, Shared};
 use crate::api::{Address, Session};
 use crate::proto;
 use crate::proto::config::SessionConfig;
@@ -66,8 +66,8 @@ pub enum DialError {
 /// When the address cannot be read, when nobody answers within `handshake_timeout`, and when either end does not want
 /// the other. See [`DialError`].
 pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
-    let (hold, _) = start(PathAddress::from(&address.parse::<Address>()?), config)?;
-    Session::opened(hold).await.map_err(|error| match error {
+    let (session, _) = start(PathAddress::from(&address.parse::<Address>()?), config)?;
+    Session::opened(session).await.map_err(|error| match error {
         SessionError::Rejected { code, reason } => DialError::Rejected { code, reason },
         SessionError::DialFailed { loss } => DialError::Failed { reason: loss.to_string() },
         error => DialError::Session(error),
@@ -75,11 +75,14 @@ pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
 }
 
 /// A session that is being opened, and its backend.
-pub(crate) fn start(address: PathAddress, config: Config) -> Result<(Arc<Hold>, Arc<Browser>), DialError> {
+pub(crate) fn start(
+    address: PathAddress,
+    config: Config,
+) -> Result<(Arc<SessionRef>, Arc<Browser>), DialError> {
     let seed = environment::random_seed().ok_or(DialError::Random)?;
     let session = proto::session::Session::client(environment::now(), config.session, seed, address);
     // Not `Send`, and on this target nobody asks for that; the handles are made for an `Arc`.
     #[expect(clippy::arc_with_non_send_sync)]
     let backend = Arc::new(Browser::new());
-    Ok((Hold::new(Shared::new(session, Arc::clone(&backend) as _)), backend))
+    Ok((SessionRef::new(Shared::new(session, Arc::clone(&backend) as _)), backend))
 }

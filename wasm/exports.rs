@@ -18,7 +18,7 @@ use wasm_bindgen::prelude::*;
 
 use super::backend::Browser;
 use super::dial::{Config, start};
-use crate::api::shared::{Core, Hold};
+use crate::api::shared::{Core, SessionRef};
 use crate::api::waiters::Topic;
 use crate::api::{Address, PathHandle, Session, SessionEvents};
 use crate::proto::config::PathPolicy;
@@ -32,7 +32,7 @@ use describe::{failure, u64_of};
 /// One session.
 #[wasm_bindgen(js_name = Session)]
 pub struct JsSession {
-    hold: Arc<Hold>,
+    session: Arc<SessionRef>,
     backend: Arc<Browser>,
 }
 
@@ -43,20 +43,20 @@ impl JsSession {
     pub fn new(url: &str, pins: &Array, options: &Object) -> Result<Self, JsValue> {
         let config = Config { session: describe::config(options)? };
         let started = start(address_of(url, pins)?, config);
-        let (hold, backend) = started.map_err(|error| failure("session", &error, None))?;
-        Ok(Self { hold, backend })
+        let (session, backend) = started.map_err(|error| failure("session", &error, None))?;
+        Ok(Self { session, backend })
     }
 
     /// Resolves when the session is open.
     pub async fn opened(&self) -> Result<(), JsValue> {
-        let opened = Session::opened(self.hold.clone()).await;
+        let opened = Session::opened(self.session.clone()).await;
         opened.map(drop).map_err(|error| describe::session_failure(&error))
     }
 
     /// Resolves when the session is over, with the code and the reason; rejects when it did not end by a `close`.
     pub async fn closed(&self) -> Result<Object, JsValue> {
         let over =
-            self.hold.wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
+            self.session.wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
         describe::closing(&over.await)
     }
 
@@ -65,14 +65,14 @@ impl JsSession {
     /// Opens a stream, and returns its number.
     pub async fn open(&self, bidirectional: bool) -> Result<f64, JsValue> {
         let dir = dir(bidirectional);
-        let opened = self.hold.wait(Topic::Open(dir), |core, _| core.session.open(dir).transpose()).await;
+        let opened = self.session.wait(Topic::Open(dir), |core, _| core.session.open(dir).transpose()).await;
         opened.map(|id| id.0 as f64).map_err(|error| failure("session", &error, None))
     }
 
     /// The number of the next stream that the server opened; `undefined` when the session has ended.
     pub async fn accept(&self, bidirectional: bool) -> Option<f64> {
         let dir = dir(bidirectional);
-        let accepted = self.hold.wait(Topic::Accept(dir), |core, _| match core.session.accept(dir) {
+        let accepted = self.session.wait(Topic::Accept(dir), |core, _| match core.session.accept(dir) {
             Some(id) => Some(Some(id.0 as f64)),
             None => core.end().map(|_| None),
         });
@@ -83,7 +83,7 @@ impl JsSession {
     /// fit are all that there is at the moment.
     pub fn take(&self, stream: f64, buffer: &Uint8Array) -> Result<u32, JsValue> {
         let (id, room) = (StreamId(u64_of(stream)), buffer.length());
-        let taken = self.hold.with(|session, now| {
+        let taken = self.session.with(|session, now| {
             let mut taken = 0;
             while taken < room {
                 match session.read(now, id, (room - taken) as usize) {
@@ -106,13 +106,13 @@ impl JsSession {
     /// Whether all of a stream has been taken.
     #[wasm_bindgen(js_name = isFinished)]
     pub fn is_finished(&self, stream: f64) -> bool {
-        self.hold.look(|core| core.session.is_read_to_end(StreamId(u64_of(stream))))
+        self.session.read(|core| core.session.is_read_to_end(StreamId(u64_of(stream))))
     }
 
     /// Resolves when a `take` does not come back with nothing: it finds bytes or the end, or fails.
     pub async fn readable(&self, stream: f64) {
         let id = StreamId(u64_of(stream));
-        self.hold.wait(Topic::Read(id), |core, _| core.session.is_readable(id).then_some(())).await;
+        self.session.wait(Topic::Read(id), |core, _| core.session.is_readable(id).then_some(())).await;
     }
 
     /// Resolves when all of `data` was taken.
@@ -120,7 +120,7 @@ impl JsSession {
         let (id, mut data) = (StreamId(u64_of(stream)), Bytes::from(data));
         while !data.is_empty() {
             let written =
-                self.hold.wait(Topic::Write(id), |core, _| match core.session.write(id, &mut data) {
+                self.session.wait(Topic::Write(id), |core, _| match core.session.write(id, &mut data) {
                     Ok(0) => None,
                     written => Some(written),
                 });
@@ -131,7 +131,7 @@ impl JsSession {
 
     /// Ends a stream after what was written.
     pub fn finish(&self, stream: f64) -> Result<(), JsValue> {
-        let finished = self.hold.with(|session, _| session.finish(StreamId(u64_of(stream))));
+        let finished = self.session.with(|session, _| session.finish(StreamId(u64_of(stream))));
         finished.map_err(|error| describe::write_failure(&error))
     }
 
@@ -139,7 +139,7 @@ impl JsSession {
     pub async fn delivered(&self, stream: f64) -> Result<(), JsValue> {
         let id = StreamId(u64_of(stream));
         let outcome =
-            self.hold.wait(Topic::Delivered(id), move |core, _| core.session.send_outcome(id)).await;
+            self.session.wait(Topic::Delivered(id), move |core, _| core.session.send_outcome(id)).await;
         outcome.map_err(|error| describe::write_failure(&error))
     }
 
@@ -162,13 +162,13 @@ impl JsSession {
     /// The page has done with the sending half; the session may forget it once the server has it all.
     #[wasm_bindgen(js_name = releaseSend)]
     pub fn release_send(&self, stream: f64) {
-        self.hold.with(|session, now| session.release_send(now, StreamId(u64_of(stream))));
+        self.session.with(|session, now| session.release_send(now, StreamId(u64_of(stream))));
     }
 
     /// The page has done with the receiving half.
     #[wasm_bindgen(js_name = releaseRecv)]
     pub fn release_recv(&self, stream: f64) {
-        self.hold.with(|session, now| session.release_recv(now, StreamId(u64_of(stream))));
+        self.session.with(|session, now| session.release_recv(now, StreamId(u64_of(stream))));
     }
 
     // ---- datagrams ----
@@ -179,13 +179,13 @@ impl JsSession {
     pub async fn send_datagram(&self, data: Vec<u8>) {
         self.backend.datagram_room().await;
         // A session that has ended says so elsewhere.
-        let _ = self.hold.with(|session, now| session.send_datagram(now, data.into(), PathPolicy::Any));
+        let _ = self.session.with(|session, now| session.send_datagram(now, data.into(), PathPolicy::Any));
     }
 
     /// The next datagram; `undefined` when the session has ended.
     #[wasm_bindgen(js_name = recvDatagram)]
     pub async fn recv_datagram(&self) -> Option<Uint8Array> {
-        let next = self.hold.wait(Topic::Datagram, |core, now| match core.session.recv_datagram(now) {
+        let next = self.session.wait(Topic::Datagram, |core, now| match core.session.recv_datagram(now) {
             Some(data) => Some(Some(Uint8Array::from(data.as_ref()))),
             None => core.end().map(|_| None),
         });
@@ -195,7 +195,7 @@ impl JsSession {
     /// The longest datagram that can be sent now; 0 when there are none.
     #[wasm_bindgen(js_name = maxDatagramSize)]
     pub fn max_datagram_size(&self) -> usize {
-        self.hold.look(|core| core.session.max_datagram_bytes()).unwrap_or(0)
+        self.session.read(|core| core.session.max_datagram_bytes()).unwrap_or(0)
     }
 
     // ---- paths ----
@@ -204,51 +204,52 @@ impl JsSession {
     #[wasm_bindgen(js_name = addPath)]
     pub async fn add_path(&self, url: String, pins: Array) -> Result<f64, JsValue> {
         let address = address_of(&url, &pins)?;
-        let path = PathHandle::add(self.hold.clone(), address).await;
+        let path = PathHandle::add(self.session.clone(), address).await;
         path.map(|path| path.id().0 as f64).map_err(|error| failure("session", &error, None))
     }
 
     /// Removes a path, in good order.
     #[wasm_bindgen(js_name = removePath)]
     pub fn remove_path(&self, path: f64) -> Result<(), JsValue> {
-        let removed = self.hold.with(|session, now| session.remove_path(now, PathId(u64_of(path))));
+        let removed = self.session.with(|session, now| session.remove_path(now, PathId(u64_of(path))));
         removed.map_err(|error| failure("session", &error, None))
     }
 
     /// What is known of all paths.
     pub fn paths(&self) -> Array {
-        self.hold.look(|core| core.session.paths().map(|path| JsValue::from(describe::path(&path))).collect())
+        self.session
+            .read(|core| core.session.paths().map(|path| JsValue::from(describe::path(&path))).collect())
     }
 
     /// The page is looked at again, or the network is back: what is missing is dialled at once.
     #[wasm_bindgen(js_name = networkChanged)]
     pub fn network_changed(&self) {
-        self.hold.with(|session, now| session.network_changed(now));
+        self.session.with(|session, now| session.network_changed(now));
     }
 
     // ---- life ----
 
     /// What happens from now on.
     pub fn events(&self) -> JsEvents {
-        JsEvents { events: SessionEvents::new(Arc::clone(&self.hold)) }
+        JsEvents { events: SessionEvents::new(Arc::clone(&self.session)) }
     }
 
     /// Counts so far.
     pub fn stats(&self) -> Object {
-        describe::stats(&self.hold.look(|core| core.session.stats()))
+        describe::stats(&self.session.read(|core| core.session.stats()))
     }
 
     /// Ends the session once everything that was written is there.
     pub fn close(&self, code: f64, reason: &str) {
         let reason = Bytes::copy_from_slice(reason.as_bytes());
-        self.hold.with(|session, now| session.close(now, AppCode(u64_of(code)), reason));
+        self.session.with(|session, now| session.close(now, AppCode(u64_of(code)), reason));
     }
 
     /// Applies what ends a half of a stream, and has those look who wait for it: the core tells them only of what
     /// the other end does.
     fn end(&self, topics: &[Topic], input: impl FnOnce(&mut Core, Time)) {
         let mut woken = Vec::new();
-        self.hold.enter(|core, now| {
+        self.session.with_core(|core, now| {
             input(core, now);
             topics.iter().for_each(|topic| core.waiters.wake(*topic, &mut woken));
         });

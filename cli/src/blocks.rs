@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::protocol::{Incoming, ProtocolError};
+use crate::messages::Incoming;
+use crate::protocol::ProtocolError;
 
 /// Read, handed over and written at once.
 const BLOCK_BYTES: usize = 256 * 1024;

@@ -10,6 +10,7 @@ use kwik::{PathId, PathInfo, PathState};
 
 use crate::duration::in_ms;
 use crate::ledger::{Direction, Ledger, carried_bytes, remote};
+use crate::output::print_line;
 
 /// How long the line of a path that is gone stays.
 const OBITUARY_TIME: Duration = Duration::from_secs(3);
@@ -30,7 +31,7 @@ impl Screen {
 
     /// Prints a line on standard output without disturbing the progress.
     pub(crate) fn say(&self, line: impl fmt::Display) {
-        self.lines.suspend(|| crate::print_line(line));
+        self.lines.suspend(|| print_line(line));
     }
 
     /// Prints a line on standard error without disturbing the progress.

@@ -14,7 +14,8 @@ use crate::digest::Digest;
 use crate::display::Screen;
 use crate::error::Error;
 use crate::ledger::{Direction, PathReport};
-use crate::protocol::{Carried, Incoming, ProtocolError, Reply, Request, send_request};
+use crate::messages::{Incoming, send_request};
+use crate::protocol::{Carried, ProtocolError, Reply, Request};
 use crate::transfer::{Report, Subject, Transfer};
 
 /// Gets a file. An interrupted download leaves FILE.part and goes on from there.

@@ -12,8 +12,10 @@ mod error;
 mod get;
 mod ledger;
 mod line;
+mod messages;
 mod noise;
 mod noise_files;
+mod output;
 mod ping;
 mod protocol;
 mod put;
@@ -99,9 +101,4 @@ fn runtime(command: &Command) -> std::io::Result<Runtime> {
         Command::Get(_) | Command::Put(_) | Command::Ping(_) => Builder::new_current_thread(),
     };
     builder.enable_all().build()
-}
-
-/// Prints a line for whoever reads the output; whether anybody does is not our business.
-fn print_line(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -9,7 +9,9 @@ use crate::connection::{Connection, Target};
 use crate::duration::in_ms;
 use crate::error::Error;
 use crate::ledger::remote;
-use crate::protocol::{Incoming, ProtocolError, Request, echo_datagram, send_request};
+use crate::messages::{Incoming, send_request};
+use crate::output::print_line;
+use crate::protocol::{ProtocolError, Request, echo_datagram};
 
 /// What goes to and fro on a stream.
 const MESSAGE: [u8; 100] = [0x2a; 100];
@@ -63,7 +65,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Error> {
     let report = connection.run(work, |_| {}).await?;
     if args.json {
         // Numbers and texts: there is nothing that cannot be written.
-        crate::print_line(serde_json::to_string(&report).unwrap_or_default());
+        print_line(serde_json::to_string(&report).unwrap_or_default());
     } else {
         report.paths.iter().for_each(PathReport::print);
     }
@@ -168,11 +170,11 @@ impl Summary {
 impl PathReport {
     fn print(&self) {
         let Self { id, remote, ping, stream, datagram } = self;
-        crate::print_line(format_args!("path {id} {}", remote.as_deref().unwrap_or_default()));
-        crate::print_line(format_args!("              least   median     most"));
-        crate::print_line(format_args!("  ping     {}", ping.line()));
-        crate::print_line(format_args!("  stream   {}", stream.line()));
-        crate::print_line(format_args!("  datagram {}", datagram.line()));
+        print_line(format_args!("path {id} {}", remote.as_deref().unwrap_or_default()));
+        print_line(format_args!("              least   median     most"));
+        print_line(format_args!("  ping     {}", ping.line()));
+        print_line(format_args!("  stream   {}", stream.line()));
+        print_line(format_args!("  datagram {}", datagram.line()));
     }
 
     fn unanswered(&self) -> usize {

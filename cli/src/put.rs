@@ -15,7 +15,8 @@ use crate::display::Screen;
 use crate::error::Error;
 use crate::get::Sums;
 use crate::ledger::Direction;
-use crate::protocol::{GAVE_UP, Incoming, ProtocolError, Reply, Request, Trailer, send_line, send_request};
+use crate::messages::{Incoming, send_line, send_request};
+use crate::protocol::{GAVE_UP, ProtocolError, Reply, Request, Trailer};
 use crate::transfer::{Report, Subject, Transfer};
 
 /// Stores a file on a server that was started with --writable.

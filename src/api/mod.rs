@@ -8,14 +8,15 @@
 //! session's lock is held, which no input or output happens under.
 
 mod address;
-mod awaited;
 mod events;
 mod io_error;
 mod path;
+mod pending_replies;
 mod recv_stream;
 mod send_stream;
 mod session;
 pub(crate) mod shared;
+mod subscribers;
 #[cfg(test)]
 mod tests;
 mod trace;

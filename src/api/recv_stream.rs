@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::shared::Hold;
-use super::waiters::{Place, Topic};
+use super::shared::SessionRef;
+use super::waiters::{Topic, WaiterId};
 use crate::proto::error::{AppCode, ReadError};
 use crate::proto::streams::recv::Read;
 use crate::proto::wire::id::StreamId;
@@ -64,7 +64,7 @@ pub enum ReadToEndError {
 /// streams is held.
 #[derive(Debug)]
 pub struct RecvStream {
-    hold: Arc<Hold>,
+    session: Arc<SessionRef>,
     id: StreamId,
     /// Taken from the session and not yet handed out.
     rest: Bytes,
@@ -72,8 +72,8 @@ pub struct RecvStream {
 }
 
 impl RecvStream {
-    pub(crate) fn new(hold: Arc<Hold>, id: StreamId) -> Self {
-        Self { hold, id, rest: Bytes::new(), finished: false }
+    pub(crate) fn new(session: Arc<SessionRef>, id: StreamId) -> Self {
+        Self { session, id, rest: Bytes::new(), finished: false }
     }
 
     /// The stream's name; both halves of a bidirectional stream have the same.
@@ -129,7 +129,7 @@ impl RecvStream {
     /// dropped.
     pub fn stop(&mut self, code: AppCode) -> Result<(), ReadError> {
         self.rest.clear();
-        self.hold.with(|session, now| session.stop(now, self.id, code))
+        self.session.with(|session, now| session.stop(now, self.id, code))
     }
 
     fn poll_chunk(&mut self, cx: &Context<'_>, max_bytes: usize) -> Poll<Result<Option<Bytes>, ReadError>> {
@@ -143,10 +143,10 @@ impl RecvStream {
             return Poll::Ready(Ok(None));
         }
         let id = self.id;
-        let read = self.hold.enter(|core, now| {
+        let read = self.session.with_core(|core, now| {
             let read = core.session.read(now, id, max_bytes);
             if read == Ok(Read::Blocked) {
-                core.waiters.register(Topic::Read(id), Place::ONLY, cx.waker());
+                core.waiters.register(Topic::Read(id), WaiterId::ONLY, cx.waker());
             }
             read
         });
@@ -178,8 +178,8 @@ impl RecvStream {
 
 impl Drop for RecvStream {
     fn drop(&mut self) {
-        self.hold.enter(|core, now| {
-            core.waiters.forget(Topic::Read(self.id), Place::ONLY);
+        self.session.with_core(|core, now| {
+            core.waiters.forget(Topic::Read(self.id), WaiterId::ONLY);
             core.session.release_recv(now, self.id);
         });
     }

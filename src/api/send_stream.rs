@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
-use super::shared::Hold;
-use super::waiters::{Place, Topic};
+use super::shared::SessionRef;
+use super::waiters::{Topic, WaiterId};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::{AppCode, WriteError};
 use crate::proto::wire::id::StreamId;
@@ -28,13 +28,13 @@ const COPY_BYTES: usize = 64 * 1024;
 /// A session stays open as long as one of its streams is held.
 #[derive(Debug)]
 pub struct SendStream {
-    hold: Arc<Hold>,
+    session: Arc<SessionRef>,
     id: StreamId,
 }
 
 impl SendStream {
-    pub(crate) fn new(hold: Arc<Hold>, id: StreamId) -> Self {
-        Self { hold, id }
+    pub(crate) fn new(session: Arc<SessionRef>, id: StreamId) -> Self {
+        Self { session, id }
     }
 
     /// The stream's name; both halves of a bidirectional stream have the same.
@@ -83,9 +83,9 @@ impl SendStream {
     }
 
     fn poll_write_chunk(&self, cx: &Context<'_>, chunk: &mut Bytes) -> Poll<Result<usize, WriteError>> {
-        self.hold.enter(|core, _| match core.session.write(self.id, chunk) {
+        self.session.with_core(|core, _| match core.session.write(self.id, chunk) {
             Ok(0) if !chunk.is_empty() => {
-                core.waiters.register(Topic::Write(self.id), Place::ONLY, cx.waker());
+                core.waiters.register(Topic::Write(self.id), WaiterId::ONLY, cx.waker());
                 Poll::Pending
             }
             written => Poll::Ready(written),
@@ -94,13 +94,13 @@ impl SendStream {
 
     /// Ends the stream after what was written. It does not wait; see [`delivered`](Self::delivered).
     pub fn finish(&mut self) -> Result<(), WriteError> {
-        self.hold.with(|session, _| session.finish(self.id))
+        self.session.with(|session, _| session.finish(self.id))
     }
 
     /// Gives the stream up, even after [`finish`](Self::finish): what the peer does not have yet, it will not
     /// get. Its reads fail with `code`.
     pub fn reset(&mut self, code: AppCode) -> Result<(), WriteError> {
-        self.hold.with(|session, now| session.reset(now, self.id, code))
+        self.session.with(|session, now| session.reset(now, self.id, code))
     }
 
     /// Waits until the peer has the whole stream, to its end: call [`finish`](Self::finish) before. That its
@@ -109,7 +109,7 @@ impl SendStream {
     /// Cancel safe.
     pub async fn delivered(&self) -> Result<(), WriteError> {
         let id = self.id;
-        self.hold.wait(Topic::Delivered(id), move |core, _| core.session.send_outcome(id)).await
+        self.session.wait(Topic::Delivered(id), move |core, _| core.session.send_outcome(id)).await
     }
 
     /// Waits until the peer wants no more of the stream and returns its code; `None` when it has the whole stream.
@@ -125,12 +125,12 @@ impl SendStream {
 
     /// Streams of a higher priority go first, those of the same take turns. The default is 0.
     pub fn set_priority(&mut self, priority: i32) {
-        self.hold.with(|session, _| session.set_priority(self.id, priority));
+        self.session.with(|session, _| session.set_priority(self.id, priority));
     }
 
     /// On which paths the stream may travel, from now on.
     pub fn set_policy(&mut self, policy: PathPolicy) {
-        self.hold.with(|session, _| session.set_policy(self.id, policy));
+        self.session.with(|session, _| session.set_policy(self.id, policy));
     }
 }
 
@@ -140,8 +140,8 @@ fn first_piece(data: &[u8]) -> Bytes {
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        self.hold.enter(|core, now| {
-            core.waiters.forget(Topic::Write(self.id), Place::ONLY);
+        self.session.with_core(|core, now| {
+            core.waiters.forget(Topic::Write(self.id), WaiterId::ONLY);
             core.session.release_send(now, self.id);
         });
     }

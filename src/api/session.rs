@@ -9,7 +9,7 @@ use super::events::SessionEvents;
 use super::path::{PathHandle, Standby};
 use super::recv_stream::RecvStream;
 use super::send_stream::SendStream;
-use super::shared::Hold;
+use super::shared::SessionRef;
 use super::waiters::Topic;
 use crate::proto::config::PathPolicy;
 use crate::proto::error::{AdvertiseError, AppCode, DatagramError, OpenError, PathError, SessionError};
@@ -31,19 +31,19 @@ pub struct AdviceId(u64);
 /// still delivered, as long as the process runs.
 #[derive(Clone, Debug)]
 pub struct Session {
-    hold: Arc<Hold>,
+    session_ref: Arc<SessionRef>,
     id: SessionId,
 }
 
 impl Session {
     /// Waits until the session is open. A future that is dropped gives the session up.
-    pub(crate) async fn opened(hold: Arc<Hold>) -> Result<Self, SessionError> {
-        let id = hold.wait(Topic::Opened, |core, _| match core.end() {
+    pub(crate) async fn opened(session_ref: Arc<SessionRef>) -> Result<Self, SessionError> {
+        let id = session_ref.wait(Topic::Opened, |core, _| match core.end() {
             Some(error) => Some(Err(error)),
             None => core.session.id().map(Ok),
         });
         let id = id.await?;
-        Ok(Self { hold, id })
+        Ok(Self { session_ref, id })
     }
 
     /// The session's name, the same at both ends. It is no secret.
@@ -68,7 +68,7 @@ impl Session {
     /// Cancel safe: a future that is dropped has opened nothing.
     pub async fn open_uni(&self) -> Result<SendStream, OpenError> {
         let id = self.open(Dir::Uni).await?;
-        Ok(SendStream::new(self.hold.clone(), id))
+        Ok(SendStream::new(self.session_ref.clone(), id))
     }
 
     /// The next bidirectional stream that the peer opened, in its order. Fails when the session has ended.
@@ -84,15 +84,15 @@ impl Session {
     /// Cancel safe: a stream is handed out or stays.
     pub async fn accept_uni(&self) -> Result<RecvStream, SessionError> {
         let id = self.accept(Dir::Uni).await?;
-        Ok(RecvStream::new(self.hold.clone(), id))
+        Ok(RecvStream::new(self.session_ref.clone(), id))
     }
 
     async fn open(&self, dir: Dir) -> Result<StreamId, OpenError> {
-        self.hold.wait(Topic::Open(dir), |core, _| core.session.open(dir).transpose()).await
+        self.session_ref.wait(Topic::Open(dir), |core, _| core.session.open(dir).transpose()).await
     }
 
     async fn accept(&self, dir: Dir) -> Result<StreamId, SessionError> {
-        let next = self.hold.wait(Topic::Accept(dir), |core, _| match core.session.accept(dir) {
+        let next = self.session_ref.wait(Topic::Accept(dir), |core, _| match core.session.accept(dir) {
             Some(id) => Some(Ok(id)),
             None => core.end().map(Err),
         });
@@ -100,7 +100,7 @@ impl Session {
     }
 
     fn both_halves(&self, id: StreamId) -> (SendStream, RecvStream) {
-        (SendStream::new(self.hold.clone(), id), RecvStream::new(self.hold.clone(), id))
+        (SendStream::new(self.session_ref.clone(), id), RecvStream::new(self.session_ref.clone(), id))
     }
 
     // ---- datagrams ----
@@ -113,7 +113,7 @@ impl Session {
 
     /// Sends a datagram on paths that meet `policy`, otherwise as [`send_datagram`](Self::send_datagram).
     pub fn send_datagram_with(&self, data: Bytes, policy: PathPolicy) -> Result<(), DatagramError> {
-        self.hold.with(|session, now| session.send_datagram(now, data, policy))
+        self.session_ref.with(|session, now| session.send_datagram(now, data, policy))
     }
 
     /// The next datagram from the peer. Each is handed out at most once, whatever paths it came on. When too many
@@ -121,17 +121,18 @@ impl Session {
     ///
     /// Cancel safe: a datagram is handed out or stays.
     pub async fn recv_datagram(&self) -> Result<Bytes, SessionError> {
-        let next = self.hold.wait(Topic::Datagram, |core, now| match core.session.recv_datagram(now) {
-            Some(data) => Some(Ok(data)),
-            None => core.end().map(Err),
-        });
+        let next =
+            self.session_ref.wait(Topic::Datagram, |core, now| match core.session.recv_datagram(now) {
+                Some(data) => Some(Ok(data)),
+                None => core.end().map(Err),
+            });
         next.await
     }
 
     /// The longest datagram that can be sent now, in bytes; it changes with the paths. `None` when the peer takes
     /// none or no path carries any.
     pub fn max_datagram_size(&self) -> Option<usize> {
-        self.hold.look(|core| core.session.max_datagram_bytes())
+        self.session_ref.read(|core| core.session.max_datagram_bytes())
     }
 
     // ---- paths ----
@@ -146,19 +147,19 @@ impl Session {
         A: TryInto<PathAddress>,
         PathError: From<A::Error>,
     {
-        PathHandle::add(self.hold.clone(), address.try_into()?).await
+        PathHandle::add(self.session_ref.clone(), address.try_into()?).await
     }
 
     /// A handle to a path. It is not checked whether there is such a path.
     pub fn path(&self, path: PathId) -> PathHandle {
-        PathHandle::new(self.hold.clone(), path)
+        PathHandle::new(self.session_ref.clone(), path)
     }
 
     /// What is known of all paths that there are now, by id.
     pub fn paths(&self) -> Vec<PathInfo> {
-        let mut paths: Vec<_> = self.hold.look(|core| core.session.paths().collect());
+        let mut paths: Vec<_> = self.session_ref.read(|core| core.session.paths().collect());
         for path in &mut paths {
-            path.remote = self.hold.remote(path.id);
+            path.remote = self.session_ref.remote(path.id);
         }
         paths
     }
@@ -188,7 +189,7 @@ impl Session {
     /// Client: dials at once whatever paths are missing, instead of after the back-off: for when something says
     /// that the network is back.
     pub fn network_changed(&self) {
-        self.hold.with(|session, now| session.network_changed(now));
+        self.session_ref.with(|session, now| session.network_changed(now));
     }
 
     /// Server: tells the client of a further address, `host:port`, by which this session can be reached, now and
@@ -204,32 +205,32 @@ impl Session {
         pin: Option<[u8; 32]>,
         priority: u64,
     ) -> Result<AdviceId, AdvertiseError> {
-        self.hold
+        self.session_ref
             .with(|session, now| session.advertise(now, authority.to_owned(), pin, priority))
             .map(AdviceId)
     }
 
     /// Server: withdraws an address; the client closes the path that came of it.
     pub fn withdraw(&self, advice: AdviceId) {
-        self.hold.with(|session, now| session.withdraw(now, advice.0));
+        self.session_ref.with(|session, now| session.withdraw(now, advice.0));
     }
 
     // ---- life ----
 
     /// What happens to the session from now on.
     pub fn events(&self) -> SessionEvents {
-        SessionEvents::new(Arc::clone(&self.hold))
+        SessionEvents::new(Arc::clone(&self.session_ref))
     }
 
     /// Counts so far.
     pub fn stats(&self) -> SessionStats {
-        self.hold.look(|core| core.session.stats())
+        self.session_ref.read(|core| core.session.stats())
     }
 
     /// No new streams from either end; those that are open go on. The peer gets
     /// [`SessionEvent::Draining`](crate::proto::event::SessionEvent::Draining).
     pub fn drain(&self) {
-        self.hold.with(|session, now| session.drain(now));
+        self.session_ref.with(|session, now| session.drain(now));
     }
 
     /// Begins to end the session: it ends once the peer has everything that was written, or after
@@ -237,26 +238,27 @@ impl Session {
     /// [`closed`](Self::closed).
     pub fn close(&self, code: AppCode, reason: &[u8]) {
         let reason = Bytes::copy_from_slice(reason);
-        self.hold.with(|session, now| session.close(now, code, reason));
+        self.session_ref.with(|session, now| session.close(now, code, reason));
     }
 
     /// Ends the session at once: what the peer does not have yet, it may not get.
     pub fn abort(&self, code: AppCode, reason: &[u8]) {
         let reason = Bytes::copy_from_slice(reason);
-        self.hold.with(|session, now| session.abort(now, code, reason));
+        self.session_ref.with(|session, now| session.abort(now, code, reason));
     }
 
     /// Waits for the end of the session, whoever ends it, and until the peer was told; returns why it has ended.
     ///
     /// Cancel safe.
     pub async fn closed(&self) -> SessionError {
-        let end =
-            self.hold.wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
+        let end = self
+            .session_ref
+            .wait(Topic::Over, |core, _| if core.session.is_over() { core.end() } else { None });
         end.await
     }
 
     /// Why the session has ended; `None` while it has not.
     pub fn close_reason(&self) -> Option<SessionError> {
-        self.hold.look(|core| core.end())
+        self.session_ref.read(|core| core.end())
     }
 }

@@ -1,6 +1,6 @@
 //! The session behind its lock, and the one rule applied to it.
 //!
-//! Everyone who has an input for a session, a handle or a path's driver, goes through [`Shared::enter`] (or
+//! Everyone who has an input for a session, a handle or a path's driver, goes through [`Shared::with_core`] (or
 //! [`with`](Shared::with), which is the same for those who need only the session). It takes the lock, applies the
 //! input, takes every output out, and lets go of the lock *before* it calls the backend and wakes tasks: so these
 //! may come straight back.
@@ -9,7 +9,7 @@
 //!   handle, driver --input--> [ lock: Core { session, who waits } ] --outputs--> backend, wakers
 //! ```
 //!
-//! Who keeps whom: handles have a [`Hold`] in common, and when the last handle is gone the hold closes the
+//! Who keeps whom: handles have a [`SessionRef`] in common, and when the last handle is gone it closes the
 //! session. The backend's drivers have `Arc<Shared>`, which keeps the state and not the session open; they let
 //! go of it when the backend is told that the session is [`over`](Backend::over), which ends the cycle.
 
@@ -30,10 +30,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::awaited::Awaited;
-use super::events::Subscribers;
+use super::pending_replies::PendingReplies;
+use super::subscribers::Subscribers;
 use super::trace;
-use super::waiters::{Place, Topic, Waiters};
+use super::waiters::{Topic, WaiterId, Waiters};
 use crate::proto::error::{AppCode, SessionError};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::proto::event::PathLoss;
@@ -96,9 +96,9 @@ pub(crate) struct Core {
     pub(crate) waiters: Waiters,
     pub(crate) subscribers: Subscribers,
     /// Paths whose opening somebody waits for.
-    pub(crate) openings: Awaited<(), ()>,
+    pub(crate) openings: PendingReplies<(), ()>,
     /// Pings, by token, that somebody waits for.
-    pub(crate) pongs: Awaited<u64, Duration>,
+    pub(crate) pongs: PendingReplies<u64, Duration>,
     /// The time that the backend waits for.
     armed: Option<Time>,
     over: bool,
@@ -120,8 +120,8 @@ impl Shared {
             session,
             waiters: Waiters::default(),
             subscribers: Subscribers::default(),
-            openings: Awaited::default(),
-            pongs: Awaited::default(),
+            openings: PendingReplies::default(),
+            pongs: PendingReplies::default(),
             armed: None,
             over: false,
         };
@@ -132,7 +132,7 @@ impl Shared {
 
     /// Applies an input to the session.
     pub(crate) fn with<T>(self: &Arc<Self>, input: impl FnOnce(&mut Session, Time) -> T) -> T {
-        self.enter(|core, now| input(&mut core.session, now))
+        self.with_core(|core, now| input(&mut core.session, now))
     }
 
     /// Applies an input (or a batch of them) on behalf of the driver of `path`. Returns as well whether that
@@ -159,19 +159,19 @@ impl Shared {
 
     /// The deadline has come, or may have.
     pub(crate) fn on_timeout(self: &Arc<Self>) {
-        self.enter(|core, now| {
+        self.with_core(|core, now| {
             core.armed = None;
             core.session.handle_timeout(now);
         });
     }
 
     /// Applies an input that concerns those who wait, too.
-    pub(crate) fn enter<T>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Time) -> T) -> T {
+    pub(crate) fn with_core<T>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Time) -> T) -> T {
         self.run(None, input).0
     }
 
-    /// Asks a question, or tidies up: anything that is no input to the session, so that nothing can come of it.
-    pub(crate) fn look<T>(&self, question: impl FnOnce(&mut Core) -> T) -> T {
+    /// Reads the state, or tidies up: anything that is no input to the session, so that nothing can come of it.
+    pub(crate) fn read<T>(&self, question: impl FnOnce(&mut Core) -> T) -> T {
         question(&mut self.lock())
     }
 
@@ -188,18 +188,18 @@ impl Shared {
         topic: Topic,
         mut check: impl FnMut(&mut Core, Time) -> Option<T>,
     ) -> T {
-        let mut queued = Queued { shared: self, topic, place: None };
+        let mut queued = Queued { shared: self, topic, id: None };
         poll_fn(|cx| {
-            self.enter(|core, now| match check(core, now) {
+            self.with_core(|core, now| match check(core, now) {
                 Some(found) => {
-                    if let Some(place) = queued.place.take() {
-                        core.waiters.forget(topic, place);
+                    if let Some(id) = queued.id.take() {
+                        core.waiters.forget(topic, id);
                     }
                     Poll::Ready(found)
                 }
                 None => {
-                    let place = *queued.place.get_or_insert_with(|| core.waiters.new_place());
-                    core.waiters.register(topic, place, cx.waker());
+                    let id = *queued.id.get_or_insert_with(|| core.waiters.new_id());
+                    core.waiters.register(topic, id, cx.waker());
                     Poll::Pending
                 }
             })
@@ -252,7 +252,7 @@ impl Shared {
     /// of: so that is said again.
     fn dial(self: &Arc<Self>, path: PathId, address: PathAddress) {
         self.backend.dial(self, path, address);
-        if self.look(|core| core.session.path_info(path).is_none()) {
+        if self.read(|core| core.session.path_info(path).is_none()) {
             self.backend.close_path(path, 0, Bytes::new());
         }
     }
@@ -338,17 +338,17 @@ impl Core {
     }
 }
 
-/// A future's place among those who wait; it leaves nothing behind.
+/// A future that waits; it leaves nothing behind.
 struct Queued<'a> {
     shared: &'a Shared,
     topic: Topic,
-    place: Option<Place>,
+    id: Option<WaiterId>,
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            self.shared.look(|core| core.waiters.forget(self.topic, place));
+        if let Some(id) = self.id {
+            self.shared.read(|core| core.waiters.forget(self.topic, id));
         }
     }
 }
@@ -356,16 +356,16 @@ impl Drop for Queued<'_> {
 /// What all handles of a session have in common: when the last of them is dropped, the session is closed with
 /// code 0, gracefully.
 #[derive(Debug)]
-pub(crate) struct Hold(Arc<Shared>);
+pub(crate) struct SessionRef(Arc<Shared>);
 
-impl Hold {
+impl SessionRef {
     /// The first handle's. There should be only one for each session.
     pub(crate) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self(shared))
     }
 }
 
-impl Deref for Hold {
+impl Deref for SessionRef {
     type Target = Arc<Shared>;
 
     fn deref(&self) -> &Arc<Shared> {
@@ -373,7 +373,7 @@ impl Deref for Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for SessionRef {
     fn drop(&mut self) {
         self.0.with(|session, now| session.close(now, AppCode(0), Bytes::new()));
     }

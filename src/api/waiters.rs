@@ -35,46 +35,46 @@ pub(crate) enum Topic {
     Over,
 }
 
-/// Which of those who wait for a topic.
+/// Tells apart those who wait for a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(u64);
+pub(crate) struct WaiterId(u64);
 
-impl Place {
+impl WaiterId {
     /// For topics that only one task can wait for: those of half a stream, which has one handle.
-    pub(crate) const ONLY: Place = Place(0);
-    const LAST: Place = Place(u64::MAX);
+    pub(crate) const ONLY: WaiterId = WaiterId(0);
+    const LAST: WaiterId = WaiterId(u64::MAX);
 }
 
 /// The wakers of all tasks that wait for something of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    waiting: BTreeMap<(Topic, Place), Waker>,
-    last_place: u64,
+    waiting: BTreeMap<(Topic, WaiterId), Waker>,
+    last_id: u64,
 }
 
 impl Waiters {
-    /// A place that nobody else has.
-    pub(crate) fn new_place(&mut self) -> Place {
-        self.last_place += 1;
-        Place(self.last_place)
+    /// An id that nobody else has.
+    pub(crate) fn new_id(&mut self) -> WaiterId {
+        self.last_id += 1;
+        WaiterId(self.last_id)
     }
 
-    /// Has `waker` woken by the next news of `topic`; the waker that `place` had before is forgotten.
-    pub(crate) fn register(&mut self, topic: Topic, place: Place, waker: &Waker) {
+    /// Has `waker` woken by the next news of `topic`; the waker that `id` had before is forgotten.
+    pub(crate) fn register(&mut self, topic: Topic, id: WaiterId, waker: &Waker) {
         self.waiting
-            .entry((topic, place))
+            .entry((topic, id))
             .and_modify(|old| old.clone_from(waker))
             .or_insert_with(|| waker.clone());
     }
 
-    /// Forgets who waits at this place.
-    pub(crate) fn forget(&mut self, topic: Topic, place: Place) {
-        self.waiting.remove(&(topic, place));
+    /// Forgets who waits under this id.
+    pub(crate) fn forget(&mut self, topic: Topic, id: WaiterId) {
+        self.waiting.remove(&(topic, id));
     }
 
     /// Moves the wakers of `topic` to `woken`, to be woken when no lock is held.
     pub(crate) fn wake(&mut self, topic: Topic, woken: &mut Vec<Waker>) {
-        let all = (topic, Place::ONLY)..=(topic, Place::LAST);
+        let all = (topic, WaiterId::ONLY)..=(topic, WaiterId::LAST);
         while let Some((&key, _)) = self.waiting.range(all.clone()).next() {
             woken.extend(self.waiting.remove(&key));
         }
@@ -128,10 +128,10 @@ mod tests {
         let (second, second_waker) = task();
         let (other, other_waker) = task();
         for waker in [&first_waker, &second_waker] {
-            let place = waiters.new_place();
-            waiters.register(Topic::Open(Dir::Bi), place, waker);
+            let id = waiters.new_id();
+            waiters.register(Topic::Open(Dir::Bi), id, waker);
         }
-        waiters.register(Topic::Open(Dir::Uni), Place::ONLY, &other_waker);
+        waiters.register(Topic::Open(Dir::Uni), WaiterId::ONLY, &other_waker);
         assert_eq!(wake(&mut waiters, Topic::Open(Dir::Bi)), 2);
         assert_eq!(wake(&mut waiters, Topic::Open(Dir::Bi)), 0);
         assert_eq!([first, second, other].map(|count| count.0.load(Ordering::Relaxed)), [1, 1, 0]);
@@ -142,8 +142,8 @@ mod tests {
         let mut waiters = Waiters::default();
         let (old, old_waker) = task();
         let (new, new_waker) = task();
-        waiters.register(Topic::Read(StreamId(4)), Place::ONLY, &old_waker);
-        waiters.register(Topic::Read(StreamId(4)), Place::ONLY, &new_waker);
+        waiters.register(Topic::Read(StreamId(4)), WaiterId::ONLY, &old_waker);
+        waiters.register(Topic::Read(StreamId(4)), WaiterId::ONLY, &new_waker);
         assert_eq!(wake(&mut waiters, Topic::Read(StreamId(4))), 1);
         assert_eq!([old, new].map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
     }
@@ -152,9 +152,9 @@ mod tests {
     fn a_future_that_is_dropped_leaves_nothing_behind() {
         let mut waiters = Waiters::default();
         let (count, waker) = task();
-        let place = waiters.new_place();
-        waiters.register(Topic::Datagram, place, &waker);
-        waiters.forget(Topic::Datagram, place);
+        let id = waiters.new_id();
+        waiters.register(Topic::Datagram, id, &waker);
+        waiters.forget(Topic::Datagram, id);
         drop(waker);
         assert_eq!(wake(&mut waiters, Topic::Datagram), 0);
         assert_eq!(Arc::strong_count(&count), 1);
@@ -166,7 +166,7 @@ mod tests {
         let (_, waker) = task();
         for topic in [Topic::Over, Topic::Accept(Dir::Bi), Topic::Write(StreamId(0)), Topic::Path(PathId(3))]
         {
-            waiters.register(topic, Place::ONLY, &waker);
+            waiters.register(topic, WaiterId::ONLY, &waker);
         }
         let mut woken = Vec::new();
         waiters.wake_all(&mut woken);

@@ -18,17 +18,19 @@
 
 mod capsules;
 mod code;
+mod ended;
 mod fields;
 mod frames;
 #[cfg(fuzzing)]
-mod fuzzing;
-mod gate;
+pub(crate) mod fuzzing;
 mod huffman;
 mod lanes;
+mod origin_policy;
 mod qpack;
 mod requests;
 mod settings;
 mod static_table;
+mod status;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -41,13 +43,14 @@ use bytes::{Bytes, BytesMut};
 
 use self::capsules::CapsuleReader;
 pub(crate) use self::code::H3Code;
+pub(crate) use self::ended::Ended;
+use self::ended::violation;
 use self::frames::Place;
-#[cfg(fuzzing)]
-pub use self::fuzzing::FuzzedH3;
-pub(crate) use self::gate::{Gate, OriginError};
+pub(crate) use self::origin_policy::{OriginError, OriginPolicy};
 use self::qpack::Instructions;
-use self::requests::{Answer, Status};
+use self::requests::Answer;
 use self::settings::Settings;
+use self::status::Status;
 use self::streams::ControlStream;
 use self::tlv::{Item, Tlv};
 use super::quic::Arrival;
@@ -70,33 +73,6 @@ pub(crate) enum Effect {
     Finish(LaneId),
     Reset(LaneId, H3Code),
     Stop(LaneId, H3Code),
-}
-
-/// The session is over, or there will be none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Ended {
-    /// The peer closed it.
-    #[error("the peer closed it with code {code}")]
-    Closed { code: u32 },
-    /// The server does not want it, and says so with a status of HTTP.
-    #[error("HTTP status {status}")]
-    Refused { status: u16 },
-    /// The server speaks HTTP/3, and not WebTransport.
-    #[error("the server does not offer WebTransport")]
-    NotOffered,
-    /// The peer did what HTTP/3 does not allow.
-    #[error("the peer broke the rules of HTTP/3: {what}")]
-    Violation { code: H3Code, what: &'static str },
-}
-
-impl Ended {
-    /// What the connection is closed with.
-    pub(crate) fn code(&self) -> H3Code {
-        match self {
-            Self::Violation { code, .. } => *code,
-            Self::Closed { .. } | Self::Refused { .. } | Self::NotOffered => H3Code::NoError,
-        }
-    }
 }
 
 /// What a stream of the peer's is, as far as it is known.
@@ -123,7 +99,7 @@ enum Reading {
 #[derive(Debug)]
 enum Role {
     Server {
-        gate: Arc<Gate>,
+        policy: Arc<OriginPolicy>,
         /// Requests are looked at one after another until one opens the session: this many are done.
         requests_seen: u64,
     },
@@ -149,9 +125,9 @@ pub(crate) struct H3 {
 }
 
 impl H3 {
-    /// A server's: sessions are for whom `gate` lets in.
-    pub(crate) fn server(gate: Arc<Gate>) -> Self {
-        Self::new(Role::Server { gate, requests_seen: 0 })
+    /// A server's: sessions are for whom `policy` lets in.
+    pub(crate) fn server(policy: Arc<OriginPolicy>) -> Self {
+        Self::new(Role::Server { policy, requests_seen: 0 })
     }
 
     /// A client's, which asks `authority` (`host:port`) for a session.
@@ -175,7 +151,7 @@ impl H3 {
     /// Begins, with a unidirectional stream, and on a client a bidirectional one as well.
     pub(crate) fn start(&mut self, control: LaneId, connect: Option<LaneId>) {
         self.own_control = Some(control);
-        self.effects.push(Effect::Write(control, settings::control_stream()));
+        self.effects.push(Effect::Write(control, streams::own_control_stream()));
         if let (Role::Client { connect: stream, .. }, Some(lane)) = (&mut self.role, connect) {
             *stream = connect;
             self.readings.insert(lane, Reading::Response(Tlv::default()));
@@ -342,7 +318,7 @@ impl H3 {
             && lane.0 == *requests_seen * 4
         {
             *requests_seen += 1;
-            self.settle_held();
+            self.resolve_held();
         }
     }
 
@@ -398,7 +374,7 @@ impl H3 {
         let bytes = if first.is_empty() { data } else { [first.freeze(), data].concat().into() };
         let mut rest = bytes.clone();
         let Some(kind) = varint::get(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
-        if kind == lanes::signal(dir) {
+        if kind == streams::lane_signal(dir) {
             let Some(session) = varint::get(&mut rest) else { return Ok(Reading::Unknown(bytes.into())) };
             let reading = self.sort_lane(lane, dir, session)?;
             if matches!(reading, Reading::Lane) && !rest.is_empty() {
@@ -468,13 +444,13 @@ impl H3 {
     }
 
     fn read_request(&mut self, lane: LaneId, mut frames: Tlv) -> Result<Reading, Ended> {
-        let Role::Server { gate, .. } = &self.role else { return Ok(Reading::Ignored) };
+        let Role::Server { policy, .. } = &self.role else { return Ok(Reading::Ignored) };
         let peer = self.peer.ok_or(violation(H3Code::MissingSettings, "a request before SETTINGS"))?;
         let answer = loop {
             match frames.next(|kind| frames::treat(Place::RequestHead, kind))? {
                 None => return Ok(Reading::Request(frames)),
                 Some(Item::Whole(_, section)) => {
-                    break requests::judge(gate, self.session.is_some(), peer, &section)?;
+                    break requests::judge(policy, self.session.is_some(), peer, &section)?;
                 }
                 Some(Item::TooLong(_)) => break Answer::Status(Status::HeaderTooLarge),
                 Some(Item::Piece(_)) => {}
@@ -524,7 +500,7 @@ impl H3 {
     fn open(&mut self, session: LaneId, frames: Tlv) -> Result<Reading, Ended> {
         self.session = Some(session);
         self.is_open = true;
-        self.settle_held();
+        self.resolve_held();
         let mut reader = CapsuleReader::after(frames);
         // What came along with the header.
         reader.read(&[])?;
@@ -551,7 +527,3 @@ fn missing_of_head(head: &[u8]) -> usize {
 const CRITICAL_STREAM_CLOSED: Ended =
     violation(H3Code::ClosedCriticalStream, "the end of a stream that has none");
 const CUT_OFF: Ended = violation(H3Code::FrameError, "a frame that is cut off");
-
-const fn violation(code: H3Code, what: &'static str) -> Ended {
-    Ended::Violation { code, what }
-}

@@ -78,7 +78,7 @@ impl Observations {
         let probe = self.probe_bytes.swap(0, Ordering::Relaxed);
         let left = self.in_flight_bytes.load(Ordering::Relaxed).saturating_sub(probe);
         self.in_flight_bytes.store(left, Ordering::Relaxed);
-        self.settle();
+        self.update_awaiting();
     }
 
     /// Bytes sent and neither acknowledged nor lost, as far as is known.
@@ -130,18 +130,18 @@ impl Observations {
     fn on_progress(&self, now: Instant, in_flight_bytes: u64) {
         self.in_flight_bytes.store(in_flight_bytes, Ordering::Relaxed);
         self.awaiting_since.store(self.nanos(now), Ordering::Relaxed);
-        self.settle();
+        self.update_awaiting();
     }
 
     fn on_lost(&self, bytes: u64) {
         self.lost_bytes.fetch_add(bytes, Ordering::Relaxed);
         let left = self.in_flight_bytes.load(Ordering::Relaxed).saturating_sub(bytes);
         self.in_flight_bytes.store(left, Ordering::Relaxed);
-        self.settle();
+        self.update_awaiting();
     }
 
     /// With nothing but a probe under way nothing is awaited.
-    fn settle(&self) {
+    fn update_awaiting(&self) {
         if self.in_flight_bytes.load(Ordering::Relaxed) <= self.probe_bytes.load(Ordering::Relaxed) {
             self.awaiting_since.store(NEVER, Ordering::Relaxed);
         }

@@ -6,9 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use quinn_proto::{Connection, ConnectionError, ConnectionEvent, EndpointEvent, Transmit};
 
-use super::Observations;
 use super::allowance::Allowance;
-use super::h3::{ALPN_H3, Effect, Ended, Gate, H3, H3Code, LANE_CODE};
+use super::h3::{ALPN_H3, Effect, Ended, H3, H3Code, LANE_CODE, OriginPolicy};
+use super::observed::Observations;
 use super::quic::{self, Arrival, QuicCarrier};
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
@@ -33,7 +33,7 @@ pub(crate) enum Change {
 /// What lies between the streams and the lanes.
 enum Layer {
     /// Server: the ends have not agreed yet.
-    Undecided(Arc<Gate>),
+    Undecided(Arc<OriginPolicy>),
     /// Nothing: the streams are the lanes.
     Bare,
     Http(Box<H3>),
@@ -62,9 +62,13 @@ impl PathCarrier {
         Self::new(connection, observations, Layer::Http(Box::new(H3::client(authority))))
     }
 
-    /// A server's: the client chooses. Over HTTP/3 it has to pass the gate.
-    pub(crate) fn accepted(connection: Connection, observations: Arc<Observations>, gate: Arc<Gate>) -> Self {
-        Self::new(connection, observations, Layer::Undecided(gate))
+    /// A server's: the client chooses. Over HTTP/3 the origin policy decides.
+    pub(crate) fn accepted(
+        connection: Connection,
+        observations: Arc<Observations>,
+        policy: Arc<OriginPolicy>,
+    ) -> Self {
+        Self::new(connection, observations, Layer::Undecided(policy))
     }
 
     fn new(connection: Connection, observations: Arc<Observations>, layer: Layer) -> Self {
@@ -137,11 +141,11 @@ impl PathCarrier {
 
     /// Server: goes by what the ends have agreed on.
     fn decide(&mut self) {
-        if let Layer::Undecided(gate) = &self.layer
+        if let Layer::Undecided(policy) = &self.layer
             && let Some(protocol) = self.quic.protocol()
         {
             self.layer = match protocol == ALPN_H3 {
-                true => Layer::Http(Box::new(H3::server(Arc::clone(gate)))),
+                true => Layer::Http(Box::new(H3::server(Arc::clone(policy)))),
                 false => Layer::Bare,
             };
         }

@@ -352,7 +352,7 @@ impl QuicCarrier {
         max_datagrams: usize,
         buffer: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        self.settle_account();
+        self.update_account();
         let is_probe_due = std::mem::take(&mut self.is_probe_due);
         if !is_probe_due && self.may_hold_acks() && self.ack_hold.holds(now) {
             return None;
@@ -437,7 +437,7 @@ impl QuicCarrier {
     }
 
     /// Takes into account what was heard since the last time.
-    fn settle_account(&mut self) {
+    fn update_account(&mut self) {
         // Lost bytes are to be sent again: they are as good as unsent.
         let lost = self.observations.lost_bytes();
         self.unsent_bytes += lost - self.lost_bytes_seen;
@@ -522,7 +522,7 @@ impl Carrier for QuicCarrier {
         if !self.held_back.is_empty() || self.connection.is_closed() {
             return 0;
         }
-        self.settle_account();
+        self.update_account();
         let window = self.connection.congestion_state().window();
         self.adapt_send_window(window);
         let left = self.slack_bytes(window).saturating_sub(self.unsent_bytes);

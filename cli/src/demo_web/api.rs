@@ -22,7 +22,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::FILES;
+use super::files::FILES;
 use super::lines::{AddError, LineInfo, Lines, MAX_LINES};
 use crate::noise_files::NoiseFile;
 

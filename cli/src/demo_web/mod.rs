@@ -11,6 +11,7 @@
 //! HTTP does not go by the lines: it works while all of them are cut.
 
 mod api;
+mod files;
 mod lines;
 mod page;
 
@@ -25,10 +26,12 @@ use tokio::net::TcpListener;
 
 use crate::error::Error;
 use crate::line::{DELAY_MS, RATE_MBIT};
-use crate::noise_files::{NoiseFile, NoiseFiles};
+use crate::noise_files::NoiseFiles;
+use crate::output::print_line;
 use crate::serve::Sessions;
 use crate::signals::Signals;
 
+use files::FILES;
 use lines::{Lines, MAX_LINES};
 use page::Page;
 
@@ -37,16 +40,6 @@ const DEFAULT_PORT: u16 = 8080;
 
 /// So many ports are tried, before the system chooses one.
 const PORTS_TRIED: u16 = 20;
-
-const MB: u64 = 1_000_000;
-
-/// What the page can fetch; the first is what it fetches unless it is told otherwise.
-const FILES: [NoiseFile; 4] = [
-    NoiseFile { name: "noise", bytes: 100 * MB },
-    NoiseFile { name: "noise-10", bytes: 10 * MB },
-    NoiseFile { name: "noise-100", bytes: 100 * MB },
-    NoiseFile { name: "noise-200", bytes: 200 * MB },
-];
 
 /// The demonstration in a browser.
 #[derive(Debug, clap::Args)]
@@ -89,7 +82,7 @@ pub(crate) async fn run(args: &WebArgs) -> Result<(), Error> {
     sessions.cut_off().await;
     // Up to here, what is said to clients needs them.
     drop(lines);
-    crate::print_line("stopped");
+    print_line("stopped");
     ended
 }
 
@@ -126,16 +119,16 @@ async fn bind(wanted: Option<SocketAddr>) -> Result<TcpListener, Error> {
 }
 
 fn announce(page: SocketAddr, lines: &Lines) {
-    crate::print_line(format_args!("Open http://{page}/ in a browser.\n"));
-    crate::print_line(format_args!(
+    print_line(format_args!("Open http://{page}/ in a browser.\n"));
+    print_line(format_args!(
         "The page has a KWIK session with a server in this program, over these lines of {RATE_MBIT} Mbit/s and \
          {DELAY_MS} ms each:"
     ));
     // As the page calls them.
     for (line, letter) in lines.list().iter().zip('A'..) {
-        crate::print_line(format_args!("  Line {letter}  {}", line.url));
+        print_line(format_args!("  Line {letter}  {}", line.url));
     }
-    crate::print_line(format_args!(
+    print_line(format_args!(
         "\
 Download and Upload send a file over all of them at once, and compare its SHA-256 at both ends. Cut silences a
 line in the midst of it, Cut all every line for 5 s, Restore makes one whole again; Add a line makes a further

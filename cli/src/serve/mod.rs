@@ -1,5 +1,6 @@
 //! `kwik serve`: the files below a directory.
 
+mod client;
 mod request;
 mod session;
 mod sessions;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use kwik::{Identity, Listener, ServerConfig};
 
 use crate::error::Error;
+use crate::output::print_line;
 use crate::root::Root;
 use crate::signals::Signals;
 
@@ -101,7 +103,7 @@ fn config(args: &Args) -> Result<ServerConfig, Error> {
 /// Says that clients can come, and where to.
 fn announce(listener: &Listener, ready_file: Option<&Path>) -> Result<(), Error> {
     let lines: String = listener.urls().iter().map(|url| format!("listening {url}\n")).collect();
-    crate::print_line(lines.trim_end());
+    print_line(lines.trim_end());
     match ready_file {
         Some(path) => write_whole(path, &lines).map_err(Error::file("write", path)),
         None => Ok(()),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use kwik::{PathId, PathPolicy, SendStream};
 use sha2::{Digest as _, Sha256};
 
-use super::session::Client;
+use super::client::Client;
 use super::store::{Source, Store, Upload};
 use crate::blocks::{BlockWriter, Blocks, hash_prefix, receive};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::protocol::{GAVE_UP, Incoming, Reason, Reply, Request, Trailer, send_line};
+use crate::messages::{Incoming, send_line};
+use crate::protocol::{GAVE_UP, Reason, Reply, Request, Trailer};
 use crate::root::NameError;
 
 /// Echoed at once.

@@ -1,41 +1,16 @@
-//! One client: its streams side by side, its datagrams back where they came from.
+//! One client's session: its streams side by side, its datagrams back where they came from.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kwik::{AppCode, PathPolicy, SendStream, Session, SessionError, SessionEvent};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::client::Client;
 use super::request;
 use super::store::Store;
-use crate::ledger::Ledger;
-use crate::protocol::{Carried, Incoming, echo_path};
-
-/// A session, and what its paths have carried.
-#[derive(Debug)]
-pub(super) struct Client {
-    pub(super) session: Session,
-    ledger: Mutex<Ledger>,
-}
-
-impl Client {
-    /// Takes down what the paths have carried: a session forgets paths that are gone.
-    pub(super) fn observe(&self) {
-        let paths = self.session.paths();
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).observe(paths);
-    }
-
-    pub(super) fn carried(&self) -> Vec<Carried> {
-        self.observe();
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let carried = ledger.paths().map(|path| Carried {
-            path: path.id.0,
-            sent_bytes: path.sent_bytes,
-            reinjected_bytes: path.reinjected_bytes,
-        });
-        carried.collect()
-    }
-}
+use crate::messages::Incoming;
+use crate::protocol::echo_path;
 
 /// The code of sessions that the server cuts off.
 const CUT_OFF: AppCode = AppCode(1);
@@ -43,7 +18,7 @@ const CUT_OFF: AppCode = AppCode(1);
 /// Serves a client until it goes, or, once the server drains, until what it has begun is done, or until `stop`
 /// has no sender any more.
 pub(super) async fn serve(session: Session, store: Arc<dyn Store>, mut stop: watch::Receiver<()>) {
-    let client = Arc::new(Client { session, ledger: Mutex::default() });
+    let client = Arc::new(Client::new(session));
     tracing::info!(session = %client.session.id(), "session opened");
     // The number of streams at one time is bounded by the session's limits.
     let mut requests = JoinSet::new();

@@ -229,7 +229,7 @@ fn an_accept_that_is_dropped_leaves_the_stream_to_the_next_and_no_waker() {
         send.write_all(b"x").await.unwrap();
         assert!(server.accept_uni().await.is_ok());
     });
-    assert!(net.client().look(|core| core.waiters.is_empty()));
+    assert!(net.client().read(|core| core.waiters.is_empty()));
 }
 
 #[test]
@@ -314,8 +314,8 @@ fn a_transfer_outlives_the_death_of_every_path() {
 
 #[test]
 fn a_server_that_cannot_be_reached_fails_the_dial() {
-    let (mut net, hold) = Net::dialling(SessionConfig::default(), "nowhere:1");
-    let failed = net.block_on(Session::opened(hold)).err();
+    let (mut net, session_ref) = Net::dialling(SessionConfig::default(), "nowhere:1");
+    let failed = net.block_on(Session::opened(session_ref)).err();
     assert_eq!(failed, Some(SessionError::DialFailed { loss: crate::PathLoss::Failed("no route".into()) }));
 }
 

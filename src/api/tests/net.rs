@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::api::Session;
-use crate::api::shared::{Backend, Hold, Shared};
+use crate::api::shared::{Backend, SessionRef, Shared};
 use crate::proto::acceptor::Acceptor;
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
@@ -219,12 +219,12 @@ pub(super) struct Net {
     server: End,
     greeters: BTreeMap<PathId, Acceptor>,
     server_config: SessionConfig,
-    accepted: Option<Arc<Hold>>,
+    accepted: Option<Arc<SessionRef>>,
 }
 
 impl Net {
     /// A client that dials, and nothing else.
-    pub(super) fn dialling(config: SessionConfig, address: &str) -> (Self, Arc<Hold>) {
+    pub(super) fn dialling(config: SessionConfig, address: &str) -> (Self, Arc<SessionRef>) {
         let clock = Arc::new(Mutex::new(Time::from_epoch(Duration::from_secs(1))));
         let (mut client, server) = (End::new(Side::Client, &clock), End::new(Side::Server, &clock));
         let session = Core::client(client.backend.now(), config.clone(), [1; 32], address.parse().unwrap());
@@ -232,13 +232,13 @@ impl Net {
         client.shared = Some(shared.clone());
         let greeters = BTreeMap::new();
         let net = Self { clock, client, server, greeters, server_config: config, accepted: None };
-        (net, Hold::new(shared))
+        (net, SessionRef::new(shared))
     }
 
     /// An open session, both ends.
     pub(super) fn pair(config: SessionConfig) -> (Self, Session, Session) {
-        let (mut net, hold) = Self::dialling(config, "server:1");
-        let client = net.block_on(Session::opened(hold)).unwrap();
+        let (mut net, session_ref) = Self::dialling(config, "server:1");
+        let client = net.block_on(Session::opened(session_ref)).unwrap();
         let server = net.accepted.take().unwrap();
         let server = net.block_on(Session::opened(server)).unwrap();
         (net, client, server)
@@ -331,7 +331,7 @@ impl Net {
                 let session = Core::server(self.server_config.clone(), [2; 32], &accepted.hello);
                 let shared = Shared::new(session, self.server.backend.clone());
                 self.server.shared = Some(shared.clone());
-                self.accepted = Some(Hold::new(shared));
+                self.accepted = Some(SessionRef::new(shared));
             }
             let shared = self.server.shared.clone().unwrap();
             shared.with(|session, now| {

@@ -2,8 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::code::H3Code;
+use super::ended::{Ended, violation};
+use super::frames;
 use super::tlv::{Item, Tlv, Treatment};
-use super::{Ended, H3Code, frames, violation};
 use crate::proto::wire::varint;
 
 const CLOSE_SESSION: u64 = 0x2843;

@@ -1,7 +1,8 @@
 //! Frames of HTTP/3: which may stand where (RFC 9114 section 7, table 1), and how much of each is read.
 
+use super::code::H3Code;
+use super::ended::{Ended, violation};
 use super::tlv::Treatment;
-use super::{Ended, H3Code, violation};
 
 pub(super) const DATA: u64 = 0x00;
 pub(super) const HEADERS: u64 = 0x01;

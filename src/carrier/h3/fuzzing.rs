@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Effect, Gate, H3, Reading};
+use super::origin_policy::OriginPolicy;
+use super::{Effect, H3, Reading};
 use crate::carrier::quic::Arrival;
 use crate::proto::wire::id::{Dir, LaneId};
 
@@ -21,8 +22,11 @@ pub struct FuzzedH3 {
 impl FuzzedH3 {
     /// An end that has begun.
     pub fn new(is_server: bool) -> Self {
-        let mut h3 =
-            if is_server { H3::server(Gate::default().into()) } else { H3::client("localhost:1".to_owned()) };
+        let mut h3 = if is_server {
+            H3::server(OriginPolicy::default().into())
+        } else {
+            H3::client("localhost:1".to_owned())
+        };
         let own = u64::from(is_server);
         h3.start(LaneId(2 + own), (!is_server).then_some(LaneId(0)));
         Self { h3, is_over: false, taken_in_bytes: 0, handed_on_bytes: 0, effects: 0 }

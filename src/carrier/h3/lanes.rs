@@ -2,20 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Effect, Ended, H3, H3Code, Reading, Role, frames, streams, violation};
+use super::code::H3Code;
+use super::ended::{Ended, violation};
+use super::{Effect, H3, Reading, Role, streams};
 use crate::proto::wire::id::{Dir, LaneId};
 use crate::proto::wire::varint;
 
 /// What a lane begins with, at most: two varints.
 const MAX_HEAD_BYTES: usize = 16;
-
-/// What a lane begins with.
-pub(super) fn signal(dir: Dir) -> u64 {
-    match dir {
-        Dir::Bi => frames::WT_STREAM,
-        Dir::Uni => streams::WT_STREAM,
-    }
-}
 
 impl H3 {
     /// What a lane of this end's begins with. The session is open.
@@ -25,7 +19,7 @@ impl H3 {
             // What comes back on it has no head.
             self.readings.insert(lane, Reading::Lane);
         }
-        varint::put(&mut head, signal(dir));
+        varint::put(&mut head, streams::lane_signal(dir));
         varint::put(&mut head, self.session.map_or(0, |session| session.0));
         head.freeze()
     }
@@ -67,7 +61,7 @@ impl H3 {
     }
 
     /// Sets lanes free that waited for their session, and rejects those whose session will not come.
-    pub(super) fn settle_held(&mut self) {
+    pub(super) fn resolve_held(&mut self) {
         let mut readings = std::mem::take(&mut self.readings);
         for (lane, reading) in &mut readings {
             let Reading::Held(session) = *reading else { continue };

@@ -6,9 +6,11 @@ use std::borrow::Cow;
 
 use bytes::{Buf, BufMut, BytesMut};
 
+use super::code::H3Code;
+use super::ended::{Ended, violation};
 use super::frames::MAX_FIELD_SECTION_BYTES;
+use super::huffman;
 use super::static_table::STATIC_TABLE;
-use super::{Ended, H3Code, huffman, violation};
 use crate::proto::wire::varint;
 
 /// What a field counts beyond its name and value (RFC 9114 section 4.2.2).

@@ -2,29 +2,19 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::code::H3Code;
+use super::ended::{Ended, violation};
 use super::fields::{Malformed, Request, parse_authority, read_status};
 use super::frames::HEADERS;
-use super::gate::{Asked, Gate};
+use super::origin_policy::{OriginPolicy, SessionRequest};
 use super::qpack::{self, SectionError};
 use super::settings::Settings;
-use super::{Ended, H3Code, violation};
+use super::status::Status;
 use crate::proto::wire::limits::WELL_KNOWN;
 use crate::proto::wire::varint;
 
 /// The names of WebTransport in `:protocol`: that of the drafts which browsers speak, and the later one.
 const PROTOCOLS: [&str; 2] = ["webtransport", "webtransport-h3"];
-
-/// What a server says to a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    Ok = 200,
-    BadRequest = 400,
-    Forbidden = 403,
-    NotFound = 404,
-    TooManyRequests = 429,
-    HeaderTooLarge = 431,
-    NotImplemented = 501,
-}
 
 /// What to do with a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,19 +29,24 @@ pub(super) enum Answer {
 /// # Errors
 ///
 /// When the header cannot be read, which ends the connection.
-pub(super) fn judge(gate: &Gate, has_session: bool, peer: Settings, section: &[u8]) -> Result<Answer, Ended> {
+pub(super) fn judge(
+    policy: &OriginPolicy,
+    has_session: bool,
+    peer: Settings,
+    section: &[u8],
+) -> Result<Answer, Ended> {
     let fields = match qpack::decode(section) {
         Ok(fields) => fields,
         Err(SectionError::TooLarge) => return Ok(Answer::Status(Status::HeaderTooLarge)),
         Err(SectionError::Broken(what)) => return Err(violation(H3Code::QpackDecompression, what)),
     };
     Ok(match Request::read(fields) {
-        Ok(request) => answer(gate, has_session, peer, &request),
+        Ok(request) => answer(policy, has_session, peer, &request),
         Err(Malformed(what)) => Answer::Malformed(what),
     })
 }
 
-fn answer(gate: &Gate, has_session: bool, peer: Settings, request: &Request) -> Answer {
+fn answer(policy: &OriginPolicy, has_session: bool, peer: Settings, request: &Request) -> Answer {
     if !request.is_connect() {
         // There is nothing here but sessions.
         return Answer::Status(Status::NotFound);
@@ -70,7 +65,7 @@ fn answer(gate: &Gate, has_session: bool, peer: Settings, request: &Request) -> 
     let Some(host) = parse_authority(authority).filter(|_| request.scheme.as_deref() == Some("https")) else {
         return Answer::Status(Status::BadRequest);
     };
-    Answer::Status(match gate.judge(&Asked { host, path, origins: &request.origins }) {
+    Answer::Status(match policy.check(&SessionRequest { host, path, origins: &request.origins }) {
         Status::Ok if has_session => Status::TooManyRequests,
         status => status,
     })

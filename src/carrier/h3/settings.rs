@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::code::H3Code;
+use super::ended::{Ended, violation};
 use super::frames::{MAX_FIELD_SECTION_BYTES, SETTINGS};
-use super::streams::CONTROL;
-use super::{Ended, H3Code, violation};
 use crate::proto::wire::varint;
 
 const MAX_FIELD_SECTION_SIZE: u64 = 0x06;
@@ -61,8 +61,8 @@ impl Settings {
     }
 }
 
-/// What the control stream of this end begins with. A dynamic table of QPACK is not offered: its default size is 0.
-pub(super) fn control_stream() -> Bytes {
+/// The frame that this end sends. A dynamic table of QPACK is not offered: its default size is 0.
+pub(super) fn own_frame() -> Bytes {
     let mut payload = BytesMut::new();
     for (id, value) in [
         (MAX_FIELD_SECTION_SIZE, MAX_FIELD_SECTION_BYTES),
@@ -76,10 +76,9 @@ pub(super) fn control_stream() -> Bytes {
         varint::put(&mut payload, id);
         varint::put(&mut payload, value);
     }
-    let mut stream = BytesMut::new();
-    varint::put(&mut stream, CONTROL);
-    varint::put(&mut stream, SETTINGS);
-    varint::put(&mut stream, payload.len() as u64);
-    stream.put_slice(&payload);
-    stream.freeze()
+    let mut frame = BytesMut::new();
+    varint::put(&mut frame, SETTINGS);
+    varint::put(&mut frame, payload.len() as u64);
+    frame.put_slice(&payload);
+    frame.freeze()
 }

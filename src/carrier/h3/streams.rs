@@ -1,9 +1,13 @@
-//! Unidirectional streams of the peer: which there are (RFC 9114 section 6.2), and the control stream.
+//! Unidirectional streams: which there are (RFC 9114 section 6.2), and the control streams; and how lanes begin.
 
+use bytes::{Bytes, BytesMut};
+
+use super::code::H3Code;
+use super::ended::{Ended, violation};
 use super::frames::{self, GOAWAY, MAX_PUSH_ID, Place};
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::tlv::{Item, Tlv};
-use super::{Ended, H3Code, violation};
+use crate::proto::wire::id::Dir;
 use crate::proto::wire::varint;
 
 pub(super) const CONTROL: u64 = 0x00;
@@ -11,7 +15,23 @@ pub(super) const PUSH: u64 = 0x01;
 pub(super) const QPACK_ENCODER: u64 = 0x02;
 pub(super) const QPACK_DECODER: u64 = 0x03;
 /// A lane (draft-ietf-webtrans-http3 section 4.2).
-pub(super) const WT_STREAM: u64 = 0x54;
+const WT_STREAM: u64 = 0x54;
+
+/// What a lane begins with.
+pub(super) fn lane_signal(dir: Dir) -> u64 {
+    match dir {
+        Dir::Bi => frames::WT_STREAM,
+        Dir::Uni => WT_STREAM,
+    }
+}
+
+/// What the control stream of this end begins with.
+pub(super) fn own_control_stream() -> Bytes {
+    let mut stream = BytesMut::new();
+    varint::put(&mut stream, CONTROL);
+    stream.extend_from_slice(&settings::own_frame());
+    stream.freeze()
+}
 
 /// The peer's control stream.
 #[derive(Debug, Default)]

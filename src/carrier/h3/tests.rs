@@ -31,16 +31,16 @@ struct End {
 }
 
 impl End {
-    fn server(gate: Gate) -> Self {
-        let mut end = Self { h3: H3::server(gate.into()), heard: Heard::default() };
+    fn server(policy: OriginPolicy) -> Self {
+        let mut end = Self { h3: H3::server(policy.into()), heard: Heard::default() };
         end.h3.start(LaneId(SERVER_UNI), None);
         end
     }
 
     /// A server's that has heard the client's SETTINGS.
-    fn server_with_settings(gate: Gate) -> Self {
-        let mut end = Self::server(gate);
-        end.data(CLIENT_UNI, &settings::control_stream()).unwrap();
+    fn server_with_settings(policy: OriginPolicy) -> Self {
+        let mut end = Self::server(policy);
+        end.data(CLIENT_UNI, &streams::own_control_stream()).unwrap();
         end
     }
 
@@ -101,7 +101,7 @@ impl End {
 
 /// Both ends, with a session.
 fn pair() -> (End, End) {
-    let (mut client, mut server) = (End::client(), End::server(Gate::default()));
+    let (mut client, mut server) = (End::client(), End::server(OriginPolicy::default()));
     connect(&mut client, &mut server, usize::MAX);
     (client, server)
 }
@@ -152,7 +152,7 @@ fn code(outcome: Result<(), Ended>) -> H3Code {
 #[test]
 fn two_ends_agree_however_their_bytes_are_cut() {
     for piece in [1, 2, 3, 7, usize::MAX] {
-        let (mut client, mut server) = (End::client(), End::server(Gate::default()));
+        let (mut client, mut server) = (End::client(), End::server(OriginPolicy::default()));
         connect(&mut client, &mut server, piece);
     }
 }
@@ -217,19 +217,24 @@ fn a_server_that_is_done_with_a_path_ends_its_half_of_the_control_lane() {
 fn what_is_asked_elsewhere_or_by_a_foreign_page_is_refused() {
     let here = "https://localhost:4433/.well-known/kwik/1";
     let listed =
-        || Gate::new(&["https://example.com".to_owned(), "http://10.0.0.1:8080".to_owned()]).unwrap();
-    let any = || Gate::new(&["*".to_owned()]).unwrap();
-    for (gate, url, origin, status) in [
-        (Gate::default(), here, None, 200),
-        (Gate::default(), "https://localhost:4433/.well-known/kwik/2", None, 404),
-        (Gate::default(), "https://localhost:4433/", None, 404),
-        (Gate::default(), here, Some("http://localhost:8080"), 200),
-        (Gate::default(), here, Some("http://127.0.0.1:8080"), 200),
-        (Gate::default(), here, Some("http://[::1]"), 200),
-        (Gate::default(), here, Some("https://example.com"), 403),
-        (Gate::default(), here, Some("null"), 403),
-        (Gate::default(), "https://example.com/.well-known/kwik/1", Some("https://example.com"), 200),
-        (Gate::default(), "https://example.com/.well-known/kwik/1", Some("https://example.com.evil"), 403),
+        || OriginPolicy::new(&["https://example.com".to_owned(), "http://10.0.0.1:8080".to_owned()]).unwrap();
+    let any = || OriginPolicy::new(&["*".to_owned()]).unwrap();
+    for (policy, url, origin, status) in [
+        (OriginPolicy::default(), here, None, 200),
+        (OriginPolicy::default(), "https://localhost:4433/.well-known/kwik/2", None, 404),
+        (OriginPolicy::default(), "https://localhost:4433/", None, 404),
+        (OriginPolicy::default(), here, Some("http://localhost:8080"), 200),
+        (OriginPolicy::default(), here, Some("http://127.0.0.1:8080"), 200),
+        (OriginPolicy::default(), here, Some("http://[::1]"), 200),
+        (OriginPolicy::default(), here, Some("https://example.com"), 403),
+        (OriginPolicy::default(), here, Some("null"), 403),
+        (OriginPolicy::default(), "https://example.com/.well-known/kwik/1", Some("https://example.com"), 200),
+        (
+            OriginPolicy::default(),
+            "https://example.com/.well-known/kwik/1",
+            Some("https://example.com.evil"),
+            403,
+        ),
         (listed(), here, Some("https://example.com"), 200),
         (listed(), here, Some("https://example.com:443"), 200),
         (listed(), here, Some("http://example.com"), 403),
@@ -239,7 +244,7 @@ fn what_is_asked_elsewhere_or_by_a_foreign_page_is_refused() {
         (any(), here, Some("https://example.com"), 200),
         (any(), here, Some("null"), 200),
     ] {
-        let mut server = End::server_with_settings(gate);
+        let mut server = End::server_with_settings(policy);
         let headers: Vec<_> = origin.map(|origin| ("origin", origin)).into_iter().collect();
         server.data(CLIENT_BI, &request(url, &headers)).unwrap();
         assert_eq!(server.status(CLIENT_BI), Some(status), "{url} from {origin:?}");
@@ -250,7 +255,7 @@ fn what_is_asked_elsewhere_or_by_a_foreign_page_is_refused() {
 #[test]
 fn an_allowed_origin_is_an_origin_and_nothing_more() {
     for text in ["example.com", "https://example.com/", "https://example.com/a", "null", ""] {
-        assert!(Gate::new(&[text.to_owned()]).is_err(), "{text}");
+        assert!(OriginPolicy::new(&[text.to_owned()]).is_err(), "{text}");
     }
 }
 
@@ -264,7 +269,7 @@ fn the_protocols_later_name_is_as_good() {
             (":path", "/.well-known/kwik/1"),
             (":protocol", protocol),
         ]);
-        let mut server = End::server_with_settings(Gate::default());
+        let mut server = End::server_with_settings(OriginPolicy::default());
         server.data(CLIENT_BI, &frame(1, &section)).unwrap();
         assert_eq!(server.status(CLIENT_BI), Some(status), "{protocol}");
     }
@@ -281,7 +286,7 @@ fn a_second_session_on_a_connection_is_one_too_many() {
 
 #[test]
 fn before_there_is_a_session_a_server_reads_requests_in_order_and_none_before_settings() {
-    let mut server = End::server(Gate::default());
+    let mut server = End::server(OriginPolicy::default());
     let wanted = |server: &End| {
         let lanes = (0..6).map(|n| LaneId(4 * n)).chain([LaneId(CLIENT_UNI), LaneId(CLIENT_UNI + 4)]);
         lanes
@@ -290,7 +295,7 @@ fn before_there_is_a_session_a_server_reads_requests_in_order_and_none_before_se
             .collect::<Vec<_>>()
     };
     assert_eq!(wanted(&server), [2, 6]);
-    server.data(CLIENT_UNI, &settings::control_stream()).unwrap();
+    server.data(CLIENT_UNI, &streams::own_control_stream()).unwrap();
     assert_eq!(wanted(&server), [0, 2, 6]);
     server.data(0, &request("https://localhost/favicon.ico", &[])).unwrap();
     assert_eq!((server.status(0), wanted(&server)), (Some(404), vec![0, 4, 2, 6]));
@@ -310,7 +315,7 @@ fn before_there_is_a_session_a_server_reads_requests_in_order_and_none_before_se
 fn a_lane_that_comes_before_its_session_waits_for_it_or_is_rejected_with_it() {
     let lane = LaneId(CLIENT_UNI + 4);
     for (url, is_let_in) in [("https://localhost/.well-known/kwik/1", true), ("https://localhost/", false)] {
-        let mut server = End::server_with_settings(Gate::default());
+        let mut server = End::server_with_settings(OriginPolicy::default());
         for byte in [0x40, 0x54, 0x00] {
             assert_eq!(server.h3.wanted_early(lane, Dir::Uni), 1);
             server.data(lane.0, &[byte]).unwrap();
@@ -370,7 +375,8 @@ fn a_thousand_rejected_streams_leave_nothing_behind() {
 
 #[test]
 fn a_client_asks_when_the_server_has_said_what_it_can_and_hears_a_refusal() {
-    let (mut client, mut server) = (End::client(), End::server(Gate::new(&["*".to_owned()]).unwrap()));
+    let (mut client, mut server) =
+        (End::client(), End::server(OriginPolicy::new(&["*".to_owned()]).unwrap()));
     client.h3.take_effects();
     assert!(client.h3.wanted_early(LaneId(SERVER_UNI), Dir::Uni) > 0);
     client.hear(&mut server, usize::MAX).unwrap();
@@ -404,7 +410,7 @@ fn what_a_server_may_not_do_ends_its_connection_with_the_code_for_it() {
         (vec![0x40, 0x41], H3Code::FrameError),
         ([&[1][..], &[0x80, 1, 0, 0]].concat(), H3Code::ExcessiveLoad),
     ] {
-        let (mut client, mut server) = (End::client(), End::server(Gate::default()));
+        let (mut client, mut server) = (End::client(), End::server(OriginPolicy::default()));
         client.hear(&mut server, usize::MAX).unwrap();
         assert_eq!(code(client.data(CLIENT_BI, &bytes)), expected, "{bytes:x?}");
     }
@@ -422,7 +428,7 @@ fn what_a_server_may_not_do_ends_its_connection_with_the_code_for_it() {
 
 #[test]
 fn a_final_answer_may_have_others_before_it() {
-    let (mut client, mut server) = (End::client(), End::server(Gate::default()));
+    let (mut client, mut server) = (End::client(), End::server(OriginPolicy::default()));
     client.hear(&mut server, usize::MAX).unwrap();
     let early = frame(1, &qpack::encode(&[(":status", "103"), ("link", "\u{e9}")]));
     client.data(CLIENT_BI, &[early, requests::response(Status::Ok).to_vec()].concat()).unwrap();
@@ -479,7 +485,7 @@ fn what_is_not_known_is_passed_over() {
 /// A server that went by them would fuzz nothing but refusals.
 #[test]
 fn the_seeds_of_the_fuzz_target_open_a_session() {
-    let (mut server, mut client) = (End::server(Gate::default()), End::client());
+    let (mut server, mut client) = (End::server(OriginPolicy::default()), End::client());
     server.data(CLIENT_UNI, include_bytes!("../../../fuzz/seeds/h3/settings")).unwrap();
     server.data(CLIENT_BI, include_bytes!("../../../fuzz/seeds/h3/connect")).unwrap();
     assert!(server.h3.is_open());
@@ -492,10 +498,10 @@ fn the_seeds_of_the_fuzz_target_open_a_session() {
 fn what_is_too_long_is_not_kept() {
     let mut long = BytesMut::from(&[1][..]);
     varint::put(&mut long, MAX_FIELD_SECTION_BYTES + 1);
-    let mut server = End::server_with_settings(Gate::default());
+    let mut server = End::server_with_settings(OriginPolicy::default());
     server.data(CLIENT_BI, &long).unwrap();
     assert_eq!(server.status(CLIENT_BI), Some(431));
-    let mut server = End::server(Gate::default());
+    let mut server = End::server(OriginPolicy::default());
     let mut settings = BytesMut::from(&[0, 4][..]);
     varint::put(&mut settings, MAX_FIELD_SECTION_BYTES + 1);
     assert_eq!(code(server.data(CLIENT_UNI, &settings)), H3Code::ExcessiveLoad);
@@ -504,7 +510,7 @@ fn what_is_too_long_is_not_kept() {
 /// Another implementation reads what this one writes; the other direction is [`request`].
 #[test]
 fn another_implementation_understands_both_ends() {
-    let mut stream = &settings::control_stream()[..];
+    let mut stream = &streams::own_control_stream()[..];
     let settings = web_transport_proto::Settings::decode(&mut stream).unwrap();
     assert_eq!(settings.supports_webtransport(), 1);
     let mut asked = &requests::connect("localhost:4433").unwrap()[..];

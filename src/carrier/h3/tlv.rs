@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::Ended;
+use super::ended::Ended;
 use crate::proto::wire::varint;
 
 /// What is to be done with a value, as its type says.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::rate::DeliveryRate;
-use super::reports::REPORT_BYTES;
+use super::reports::{REPORT_BYTES, Report};
 use super::rtt::RttEstimator;
 use crate::proto::carrier::CarrierMetrics;
 use crate::proto::control::BULK_ACK_INTERVAL;
@@ -152,13 +152,6 @@ impl Estimator {
         let window_bytes = (product + unreported).max(MIN_WINDOW_BYTES);
         Speed { rate_bytes_per_s: rate, window_bytes, is_growing }
     }
-}
-
-/// PATH_REPORT: what has arrived at the peer, and how long ago the newest of it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) received_bytes: u64,
-    pub(crate) delay: Duration,
 }
 
 /// Whether a report told anything.

@@ -8,7 +8,7 @@ mod liveness;
 pub mod path;
 mod phase;
 mod rate;
-mod reports;
+pub(crate) mod reports;
 mod rtt;
 mod used_ids;
 

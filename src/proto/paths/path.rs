@@ -5,11 +5,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::estimator::{Estimator, Report, ReportNews, TooManyBytes};
+use super::estimator::{Estimator, ReportNews, TooManyBytes};
 use super::lanes::PathLanes;
 use super::liveness::Liveness;
 pub(crate) use super::phase::{Phase, PhaseEvent};
-use super::reports::Reports;
+use super::reports::{Report, Reports};
 use crate::proto::carrier::Carrier;
 use crate::proto::event::PathAddress;
 use crate::proto::scheduler::PathView;

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use super::estimator::Report;
 use crate::proto::control::BULK_ACK_INTERVAL;
 use crate::proto::time::Time;
 
 /// A report is due after so many bytes, if not before; see [`BULK_ACK_INTERVAL`].
 pub(super) const REPORT_BYTES: u64 = 64 * 1024;
+
+/// PATH_REPORT: what has arrived at the peer, and how long ago the newest of it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) received_bytes: u64,
+    pub(crate) delay: Duration,
+}
 
 /// What has arrived on a path, and what the peer was told of it.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::paths::Farewell;
-use super::{Session, State};
+use super::{CloseState, Session, State};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::{
     AdvertiseError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
@@ -17,17 +17,6 @@ use crate::proto::wire::code::TransportCode;
 use crate::proto::wire::frame::Close;
 use crate::proto::wire::id::{Dir, PathId, Side, StreamId};
 use crate::proto::wire::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
-
-/// How far the end of a session has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CloseState {
-    /// Not closed.
-    Open,
-    /// A graceful close waits for the peer to acknowledge what was written.
-    Flushing,
-    /// Over, and why. The backend may still be telling the peer.
-    Closed(SessionError),
-}
 
 impl Session {
     /// Opens a stream; `None` until the peer allows one more: then [`Event::Available`] follows.

@@ -32,7 +32,6 @@ use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-pub use self::api::CloseState;
 pub use super::paths::dialing::advice::AdviceNotFollowed;
 pub use super::paths::path::PathInfo;
 
@@ -55,6 +54,17 @@ use super::wire::frame::{Accept, Close, Credentials, Hello, Intent, Parameters};
 use super::wire::id::{PathId, SessionId, Side};
 use super::wire::limits::VERSION;
 use super::wire::token;
+
+/// How far the end of a session has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseState {
+    /// Not closed.
+    Open,
+    /// A graceful close waits for the peer to acknowledge what was written.
+    Flushing,
+    /// Over, and why. The backend may still be telling the peer.
+    Closed(SessionError),
+}
 
 /// Where a session is in its life.
 #[derive(Debug)]

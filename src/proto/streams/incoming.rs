@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::Streams;
 use super::assembler::Pinning;
+use super::chunk::{Chunk, PeerReset};
 use super::flow::Growth;
 use super::recv::{Read, RecvState, RecvStream, Violation};
 use crate::proto::effects::{ControlWake, Effects};
@@ -27,15 +26,6 @@ const HELD_FLOOR_BYTES: u64 = 1024 * 1024;
 
 /// Acknowledgements go out after so many bytes, if not before: this is bulk data.
 const ACK_BYTES: u64 = 64 * 1024;
-
-/// A piece of a stream, as a record or a STREAM frame carries it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Chunk {
-    pub(crate) stream: StreamId,
-    pub(crate) offset: u64,
-    pub(crate) fin: bool,
-    pub(crate) data: Bytes,
-}
 
 impl Streams {
     // ---- the peer ----
@@ -262,12 +252,4 @@ impl Streams {
         let code = self.recv.get(&id)?.stop_code()?;
         Some(Frame::StopSending { stream: id, code: code.0 })
     }
-}
-
-/// RESET_STREAM of the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PeerReset {
-    pub(crate) stream: StreamId,
-    pub(crate) code: AppCode,
-    pub(crate) final_size: u64,
 }

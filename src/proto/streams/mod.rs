@@ -5,6 +5,7 @@
 //! into [`Effects`].
 
 pub(crate) mod assembler;
+mod chunk;
 pub(crate) mod flow;
 pub(crate) mod ids;
 mod incoming;
@@ -21,14 +22,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use self::assembler::Held;
+pub(crate) use self::chunk::{
+    Blocked, Chunk, NextChunk, Outlet, PathFailure, PeerReset, SendOutcome, SendReason, Sent,
+};
 use self::flow::{RecvWindow, SendCredit};
 use self::ids::{Known, StreamIds};
-pub(crate) use self::incoming::{Chunk, PeerReset};
-pub(crate) use self::outgoing::{PathFailure, SendOutcome};
 use self::ready::ReadyQueue;
 use self::recv::{RecvStream, Violation};
 use self::send::SendStream;
-pub(crate) use self::transmit::{Blocked, NextChunk, Outlet, SendReason, Sent};
 use crate::proto::config::{SessionConfig, Window};
 use crate::proto::effects::{ControlWake, Effects};
 use crate::proto::event::Event;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Streams;
+use super::chunk::{PathFailure, SendOutcome};
 use super::recv::Violation;
 use super::send::{OVERDUE, SendState, SendStream};
 use crate::proto::carrier::LaneCommand;
@@ -26,15 +27,6 @@ const PRESSED_SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The least room that is worth waking a writer for.
 const WRITER_WAKE_BYTES: usize = 64 * 1024;
-
-/// What has happened to a path whose bytes become work for the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PathFailure {
-    /// It does not answer.
-    Silent,
-    /// It is gone, and its lanes with it.
-    Closed,
-}
 
 impl Streams {
     // ---- the application ----
@@ -386,13 +378,6 @@ impl Streams {
         let SendState::Reset { code } = stream.state else { return None };
         Some(Frame::ResetStream { stream: id, code: code.0, final_size: stream.final_size() })
     }
-}
-
-/// How a sending half ended, if it has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SendOutcome {
-    Pending,
-    Over(Result<(), WriteError>),
 }
 
 /// A half that takes bytes, or what is to be told to whoever wants to write to it.

@@ -1,19 +1,19 @@
 //! From streams to lanes: which stream is next for a path, and the record or frame that carries a piece of it.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
 use super::Streams;
+use super::chunk::{Blocked, NextChunk, Outlet, SendReason, Sent, Written};
 use super::send::{Expected, OVERDUE, Payload, Piece, SendStream};
 use crate::proto::carrier::{Carrier, LaneClosed, Lanes};
 use crate::proto::config::PathPolicy;
 use crate::proto::effects::Effects;
-use crate::proto::scheduler::{Copies, PathView};
+use crate::proto::scheduler::Copies;
 use crate::proto::time::Time;
 use crate::proto::wire::frame::Frame;
-use crate::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
+use crate::proto::wire::id::{Dir, LaneId, PathId, StreamId};
 use crate::proto::wire::lane::{put_record_header, put_stream_header};
 use crate::proto::wire::limits::{MAX_FRAME_DATA_BYTES, MAX_RECORD_BYTES};
 
@@ -22,83 +22,6 @@ const COPY_BYTES: u64 = 512;
 
 /// How long after its round trip an acknowledgement may come before what it is for counts as late.
 const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
-
-/// Why bytes go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SendReason {
-    /// They never did.
-    New,
-    /// The path that had them is silent or gone.
-    Retransmit,
-    /// Another path has them and delivers them later; bound by the cap on copies.
-    Reinject,
-    /// Every path is to carry them.
-    Duplicate,
-}
-
-/// The kinds of lanes that a carrier has none of at the moment: streams that need a new one wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Blocked {
-    side: Side,
-    bidi: bool,
-    uni: bool,
-}
-
-impl Blocked {
-    /// No kind, for the streams of this end.
-    pub(crate) fn none(side: Side) -> Self {
-        Self { side, bidi: false, uni: false }
-    }
-
-    pub(crate) fn add(&mut self, dir: Dir) {
-        match dir {
-            Dir::Bi => self.bidi = true,
-            Dir::Uni => self.uni = true,
-        }
-    }
-
-    pub(crate) fn blocks(&self, stream: &SendStream, path: PathId) -> bool {
-        (self.bidi || self.uni)
-            && stream.open_lane(path).is_none()
-            && match stream.next_lane_dir(path, self.side) {
-                Dir::Bi => self.bidi,
-                Dir::Uni => self.uni,
-            }
-    }
-}
-
-/// A chunk that is chosen for a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NextChunk {
-    pub(crate) stream: StreamId,
-    pub(crate) range: Range<u64>,
-    pub(crate) reason: SendReason,
-}
-
-/// The path that a chunk goes on, as far as streams are concerned.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outlet {
-    pub(crate) id: PathId,
-    pub(crate) control: Option<LaneId>,
-    pub(crate) view: PathView,
-}
-
-/// What came of writing a chunk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// The bidirectional lane that was opened for the stream, on which the peer answers.
-    pub(crate) opened: Option<(LaneId, StreamId)>,
-    /// What went out, unless the lane turned out to be gone.
-    pub(crate) sent: Option<Sent>,
-}
-
-/// Bytes that went out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sent {
-    pub(crate) bytes: u64,
-    /// Of these, sent for the first time.
-    pub(crate) new_bytes: u64,
-}
 
 /// A lane to write on.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! Answers that have been asked for and may not have come yet.
+//! Replies that have been asked for and may not have come yet.
 //!
 //! Promises: only what somebody waits for is kept, one answer for each question, until it is taken or the one who
 //! asked is gone; so peers and paths cannot make it grow.
@@ -11,19 +11,19 @@ use crate::proto::wire::id::PathId;
 /// What became of a question about a path: `None` until that is known.
 type Outcome<T> = Option<Result<T, PathLoss>>;
 
-/// Questions about paths (told apart by `Q`) with answers of type `T`.
+/// Questions about paths (told apart by `Q`) with replies of type `T`.
 #[derive(Debug)]
-pub(crate) struct Awaited<Q, T> {
+pub(crate) struct PendingReplies<Q, T> {
     outcomes: BTreeMap<(PathId, Q), Outcome<T>>,
 }
 
-impl<Q, T> Default for Awaited<Q, T> {
+impl<Q, T> Default for PendingReplies<Q, T> {
     fn default() -> Self {
         Self { outcomes: BTreeMap::new() }
     }
 }
 
-impl<Q: Ord + Copy, T> Awaited<Q, T> {
+impl<Q: Ord + Copy, T> PendingReplies<Q, T> {
     /// Somebody wants to know.
     pub(crate) fn ask(&mut self, path: PathId, question: Q) {
         self.outcomes.insert((path, question), None);
@@ -59,35 +59,35 @@ mod tests {
 
     #[test]
     fn an_answer_waits_until_it_is_taken_and_goes_to_the_one_who_asked() {
-        let mut awaited = Awaited::default();
-        awaited.ask(PathId(1), 7);
-        awaited.ask(PathId(1), 8);
-        awaited.answer(PathId(1), 7, "seven");
-        awaited.answer(PathId(2), 8, "of another path");
-        assert_eq!(awaited.take(PathId(1), 7), Some(Ok("seven")));
-        assert_eq!(awaited.take(PathId(1), 8), None);
+        let mut replies = PendingReplies::default();
+        replies.ask(PathId(1), 7);
+        replies.ask(PathId(1), 8);
+        replies.answer(PathId(1), 7, "seven");
+        replies.answer(PathId(2), 8, "of another path");
+        assert_eq!(replies.take(PathId(1), 7), Some(Ok("seven")));
+        assert_eq!(replies.take(PathId(1), 8), None);
     }
 
     #[test]
     fn a_path_that_goes_answers_all_that_is_open_and_leaves_what_is_answered() {
-        let mut awaited = Awaited::default();
-        awaited.ask(PathId(1), 7);
-        awaited.ask(PathId(1), 8);
-        awaited.ask(PathId(2), 7);
-        awaited.answer(PathId(1), 7, ());
-        awaited.lose(PathId(1), &PathLoss::TimedOut);
-        assert_eq!(awaited.take(PathId(1), 7), Some(Ok(())));
-        assert_eq!(awaited.take(PathId(1), 8), Some(Err(PathLoss::TimedOut)));
-        assert_eq!(awaited.take(PathId(2), 7), None);
+        let mut replies = PendingReplies::default();
+        replies.ask(PathId(1), 7);
+        replies.ask(PathId(1), 8);
+        replies.ask(PathId(2), 7);
+        replies.answer(PathId(1), 7, ());
+        replies.lose(PathId(1), &PathLoss::TimedOut);
+        assert_eq!(replies.take(PathId(1), 7), Some(Ok(())));
+        assert_eq!(replies.take(PathId(1), 8), Some(Err(PathLoss::TimedOut)));
+        assert_eq!(replies.take(PathId(2), 7), None);
     }
 
     #[test]
     fn what_nobody_asked_is_not_kept() {
-        let mut awaited = Awaited::default();
-        awaited.answer(PathId(1), 7, ());
-        awaited.ask(PathId(1), 8);
-        awaited.forget(PathId(1), 8);
-        awaited.lose(PathId(1), &PathLoss::Removed);
-        assert!(awaited.outcomes.is_empty());
+        let mut replies = PendingReplies::default();
+        replies.answer(PathId(1), 7, ());
+        replies.ask(PathId(1), 8);
+        replies.forget(PathId(1), 8);
+        replies.lose(PathId(1), &PathLoss::Removed);
+        assert!(replies.outcomes.is_empty());
     }
 }

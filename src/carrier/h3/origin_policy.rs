@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::{Host, Origin, Url};
 
-use super::requests::Status;
+use super::status::Status;
 use crate::proto::wire::limits::WELL_KNOWN;
 
 /// An origin that is none.
@@ -14,9 +14,9 @@ use crate::proto::wire::limits::WELL_KNOWN;
 )]
 pub struct OriginError(String);
 
-/// Who may open a session.
+/// Which path sessions are asked for at, and whose pages may open one.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
+pub(crate) struct OriginPolicy {
     /// `None`: pages of the host that they ask, whatever the port.
     origins: Option<Origins>,
 }
@@ -27,7 +27,7 @@ enum Origins {
     These(Vec<Origin>),
 }
 
-impl Gate {
+impl OriginPolicy {
     /// For pages of these origins. None given: those of the same host as the server. `*`: all.
     pub(crate) fn new(origins: &[String]) -> Result<Self, OriginError> {
         if origins.is_empty() {
@@ -41,16 +41,16 @@ impl Gate {
         Ok(Self { origins: Some(Origins::These(origins)) })
     }
 
-    /// The answer to a request for a session.
-    pub(super) fn judge(&self, asked: &Asked<'_>) -> Status {
+    /// The status that a request for a session gets.
+    pub(super) fn check(&self, request: &SessionRequest<'_>) -> Status {
         // A query says nothing here.
-        if asked.path.split('?').next() != Some(WELL_KNOWN) {
+        if request.path.split('?').next() != Some(WELL_KNOWN) {
             return Status::NotFound;
         }
-        let is_allowed = match asked.origins {
+        let is_allowed = match request.origins {
             // No page: browsers always say whose they are.
             [] => true,
-            [origin] => str::from_utf8(origin).is_ok_and(|origin| self.allows(origin, &asked.host)),
+            [origin] => str::from_utf8(origin).is_ok_and(|origin| self.allows(origin, &request.host)),
             _ => false,
         };
         if is_allowed { Status::Ok } else { Status::Forbidden }
@@ -68,7 +68,7 @@ impl Gate {
 
 /// What a request for a session asks.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct SessionRequest<'a> {
     pub(super) host: Host,
     pub(super) path: &'a str,
     pub(super) origins: &'a [Cow<'static, [u8]>],
