@@ -13,7 +13,7 @@ use crate::destination::Destination;
 use crate::digest::Digest;
 use crate::display::Screen;
 use crate::error::Error;
-use crate::ledger::{Direction, PathReport};
+use crate::path_totals::{Direction, PathReport};
 use crate::protocol::{Carried, Incoming, ProtocolError, Reply, Request, send_request};
 use crate::transfer::{Report, Subject, Transfer};
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::connection::{Connection, Target};
 use crate::duration::in_ms;
 use crate::error::Error;
-use crate::ledger::remote;
+use crate::path_totals::remote;
 use crate::protocol::{Incoming, ProtocolError, Request, echo_datagram, send_request};
 
 /// What goes to and fro on a stream.

@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::display::Screen;
 use crate::error::Error;
 use crate::get::Sums;
-use crate::ledger::Direction;
+use crate::path_totals::Direction;
 use crate::protocol::{GAVE_UP, Incoming, ProtocolError, Reply, Request, Trailer, send_line, send_request};
 use crate::transfer::{Report, Subject, Transfer};
 

@@ -8,27 +8,27 @@ use tokio::task::JoinSet;
 
 use super::request;
 use super::store::Store;
-use crate::ledger::Ledger;
+use crate::path_totals::PathTotals;
 use crate::protocol::{Carried, Incoming, echo_path};
 
 /// A session, and what its paths have carried.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) session: Session,
-    ledger: Mutex<Ledger>,
+    totals: Mutex<PathTotals>,
 }
 
 impl Client {
-    /// Takes down what the paths have carried: a session forgets paths that are gone.
+    /// Updates the totals, since a session forgets paths that are gone.
     pub(super) fn observe(&self) {
         let paths = self.session.paths();
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).observe(paths);
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).observe(paths);
     }
 
     pub(super) fn carried(&self) -> Vec<Carried> {
         self.observe();
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let carried = ledger.paths().map(|path| Carried {
+        let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let carried = totals.paths().map(|path| Carried {
             path: path.id.0,
             sent_bytes: path.sent_bytes,
             reinjected_bytes: path.reinjected_bytes,
@@ -43,7 +43,7 @@ const CUT_OFF: AppCode = AppCode(1);
 /// Serves a client until it goes, or, once the server drains, until what it has begun is done, or until `stop`
 /// has no sender any more.
 pub(super) async fn serve(session: Session, store: Arc<dyn Store>, mut stop: watch::Receiver<()>) {
-    let client = Arc::new(Client { session, ledger: Mutex::default() });
+    let client = Arc::new(Client { session, totals: Mutex::default() });
     tracing::info!(session = %client.session.id(), "session opened");
     // The number of streams at one time is bounded by the session's limits.
     let mut requests = JoinSet::new();

@@ -76,7 +76,7 @@ export class SendHalf {
     return part.byteLength;
   }
 
-  /** Sends what there is, unless it is better gathered. */
+  /** Sends the gathered bytes, unless it is better to wait for more. */
   #flushIfWanted(): void {
     const isFull = this.#filled === this.#buffer?.byteLength;
     if (isFull || (this.#filled > 0 && this.#underWay === 0 && !this.#batcher.holds())) this.#flush();
