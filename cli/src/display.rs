@@ -9,8 +9,8 @@ use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressStyle};
 use kwik::{PathId, PathInfo, PathState};
 
 use crate::duration::in_ms;
-use crate::ledger::{Direction, Ledger, carried_bytes, remote};
 use crate::output::print_line;
+use crate::path_totals::{Direction, PathTotals, carried_bytes, remote};
 
 /// How long the line of a path that is gone stays.
 const OBITUARY_TIME: Duration = Duration::from_secs(3);
@@ -76,9 +76,9 @@ impl Display {
     }
 
     /// Shows how things are.
-    pub(crate) fn draw(&mut self, now: Instant, position_bytes: u64, ledger: &Ledger) {
+    pub(crate) fn draw(&mut self, now: Instant, position_bytes: u64, totals: &PathTotals) {
         self.whole.set_position(position_bytes);
-        for path in ledger.paths() {
+        for path in totals.paths() {
             self.draw_path(now, path);
         }
     }

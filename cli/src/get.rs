@@ -13,8 +13,8 @@ use crate::destination::Destination;
 use crate::digest::Digest;
 use crate::display::Screen;
 use crate::error::Error;
-use crate::ledger::{Direction, PathReport};
 use crate::messages::{Incoming, send_request};
+use crate::path_totals::{Direction, PathReport};
 use crate::protocol::{Carried, ProtocolError, Reply, Request};
 use crate::transfer::{Report, Subject, Transfer};
 

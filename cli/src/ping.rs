@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::connection::{Connection, Target};
 use crate::duration::in_ms;
 use crate::error::Error;
-use crate::ledger::remote;
 use crate::messages::{Incoming, send_request};
 use crate::output::print_line;
+use crate::path_totals::remote;
 use crate::protocol::{ProtocolError, Request, echo_datagram};
 
 /// What goes to and fro on a stream.

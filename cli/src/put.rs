@@ -14,8 +14,8 @@ use crate::digest::Digest;
 use crate::display::Screen;
 use crate::error::Error;
 use crate::get::Sums;
-use crate::ledger::Direction;
 use crate::messages::{Incoming, send_line, send_request};
+use crate::path_totals::Direction;
 use crate::protocol::{GAVE_UP, ProtocolError, Reply, Request, Trailer};
 use crate::transfer::{Report, Subject, Transfer};
 

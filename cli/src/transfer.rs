@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::digest::Digest;
 use crate::display::{Display, Screen};
 use crate::duration::in_ms;
-use crate::ledger::{Direction, Ledger, PathReport};
+use crate::path_totals::{Direction, PathReport, PathTotals};
 
 /// How often the paths are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ pub(crate) struct Transfer {
 
 #[derive(Debug)]
 struct View {
-    ledger: Ledger,
+    totals: PathTotals,
     /// None once the transfer is over.
     display: Option<Display>,
     stalls: Stalls,
@@ -66,7 +66,7 @@ impl Transfer {
     pub(crate) fn start(session: &Session, screen: &Screen, subject: Subject<'_>) -> Self {
         let Subject { name, direction, total_bytes, done_bytes, since } = subject;
         let display = Display::new(screen, name, direction, total_bytes, done_bytes);
-        let view = View { ledger: Ledger::default(), display: Some(display), stalls: Stalls::default() };
+        let view = View { totals: PathTotals::default(), display: Some(display), stalls: Stalls::default() };
         let view = Arc::new(Mutex::new(view));
         let position = watch::Sender::new(done_bytes);
         let watcher = tokio::spawn(look_regularly(session.clone(), Arc::clone(&view), position.subscribe()));
@@ -92,13 +92,13 @@ impl Transfer {
     pub(crate) fn report(self, sha256: Digest) -> Report {
         let seconds = self.since.elapsed().as_secs_f64();
         let mut view = lock(&self.view);
-        view.ledger.observe(self.session.paths());
+        view.totals.observe(self.session.paths());
         let stats = self.session.stats();
         Report {
             bytes: *self.position.borrow(),
             seconds,
             sha256,
-            paths: view.ledger.report(self.direction),
+            paths: view.totals.report(self.direction),
             path_failures: stats.path_failures,
             resumes: stats.resumes,
             longest_stall_ms: in_ms(view.stalls.longest),
@@ -119,10 +119,10 @@ async fn look_regularly(session: Session, view: Arc<Mutex<View>>, position: watc
     loop {
         interval.tick().await;
         let paths = session.paths();
-        let View { ledger, display, .. } = &mut *lock(&view);
-        ledger.observe(paths);
+        let View { totals, display, .. } = &mut *lock(&view);
+        totals.observe(paths);
         if let Some(display) = display {
-            display.draw(Instant::now(), *position.borrow(), ledger);
+            display.draw(Instant::now(), *position.borrow(), totals);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Two sessions and the connections between them, whatever happens to these and whatever both applications do.
+//! A fuzz target for two sessions: any events on the connections between them, and any calls of both applications.
 //!
 //! Streams deliver what was written, once and in order; neither end blames the other; and from wherever that has led,
 //! both have all that they are owed, or know that the session is over, as soon as nothing is lost any more.
@@ -6,7 +6,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use kwik::proto::wire::id::{Dir, Side};
-use kwik_model::{Pair, Setting, Step, Wish};
+use kwik_model::{Pair, Setting, Step, Call};
 use libfuzzer_sys::fuzz_target;
 
 /// A longer input takes longer, and finds nothing that a few short ones do not.
@@ -90,18 +90,18 @@ fn choose(pair: &mut Pair, choice: Choice) {
         Choice::ComeToRest => pair.come_to_rest(),
         Choice::AddPath => pair.add_path(),
         Choice::Open { client, uni } => {
-            pair.wish(side(client), Wish::Open(if uni { Dir::Uni } else { Dir::Bi }));
+            pair.call(side(client), Call::Open(if uni { Dir::Uni } else { Dir::Bi }));
         }
-        Choice::Write { client, stream, bytes } => pair.wish(side(client), Wish::Write { stream, bytes }),
-        Choice::Finish { client, stream } => pair.wish(side(client), Wish::Finish { stream }),
-        Choice::Reset { client, stream } => pair.wish(side(client), Wish::Reset { stream }),
-        Choice::Stop { client, stream } => pair.wish(side(client), Wish::Stop { stream }),
-        Choice::Copy { client, stream, on } => pair.wish(side(client), Wish::Copy { stream, on }),
-        Choice::Read { client, on } => pair.wish(side(client), Wish::Read { on }),
-        Choice::Datagram { client } => pair.wish(side(client), Wish::Datagram),
-        Choice::Drain { client } => pair.wish(side(client), Wish::Drain),
-        Choice::Close { client } => pair.wish(side(client), Wish::Close),
-        Choice::Abort { client } => pair.wish(side(client), Wish::Abort),
+        Choice::Write { client, stream, bytes } => pair.call(side(client), Call::Write { stream, bytes }),
+        Choice::Finish { client, stream } => pair.call(side(client), Call::Finish { stream }),
+        Choice::Reset { client, stream } => pair.call(side(client), Call::Reset { stream }),
+        Choice::Stop { client, stream } => pair.call(side(client), Call::Stop { stream }),
+        Choice::Copy { client, stream, on } => pair.call(side(client), Call::Copy { stream, on }),
+        Choice::Read { client, on } => pair.call(side(client), Call::Read { on }),
+        Choice::Datagram { client } => pair.call(side(client), Call::Datagram),
+        Choice::Drain { client } => pair.call(side(client), Call::Drain),
+        Choice::Close { client } => pair.call(side(client), Call::Close),
+        Choice::Abort { client } => pair.call(side(client), Call::Abort),
     }
 }
 

@@ -1,4 +1,4 @@
-/** One side does not read: the other has to wait, and what waits with it is bounded. */
+/** Tests of back-pressure: when one side does not read, the other has to wait, and buffers a bounded amount. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useRig } from './rig.mjs';
@@ -14,10 +14,10 @@ test('a server that does not read holds the page back, and has everything once i
   const { server, urls } = await rig.listen();
   const outcome = await rig.run(
     async ({ server, urls, total }) => {
-      const { ask, control, download, noise, open, readAll, sha256 } = globalThis.tests;
+      const { ask, control, download, open, randomBytes, readAll, sha256 } = globalThis.tests;
       const session = await open(urls);
       const { readable, writer } = await ask(session, { name: 'held', hold: {} });
-      const data = noise(total);
+      const data = randomBytes(total);
       const taken = { bytes: 0 };
       const writing = (async () => {
         for (let at = 0; at < total; at += 65536) {

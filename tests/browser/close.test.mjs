@@ -1,4 +1,4 @@
-/** How sessions end, from either side. */
+/** Tests of how sessions end, from either side. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useRig } from './rig.mjs';
@@ -60,10 +60,10 @@ test('what was written before the close arrives', async () => {
   const { server, urls } = await rig.listen({ lines: 2 });
   const outcome = await rig.run(
     async ({ server, urls }) => {
-      const { control, noise, open, requestLine, sha256 } = globalThis.tests;
+      const { control, open, randomBytes, requestLine, sha256 } = globalThis.tests;
       const session = await open(urls);
       const writer = (await session.createUnidirectionalStream()).getWriter();
-      const data = noise(4e6);
+      const data = randomBytes(4e6);
       writer.write(requestLine({ name: 'last words', sink: {} }));
       for (let at = 0; at < data.byteLength; at += 1e5) writer.write(data.subarray(at, at + 1e5));
       await writer.close();

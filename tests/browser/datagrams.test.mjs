@@ -1,4 +1,4 @@
-/** Datagrams, which may be lost. */
+/** Tests of datagrams, which may be lost. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useRig } from './rig.mjs';
@@ -8,11 +8,11 @@ const rig = useRig();
 test('datagrams go both ways, whole and unchanged', async () => {
   const { urls } = await rig.listen({ lines: 2 });
   const outcome = await rig.run(async (urls) => {
-    const { noise, open } = globalThis.tests;
+    const { open, randomBytes } = globalThis.tests;
     const session = await open(urls);
     const reader = session.datagrams.readable.getReader();
     const writer = session.datagrams.writable.getWriter();
-    const data = noise(session.datagrams.maxDatagramSize);
+    const data = randomBytes(session.datagrams.maxDatagramSize);
     // Any of them may be lost: it goes on until enough are back.
     let isEnough = false;
     const sending = (async () => {

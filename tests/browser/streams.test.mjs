@@ -1,4 +1,4 @@
-/** Streams of both kinds, opened from both sides; how they end early. */
+/** Tests of streams: both kinds, opened from both sides, also such as end early. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useRig } from './rig.mjs';
@@ -13,10 +13,10 @@ async function inSession(situation) {
 
 test('the page opens a unidirectional stream, and the server has all of it', async () => {
   const outcome = await inSession(async ({ server, urls }) => {
-    const { control, noise, open, requestLine, sha256 } = globalThis.tests;
+    const { control, open, randomBytes, requestLine, sha256 } = globalThis.tests;
     const session = await open(urls);
     const writer = (await session.createUnidirectionalStream()).getWriter();
-    const data = noise(300_000);
+    const data = randomBytes(300_000);
     writer.write(requestLine({ name: 'letter', sink: {} }));
     writer.write(data);
     await writer.close();
@@ -78,10 +78,10 @@ test('500 unidirectional streams of the server at once all arrive', async () => 
 
 test('a reader with a buffer of its own gets it filled', async () => {
   const outcome = await inSession(async ({ urls }) => {
-    const { ask, noise, open, sha256 } = globalThis.tests;
+    const { ask, open, randomBytes, sha256 } = globalThis.tests;
     const session = await open(urls);
     const { readable, writer } = await ask(session, { echo: {} });
-    const data = noise(200_000);
+    const data = randomBytes(200_000);
     writer.write(data);
     writer.close();
     const reader = readable.getReader({ mode: 'byob' });

@@ -1,4 +1,4 @@
-/** Large transfers, and what the page's own thread has to do with them. */
+/** Tests of large transfers, and of the load that they put on the page's own thread. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useRig } from './rig.mjs';
@@ -60,9 +60,9 @@ test('bulk data comes to the page in few messages: one each 4 ms, or half of wha
 
 /** Runs in the page: the longest task of its thread during 200 MB each way; the browser tells of those above 50 ms. */
 const longestTasks = async (urls) => {
-  const { ask, noise, open } = globalThis.tests;
+  const { ask, open, randomBytes } = globalThis.tests;
   const session = await open(urls);
-  const data = noise(1e6);
+  const data = randomBytes(1e6);
 
   const longestDuring = async (transfer) => {
     const durations = [0];

@@ -1,4 +1,4 @@
-//! A server that means ill, and what its client can be made to dial: by advice (docs/PROTOCOL.md section 9), and
+//! Tests of what a hostile server can make its client dial: by advice (docs/PROTOCOL.md section 9), and
 //! by paths that are accepted only to be closed.
 
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use kwik::proto::wire::frame::{Accept, AddPath, Frame, Parameters, Reject};
 use kwik::proto::wire::id::{Dir, LaneId, PathId};
 use kwik::proto::wire::limits::{ADVISED_INITIALS_PER_MINUTE, ADVISED_IPS_PER_ATTEMPT};
 
-use crate::dice::Dice;
 use crate::hostile::{Sink, accept, bytes_of, control, parameters};
+use crate::rng::SimRng;
 
 const CONTROL: LaneId = LaneId(0);
 const OWN: &str = "server.example:4433";
@@ -152,9 +152,9 @@ impl Victim {
 }
 
 /// One of 200 addresses, of each kind.
-fn anywhere(dice: &mut Dice) -> String {
-    let host = dice.within(0..40);
-    match dice.within(0..5) {
+fn anywhere(rng: &mut SimRng) -> String {
+    let host = rng.within(0..40);
+    match rng.within(0..5) {
         0 => format!("[2001:db8::{host}]:443"),
         1 => format!("target{host}.example:53"),
         2 => format!("127.0.0.{host}:53"),
@@ -163,45 +163,45 @@ fn anywhere(dice: &mut Dice) -> String {
 }
 
 /// One thing that a server can do to make its client dial.
-fn provoke(victim: &mut Victim, dice: &mut Dice) {
+fn provoke(victim: &mut Victim, rng: &mut SimRng) {
     let dialled: Vec<_> = victim.dials.keys().copied().collect();
     let open: Vec<_> = victim.paths.keys().copied().collect();
     let pick =
-        |dice: &mut Dice, paths: &[PathId]| paths.get(dice.within(0..paths.len() as u64) as usize).copied();
+        |rng: &mut SimRng, paths: &[PathId]| paths.get(rng.within(0..paths.len() as u64) as usize).copied();
     // The session itself stays alive on its first path, if that is there.
     let Some(&speaker) = open.first() else {
         dialled.iter().for_each(|path| victim.answer(*path));
         return;
     };
-    match dice.within(0..10) {
+    match rng.within(0..10) {
         0..=4 => {
-            let advice = dice.within(0..400);
-            let authority = anywhere(dice);
+            let advice = rng.within(0..400);
+            let authority = anywhere(rng);
             let add = AddPath { advice, priority: 0, relay: false, authority, certificate_hash: None };
             victim.say(speaker, bytes_of(&[Frame::AddPath(add)]));
         }
         5 | 6 => {
             // In order mostly, so that the client does not stop to listen.
             let advice = (victim.now.since_epoch().as_millis() / 100) as u64;
-            let ids = advice.saturating_sub(dice.within(0..3))..advice;
+            let ids = advice.saturating_sub(rng.within(0..3))..advice;
             let frames: Vec<_> = ids.map(|advice| Frame::RemovePath { advice }).collect();
             victim.say(speaker, bytes_of(&frames));
         }
         7 => {
             let any: Vec<_> = dialled.iter().chain(&open).copied().collect();
             let codes = [TransportCode::NoError, TransportCode::PathAbandoned];
-            let code = codes[dice.within(0..2) as usize].as_u64();
-            if let Some(path) = pick(dice, &any) {
+            let code = codes[rng.within(0..2) as usize].as_u64();
+            if let Some(path) = pick(rng, &any) {
                 victim.say(speaker, bytes_of(&[Frame::PathClose { path, code, reason: Bytes::new() }]));
             }
         }
         8 => {
-            if let Some(path) = pick(dice, &dialled) {
+            if let Some(path) = pick(rng, &dialled) {
                 victim.answer(path);
             }
         }
         _ => {
-            if let Some(path) = pick(dice, &dialled) {
+            if let Some(path) = pick(rng, &dialled) {
                 victim.end_dial(path);
                 victim.session.path_failed(victim.now, path, "refused".into());
                 victim.settle();
@@ -214,14 +214,14 @@ fn provoke(victim: &mut Victim, dice: &mut Dice) {
 fn whatever_a_server_advises_takes_back_answers_and_closes_a_minute_sees_64_initials_at_most() {
     let mut dials = 0;
     for seed in 0..100 {
-        let mut dice = Dice::new(seed);
-        let mut victim = Victim::new(dice.seed());
+        let mut rng = SimRng::new(seed);
+        let mut victim = Victim::new(rng.seed());
         let end = victim.now + 3 * MINUTE;
         while victim.now < end {
-            for _ in 0..dice.within(1..8) {
-                provoke(&mut victim, &mut dice);
+            for _ in 0..rng.within(1..8) {
+                provoke(&mut victim, &mut rng);
             }
-            victim.wait(dice.ms(1..300));
+            victim.wait(rng.ms(1..300));
         }
         dials += victim.advised_dials;
         let busiest = victim.busiest_minute();

@@ -1,4 +1,4 @@
-//! What the first system of this name got wrong, each as a test.
+//! Regression tests for the faults of the first system of this name.
 
 use kwik::proto::wire::id::{PathId, Side};
 
@@ -35,7 +35,7 @@ fn a_transfer_of_fifteen_chunks_survives_the_loss_of_any_of_its_acknowledgements
             // What the server says is lost with the path that it says it on.
             world.at(from, move |world| {
                 if at_ms % 2 == path {
-                    world.links[path as usize].wire(Side::Server).silent = true;
+                    world.network.links[path as usize].wire(Side::Server).silent = true;
                 }
             });
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kwik::proto::time::Time;
 use kwik::proto::wire::id::Side;
 
-use crate::dice::Dice;
+use crate::rng::SimRng;
 
 /// One direction of a link.
 #[derive(Clone, Copy, Debug)]
@@ -23,16 +23,16 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Sends a packet; when it arrives, if it does.
-    pub(crate) fn send(&mut self, now: Time, bytes: u64, dice: &mut Dice) -> Option<Time> {
+    pub(crate) fn send(&mut self, now: Time, bytes: u64, rng: &mut SimRng) -> Option<Time> {
         let backlog = (self.free_at - now).as_nanos() as u64 / 1_000 * self.bytes_per_s / 1_000_000;
         if self.silent || backlog > self.queue_bytes {
             return None;
         }
         self.free_at = self.free_at.max(now) + Duration::from_nanos(bytes * 1_000_000_000 / self.bytes_per_s);
-        if dice.happens(self.loss_ppm) {
+        if rng.happens(self.loss_ppm) {
             return None;
         }
-        let jitter = self.jitter.mul_f64(dice.unit());
+        let jitter = self.jitter.mul_f64(rng.unit());
         self.last_arrival = self.last_arrival.max(self.free_at + self.delay + jitter);
         Some(self.last_arrival)
     }

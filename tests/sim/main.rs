@@ -1,4 +1,4 @@
-//! Sessions over links that fail, in virtual time: thousands of courses of events, each from one seed.
+//! The simulator: sessions over links that fail, in virtual time, in thousands of courses of events, each from one seed.
 //!
 //! `KWIK_SIM_SEEDS` says how many seeds each family of situations gets (1,000 if it does not); a seed that
 //! fails is printed with what replays it alone.
@@ -8,11 +8,11 @@ mod app;
 mod burden;
 mod carrier;
 mod courses;
-mod dice;
 mod families;
 mod history;
 mod hostile;
 mod link;
 mod profiles;
+mod rng;
 mod seeds;
 mod world;

@@ -1,4 +1,4 @@
-//! More paths never make a transfer slower: goodput on link profiles, both paths against the better one alone.
+//! Goodput on link profiles, both paths against the better one alone: more paths never make a transfer slower.
 //!
 //! `KWIK_SIM_SEEDS` / 100 seeds per profile (2 at least); the table is printed with `--nocapture`.
 
@@ -7,8 +7,8 @@ use kwik::proto::wire::id::Side;
 
 use crate::app::Plan;
 use crate::carrier::Model;
-use crate::dice::Dice;
 use crate::link::Link;
+use crate::rng::SimRng;
 use crate::seeds::pair_with;
 
 const LEAST_SHARE: f64 = 0.97;
@@ -49,7 +49,7 @@ struct Run {
 fn run(seed: u64, links: &[Link], bytes: u64, model: Model) -> Run {
     let mut world = pair_with(seed, links.to_vec(), SessionConfig::default(), model);
     world.run_until_all_paths_are_there();
-    let begun = world.now;
+    let begun = world.now();
     world.open(Side::Server, Plan::uni(bytes));
     world.run();
     let took = world.app(Side::Client).finished_at - begun;
@@ -132,12 +132,12 @@ fn two_paths_that_tell_nothing_are_never_slower_than_one() {
 
 #[test]
 fn on_links_drawn_at_random_two_paths_are_never_slower_than_one() {
-    let mut dice = Dice::new(7);
+    let mut rng = SimRng::new(7);
     let mut shares = Vec::new();
     for _ in 0..seeds() * 3 {
-        let mut link = || Link::new(dice.magnitude(3..200) as f64, dice.magnitude(2..100));
+        let mut link = || Link::new(rng.magnitude(3..200) as f64, rng.magnitude(2..100));
         let links = [link(), link()];
-        let model = if dice.coin() { Model::Quic } else { Model::Browser };
+        let model = if rng.coin() { Model::Quic } else { Model::Browser };
         let name =
             links.map(|link| format!("{:.0}/{}", link.mbit_per_s(), (link.rtt() / 2).as_millis())).join(" ");
         shares.push(compare(&name, links, bytes_for(&links), model, 1));

@@ -1,11 +1,11 @@
-//! Which seeds a family runs over, and how a run begins.
+//! The seeds that a family of situations runs over, and the set-up of a run.
 
 use kwik::proto::config::SessionConfig;
 
 use crate::carrier::Model;
 use crate::courses;
-use crate::dice::Dice;
 use crate::link::Link;
+use crate::rng::SimRng;
 use crate::world::World;
 
 /// Prints how to replay a seed when its run fails.
@@ -63,12 +63,12 @@ pub(crate) fn pair_with(seed: u64, links: Vec<Link>, config: SessionConfig, mode
 }
 
 /// Between one and `most` links of all kinds.
-pub(crate) fn some_links(dice: &mut Dice, most: u64) -> Vec<Link> {
-    (0..dice.within(2..most + 1)).map(|_| some_link(dice)).collect()
+pub(crate) fn some_links(rng: &mut SimRng, most: u64) -> Vec<Link> {
+    (0..rng.within(2..most + 1)).map(|_| some_link(rng)).collect()
 }
 
-pub(crate) fn some_link(dice: &mut Dice) -> Link {
-    let link = Link::new(dice.magnitude(2..200) as f64, dice.magnitude(2..80));
-    let link = if dice.coin() { link } else { link.jitter(dice.within(1..10)) };
-    if dice.coin() { link } else { link.loss(dice.unit()) }
+pub(crate) fn some_link(rng: &mut SimRng) -> Link {
+    let link = Link::new(rng.magnitude(2..200) as f64, rng.magnitude(2..80));
+    let link = if rng.coin() { link } else { link.jitter(rng.within(1..10)) };
+    if rng.coin() { link } else { link.loss(rng.unit()) }
 }

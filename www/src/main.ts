@@ -1,4 +1,4 @@
-/** Puts the page together. */
+/** The entry point of the page: makes the model and mounts the views on it. */
 
 import 'uplot/dist/uPlot.min.css';
 import './style/base.css';
@@ -7,8 +7,8 @@ import './style/controls.css';
 import './style/panels.css';
 
 import { Connection } from './model/connection.js';
-import { PathKeeper } from './model/keeper.js';
 import { Lines } from './model/lines.js';
+import { PathMaintainer } from './model/pathMaintainer.js';
 import { Traffic } from './model/traffic.js';
 import { mountDatagrams } from './view/datagrams.js';
 import { mountLatency } from './view/latency.js';
@@ -27,9 +27,9 @@ if (checkSupport()) start();
 function start(): void {
   const lines = new Lines();
   const connection = new Connection();
-  const keeper = new PathKeeper(connection, lines);
+  const maintainer = new PathMaintainer(connection, lines);
   const traffic = new Traffic(connection, lines);
-  mountStatus(connection, keeper, lines);
+  mountStatus(connection, maintainer, lines);
   mountRateChart(traffic);
   mountLines(lines, traffic);
   mountTransfer(connection, lines);
@@ -41,7 +41,7 @@ function start(): void {
   const stopWaiting = lines.changed.subscribe(() => {
     if (lines.all.length === 0) return;
     stopWaiting();
-    keeper.connect();
+    maintainer.connect();
   });
   void lines.watch();
   // A page that is left says so, and does not leave the server waiting for it.

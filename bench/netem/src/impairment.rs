@@ -1,11 +1,11 @@
-//! What else goes wrong on a link than a rate, a delay and single losses: each a small thing of its own, to be put together.
+//! Impairments of a link beyond its rate, delay and independent losses; each is small, and any number can be combined.
 //!
 //! A [`LinkSpec`](crate::LinkSpec) names those of its direction. They act one after another, in their order, on packets
 //! that the [`Shaper`](crate::Shaper) lets through. Times count from the first packet of the direction.
 
 use std::time::{Duration, Instant};
 
-use crate::dice::Dice;
+use crate::rng::SeededRng;
 
 /// One thing that goes wrong with packets.
 ///
@@ -100,7 +100,7 @@ pub(crate) struct Passage {
 #[derive(Debug)]
 pub(crate) struct Impairer {
     impairments: &'static [Impairment],
-    dice: Dice,
+    rng: SeededRng,
     began: Option<Instant>,
     /// Packets that a burst still has to lose.
     burst_left: u32,
@@ -108,7 +108,7 @@ pub(crate) struct Impairer {
 
 impl Impairer {
     pub(crate) fn new(impairments: &'static [Impairment], seed: u64) -> Self {
-        Self { impairments, dice: Dice::new(seed), began: None, burst_left: 0 }
+        Self { impairments, rng: SeededRng::new(seed), began: None, burst_left: 0 }
     }
 
     /// A packet that was sent at `now` and would come out at `due`.
@@ -131,23 +131,23 @@ impl Impairer {
     ) {
         let Some(due) = passage.due else { return };
         let changed = match impairment {
-            Impairment::Reorder { permille, by } if self.dice.happens(permille) => {
+            Impairment::Reorder { permille, by } if self.rng.happens(permille) => {
                 passage.due = Some(due + by);
                 true
             }
-            Impairment::Duplicate { permille, by } if self.dice.happens(permille) => {
+            Impairment::Duplicate { permille, by } if self.rng.happens(permille) => {
                 passage.copy = Some(due + by);
                 true
             }
-            Impairment::Corrupt { permille } if self.dice.happens(permille) => {
-                let at = self.dice.index(payload.len());
-                let bit = 1 << self.dice.index(8);
+            Impairment::Corrupt { permille } if self.rng.happens(permille) => {
+                let at = self.rng.index(payload.len());
+                let bit = 1 << self.rng.index(8);
                 payload.get_mut(at).into_iter().for_each(|byte| *byte ^= bit);
                 passage.corrupted = true;
                 true
             }
             Impairment::LoseBursts { permille, packets } => {
-                if self.burst_left == 0 && self.dice.happens(permille) {
+                if self.burst_left == 0 && self.rng.happens(permille) {
                     self.burst_left = packets;
                 }
                 let lost = self.burst_left > 0;

@@ -1,4 +1,4 @@
-//! An emulated network: what KWIK's tests and measurements run over instead of the real thing.
+//! An emulated network that KWIK's tests and measurements run over.
 //!
 //! - [`Forwarder`] stands between a client and a server on loopback sockets. It can be silenced and
 //!   restored, counts what passes, and can delay, limit and lose packets. It needs no privileges.
@@ -10,19 +10,19 @@
 //! - [`PROFILES`] are pairs of links, from two equal ones to a congested pair of radios.
 
 mod delay_line;
-mod dice;
 mod forwarder;
 mod impairment;
 #[cfg(target_os = "linux")]
 pub mod link;
+mod link_switch;
 mod profiles;
+mod rng;
 mod shaper;
 mod units;
-mod valve;
 
 pub use forwarder::{Forwarder, ForwarderConfig};
 pub use impairment::Impairment;
+pub use link_switch::{Counters, Direction};
 pub use profiles::{PROFILES, Profile};
 pub use shaper::{DropReason, JitterOrder, LinkSpec, Shaper, Verdict};
 pub use units::{Loss, Rate, UnitError, parse_delay};
-pub use valve::{Counters, Direction};

@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::dice::Dice;
 use crate::impairment::Impairment;
+use crate::rng::SeededRng;
 use crate::units::{Loss, Rate};
 
 /// The shortest queue that [`LinkSpec::queue_limit_bytes`] chooses by itself, as a time at the link's rate.
@@ -136,7 +136,7 @@ impl Default for LinkSpec {
 pub enum DropReason {
     /// The queue was full.
     QueueFull,
-    /// The dice said so.
+    /// Lost at random, as the configured rate of loss says.
     Lost,
 }
 
@@ -153,7 +153,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Shaper {
     spec: LinkSpec,
-    dice: Dice,
+    rng: SeededRng,
     /// When the last accepted packet has left the queue.
     busy_until: Option<Instant>,
     last_delivery: Option<Instant>,
@@ -162,7 +162,7 @@ pub struct Shaper {
 impl Shaper {
     /// An idle link.
     pub fn new(spec: LinkSpec) -> Self {
-        Self { dice: Dice::new(spec.seed), spec, busy_until: None, last_delivery: None }
+        Self { rng: SeededRng::new(spec.seed), spec, busy_until: None, last_delivery: None }
     }
 
     /// What it does.
@@ -175,7 +175,7 @@ impl Shaper {
         let Some(sent_at) = self.send_at_rate(now, len_bytes) else {
             return Verdict::Drop(DropReason::QueueFull);
         };
-        if self.spec.loss > Loss::NONE && self.dice.unit() < self.spec.loss.probability() {
+        if self.spec.loss > Loss::NONE && self.rng.unit() < self.spec.loss.probability() {
             return Verdict::Drop(DropReason::Lost);
         }
         let mut delivery = sent_at + self.draw_delay();
@@ -205,7 +205,7 @@ impl Shaper {
         if self.spec.jitter.is_zero() {
             return self.spec.delay;
         }
-        let span = self.spec.jitter.mul_f64(2.0 * self.dice.unit());
+        let span = self.spec.jitter.mul_f64(2.0 * self.rng.unit());
         (self.spec.delay + span).saturating_sub(self.spec.jitter)
     }
 }

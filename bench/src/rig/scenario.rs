@@ -1,4 +1,4 @@
-//! What can happen to a network while bytes are transferred over it.
+//! The scenarios of the rig: what happens to a network while bytes are transferred over it.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ const fn both(spec: LinkSpec) -> PathSpec {
     PathSpec::symmetric(spec)
 }
 
-/// A second path has its own dice.
+/// A second path has seeds of its own.
 const fn second(path: PathSpec) -> PathSpec {
     PathSpec { up: path.up.seed(path.up.seed + 2), down: path.down.seed(path.down.seed + 2), ..path }
 }

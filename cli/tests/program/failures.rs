@@ -1,8 +1,8 @@
-//! What fails does so with one line that says why, and leaves nothing half-done.
+//! Tests of failures: each is reported in one line that says why, and leaves nothing half-done.
 
 use std::fs;
 
-use crate::scene::{Scene, noise};
+use crate::scene::{Scene, random_bytes};
 
 const BYTES: usize = 1_000_000;
 const WRONG_PIN: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
@@ -34,24 +34,24 @@ fn a_host_that_is_not_known_is_named() {
 #[test]
 fn a_server_with_another_certificate_is_not_talked_to() {
     let scene = Scene::new();
-    scene.write_noise("served/file", BYTES);
+    scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
     let (url, pin) = server.urls[0].split_once("?pin=").unwrap();
     let address = url.trim_start_matches("kwik://");
     let wrong = format!("{url}/file?pin={WRONG_PIN}");
     scene.run(["get", &wrong]).fails_saying(&[address, "certificate", pin]);
     scene.run(["ping", &server.urls[0], "--path", &wrong]).fails_saying(&["path", address]);
-    // An additional path that fails is told, and missed by nobody.
+    // An additional path that fails is reported, and the transfer goes on without it.
     let got =
         scene.run(["get", &server.file("file"), "--path", &format!("{url}?pin={WRONG_PIN}")]).succeeds();
     drop(got);
-    assert_eq!(scene.read("file"), noise(BYTES));
+    assert_eq!(scene.read("file"), random_bytes(BYTES));
 }
 
 #[test]
 fn what_is_not_served_cannot_be_got() {
     let scene = Scene::new();
-    scene.write_noise("outside", 10);
+    scene.write_random("outside", 10);
     fs::create_dir(scene.path("served/directory")).unwrap();
     let server = scene.serve_one(&[]);
     for name in ["missing", "directory", "directory/missing"] {
@@ -69,7 +69,7 @@ fn what_is_not_served_cannot_be_got() {
 #[test]
 fn no_symbolic_link_leads_out() {
     let scene = Scene::new();
-    scene.write_noise("outside", 10);
+    scene.write_random("outside", 10);
     std::os::unix::fs::symlink("../outside", scene.path("served/link")).unwrap();
     std::os::unix::fs::symlink("..", scene.path("served/up")).unwrap();
     let server = scene.serve_one(&["--writable"]);
@@ -83,7 +83,7 @@ fn no_symbolic_link_leads_out() {
 #[test]
 fn a_file_that_the_server_may_not_take_is_not_put() {
     let scene = Scene::new();
-    scene.write_noise("file", BYTES);
+    scene.write_random("file", BYTES);
     let server = scene.serve_one(&[]);
     scene.run(["put", "file", &server.urls[0]]).fails_saying(&["--writable"]);
     drop(server);
@@ -98,7 +98,7 @@ fn a_file_that_the_server_may_not_take_is_not_put() {
 #[test]
 fn a_place_that_cannot_be_written_to_is_named() {
     let scene = Scene::new();
-    scene.write_noise("served/file", BYTES);
+    scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
     scene.run(["get", &server.file("file"), "-o", "nowhere/file"]).fails_saying(&["nowhere/file"]);
 }
@@ -107,7 +107,7 @@ fn a_place_that_cannot_be_written_to_is_named() {
 #[test]
 fn a_full_disk_is_named() {
     let scene = Scene::new();
-    scene.write_noise("served/file", BYTES);
+    scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
     scene.run(["get", &server.file("file"), "-o", "/dev/full"]).fails_saying(&["/dev/full", "No space left"]);
 }
@@ -115,7 +115,7 @@ fn a_full_disk_is_named() {
 #[test]
 fn a_download_that_is_under_way_is_not_disturbed_by_another() {
     let scene = Scene::new();
-    scene.write_noise("served/file", BYTES);
+    scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
     let part = fs::File::create(scene.path("file.part")).unwrap();
     part.lock().unwrap();
@@ -126,7 +126,7 @@ fn a_download_that_is_under_way_is_not_disturbed_by_another() {
 #[test]
 fn a_server_that_cannot_start_says_why() {
     let scene = Scene::new();
-    scene.write_noise("file", 10);
+    scene.write_random("file", 10);
     let listen = ["--listen", "127.0.0.1:0"];
     let serve = |arguments: &[&str]| scene.run([&["serve"], arguments, &listen].concat());
     serve(&["nowhere"]).fails_saying(&["cannot serve nowhere"]);

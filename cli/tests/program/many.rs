@@ -1,4 +1,4 @@
-//! Many clients at once.
+//! Tests with many clients at once.
 
 use std::fs;
 use std::process::Stdio;
@@ -14,8 +14,8 @@ const SMALL_GETS: usize = 100;
 #[test]
 fn no_small_get_fails_beside_three_big_ones() {
     let scene = Scene::new();
-    scene.write_noise("served/big", BIG_BYTES);
-    let small = scene.write_noise("served/small", 1_000);
+    scene.write_random("served/big", BIG_BYTES);
+    let small = scene.write_random("served/small", 1_000);
     let stderr = fs::File::create(scene.path("stderr")).unwrap();
     let server = scene.serve_saying(&["--listen", "127.0.0.1:0"], Stdio::from(stderr));
 

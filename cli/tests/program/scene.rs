@@ -1,4 +1,4 @@
-//! The real program: a server in a directory of its own, clients, and what they leave behind.
+//! The test fixture: the real program as server and clients, in a directory of its own.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -23,9 +23,9 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    /// Writes a file that is the same for the same length, and returns what is in it.
-    pub(crate) fn write_noise(&self, name: &str, bytes: usize) -> Vec<u8> {
-        let contents = noise(bytes);
+    /// Writes a file of random bytes, the same for the same length, and returns its contents.
+    pub(crate) fn write_random(&self, name: &str, bytes: usize) -> Vec<u8> {
+        let contents = random_bytes(bytes);
         fs::write(self.path(name), &contents).unwrap();
         contents
     }
@@ -82,7 +82,8 @@ impl Scene {
     }
 }
 
-pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+/// Pseudo-random bytes, the same for the same length.
+pub(crate) fn random_bytes(bytes: usize) -> Vec<u8> {
     let mut state = bytes as u64 | 1;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

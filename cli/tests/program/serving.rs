@@ -1,4 +1,4 @@
-//! The life of a server.
+//! Tests of a server's life, from its start to signals that end it.
 
 use std::fs;
 #[cfg(unix)]
@@ -21,7 +21,7 @@ fn the_ready_file_has_what_was_printed() {
 #[test]
 fn a_server_of_all_addresses_prints_one_that_can_be_dialled() {
     let scene = Scene::new();
-    scene.write_noise("served/file", 10);
+    scene.write_random("served/file", 10);
     let server = scene.serve(&["--listen", "[::]:0"]);
     scene.run(["get", &server.file("file")]).succeeds();
     let port = server.urls[0].rsplit_once(':').unwrap().1.split('?').next().unwrap();
@@ -51,13 +51,13 @@ fn a_server_that_is_asked_to_end_does_so_when_nobody_is_there() {
     }
 }
 
-/// A client's output goes to a pipe that nobody empties yet: the transfer is under way and stays so.
+/// A client whose output goes to a pipe that is not read yet: its transfer is under way and stays so.
 #[cfg(unix)]
 #[test]
 fn a_server_that_is_asked_to_end_finishes_what_it_has_begun() {
     use nix::sys::signal::Signal;
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", 30_000_000);
+    let contents = scene.write_random("served/file", 30_000_000);
     let mut server = scene.serve_one(&[]);
     let (mut client, mut pipe) = slow_client(&scene, &server.file("file"));
     let first = pipe.read_some();
@@ -73,7 +73,7 @@ fn a_server_that_is_asked_to_end_finishes_what_it_has_begun() {
 fn a_server_that_is_asked_twice_ends_at_once() {
     use nix::sys::signal::Signal;
     let scene = Scene::new();
-    scene.write_noise("served/file", 30_000_000);
+    scene.write_random("served/file", 30_000_000);
     let mut server = scene.serve_one(&[]);
     let (mut client, mut pipe) = slow_client(&scene, &server.file("file"));
     pipe.read_some();
@@ -94,7 +94,7 @@ fn a_server_that_is_asked_twice_ends_at_once() {
 fn an_upload_that_breaks_off_leaves_nothing() {
     use nix::sys::signal::Signal;
     let scene = Scene::new();
-    let contents = scene.write_noise("file", 200_000_000);
+    let contents = scene.write_random("file", 200_000_000);
     let mut server = scene.serve_one(&["--writable", "--resume-timeout", "100ms"]);
     let mut client = scene.kwik(["put", "file", &server.urls[0]]).stdout(Stdio::null()).spawn().unwrap();
     while scene.names_in("served").is_empty() {
@@ -117,7 +117,7 @@ fn an_upload_that_breaks_off_leaves_nothing() {
 fn an_interrupted_download_goes_on_where_it_was() {
     use nix::sys::signal::{Signal, kill};
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", 200_000_000);
+    let contents = scene.write_random("served/file", 200_000_000);
     let server = scene.serve_one(&[]);
     let client = scene.kwik(["get", &server.file("file")]).stderr(Stdio::piped()).spawn().unwrap();
     await_file(&scene.path("file.part"));
@@ -139,13 +139,13 @@ fn an_interrupted_download_goes_on_where_it_was() {
 fn a_server_whose_terminal_goes_stays() {
     use nix::sys::signal::Signal;
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", 1_000_000);
+    let contents = scene.write_random("served/file", 1_000_000);
     let mut server = scene.serve_one(&[]);
     server.signal(Signal::SIGHUP);
     scene.run(["get", &server.file("file")]).succeeds();
     assert!(scene.read("file") == contents);
     assert!(server.child.try_wait().unwrap().is_none());
-    // It is a signal like any other to whoever waits for one: the next still ends the server.
+    // A further SIGHUP must not end the wait for the signals that do end the server.
     server.signal(Signal::SIGHUP);
     server.signal(Signal::SIGTERM);
     assert!(server.child.wait().unwrap().success());
@@ -158,7 +158,7 @@ fn a_server_whose_terminal_goes_stays() {
 fn a_server_that_restarts_is_told_to_its_client_with_the_way_on() {
     use std::io::Read as _;
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", 200_000_000);
+    let contents = scene.write_random("served/file", 200_000_000);
     let server = scene.serve_one(&[]);
     let address = server.urls[0].trim_start_matches("kwik://").split('?').next().unwrap().to_owned();
     let file = server.file("file");

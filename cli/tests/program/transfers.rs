@@ -1,15 +1,15 @@
-//! Files that go to and fro between real programs.
+//! Tests of file transfers between real programs, in both directions.
 
 use std::fs;
 
-use crate::scene::{Scene, noise, sha256};
+use crate::scene::{Scene, random_bytes, sha256};
 
 const BYTES: usize = 5_000_003;
 
 #[test]
 fn a_file_is_got_as_it_is_and_under_its_own_name() {
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", BYTES);
+    let contents = scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
     let got = scene.run(["get", &server.file("file")]).succeeds();
     assert!(got.stdout().contains(&sha256(&contents)), "{}", got.stdout());
@@ -21,12 +21,12 @@ fn a_file_is_got_as_it_is_and_under_its_own_name() {
 fn files_in_directories_empty_files_and_other_names() {
     let scene = Scene::new();
     fs::create_dir_all(scene.path("served/a/b")).unwrap();
-    scene.write_noise("served/a/b/file", 10);
-    scene.write_noise("served/empty", 0);
+    scene.write_random("served/a/b/file", 10);
+    scene.write_random("served/empty", 0);
     fs::create_dir(scene.path("here")).unwrap();
     let server = scene.serve_one(&[]);
     scene.run(["get", &server.file("a/b/file"), "-o", "here"]).succeeds();
-    assert_eq!(scene.read("here/file"), noise(10));
+    assert_eq!(scene.read("here/file"), random_bytes(10));
     scene.run(["get", &server.file("empty"), "-o", "nothing"]).succeeds();
     assert_eq!(scene.read("nothing"), b"");
 }
@@ -34,7 +34,7 @@ fn files_in_directories_empty_files_and_other_names() {
 #[test]
 fn a_file_comes_over_two_paths_and_the_report_tells_of_both() {
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", 50_000_000);
+    let contents = scene.write_random("served/file", 50_000_000);
     let server = scene.serve(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]);
     let second = server.urls[1].split('?').next().unwrap();
     let got = scene.run(["get", &server.file("file"), "--path", second, "-o", "got", "--json"]).succeeds();
@@ -65,7 +65,7 @@ fn a_file_comes_over_two_paths_and_the_report_tells_of_both() {
 fn a_file_is_put_whole_and_replaces_another() {
     let scene = Scene::new();
     fs::write(scene.path("served/name"), "old").unwrap();
-    let contents = scene.write_noise("file", BYTES);
+    let contents = scene.write_random("file", BYTES);
     let server = scene.serve(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--writable"]);
     let put =
         scene.run(["put", "file", &server.file("name"), "--path", &server.urls[1], "--json"]).succeeds();
@@ -78,7 +78,7 @@ fn a_file_is_put_whole_and_replaces_another() {
 #[test]
 fn a_part_is_gone_on_with() {
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", BYTES);
+    let contents = scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
     fs::write(scene.path("file.part"), &contents[..4_000_000]).unwrap();
     let got = scene.run(["get", &server.file("file"), "--json"]).succeeds();
@@ -92,9 +92,9 @@ fn a_part_is_gone_on_with() {
 #[test]
 fn a_part_that_is_no_part_of_the_file_is_begun_anew() {
     let scene = Scene::new();
-    let contents = scene.write_noise("served/file", BYTES);
+    let contents = scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
-    for part in [noise(1_000), noise(BYTES + 1), [&contents[..], b"!"].concat()] {
+    for part in [random_bytes(1_000), random_bytes(BYTES + 1), [&contents[..], b"!"].concat()] {
         fs::write(scene.path("file.part"), part).unwrap();
         scene.run(["get", &server.file("file")]).succeeds();
         assert_eq!(scene.read("file"), contents);
@@ -110,7 +110,7 @@ fn a_part_that_is_no_part_of_the_file_is_begun_anew() {
 #[test]
 fn a_device_takes_a_download() {
     let scene = Scene::new();
-    scene.write_noise("served/file", BYTES);
+    scene.write_random("served/file", BYTES);
     let server = scene.serve_one(&[]);
     scene.run(["get", &server.file("file"), "-o", "/dev/null"]).succeeds();
 }

@@ -6,8 +6,8 @@ export async function sha256(data) {
   return Array.from(sum, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Bytes of which no two pieces are the same. */
-export function noise(bytes) {
+/** Pseudo-random bytes (xorshift32), the same each time. */
+export function randomBytes(bytes) {
   const words = new Uint32Array(Math.ceil(bytes / 4));
   let state = 0x9e3779b9;
   for (let i = 0; i < words.length; i += 1) {
@@ -55,7 +55,7 @@ export async function download(session, { bytes, seed = 1, name, onProgress }) {
 }
 
 /** Uploads this much, and says whether the server got it. */
-export async function upload(session, { bytes, name, data = noise(bytes), onProgress = () => {} }) {
+export async function upload(session, { bytes, name, data = randomBytes(bytes), onProgress = () => {} }) {
   const { readable, writer } = await ask(session, { name, sink: {} });
   for (let at = 0; at < data.byteLength; at += CHUNK_BYTES) {
     await writer.ready;

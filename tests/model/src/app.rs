@@ -1,4 +1,4 @@
-//! An application at each end: it wants some things, reads all that there is, and keeps account of every byte.
+//! The application at each end: makes calls on its session, reads all that arrives, and accounts for every byte.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +10,23 @@ use kwik::proto::streams::recv::Read;
 use kwik::proto::time::Time;
 use kwik::proto::wire::id::{Dir, Side, StreamId};
 
-/// What an application may want.
-#[expect(missing_docs, reason = "`stream` is said in words, `bytes` are bytes, `on` is yes or no")]
+/// A call that an application may make on its session.
+#[expect(missing_docs, reason = "each variant says what `stream` is; `bytes` are bytes, `on` is yes or no")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Call {
     /// Open a stream of this kind.
     Open(Dir),
     /// Write so many bytes to the `stream`th stream that it may write to.
     Write { stream: u8, bytes: u16 },
-    /// End the `stream`th stream.
+    /// Finish the `stream`th stream that it may write to.
     Finish { stream: u8 },
-    /// Give the `stream`th stream up.
+    /// Reset the `stream`th stream that it may write to.
     Reset { stream: u8 },
     /// Read no more of the `stream`th stream that it reads.
     Stop { stream: u8 },
-    /// Send the `stream`th stream on all paths, or wherever the session wants.
+    /// Send the `stream`th stream that it may write to on all paths, or leave the choice to the scheduler.
     Copy { stream: u8, on: bool },
-    /// Read what arrives, or leave it.
+    /// Read all that arrives, or nothing.
     Read { on: bool },
     /// Send a datagram on all paths.
     Datagram,
@@ -38,7 +38,7 @@ pub enum Wish {
     Abort,
 }
 
-/// The bytes of one direction of a stream, as both applications know them.
+/// The bytes of one direction of a stream, counted by both applications.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     written_bytes: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Account {
     read_to_end: bool,
 }
 
-/// What both ends are owed, by writing side and stream.
+/// The accounts of all streams, by writing side and stream.
 pub(crate) type Accounts = BTreeMap<(Side, StreamId), Account>;
 
 #[derive(Debug)]
@@ -79,18 +79,18 @@ impl App {
         }
     }
 
-    /// Does what is wished, as far as the session lets it.
-    pub(crate) fn wish(&mut self, now: Time, session: &mut Session, accounts: &mut Accounts, wish: Wish) {
+    /// Makes a call, which does nothing where the session refuses it.
+    pub(crate) fn call(&mut self, now: Time, session: &mut Session, accounts: &mut Accounts, call: Call) {
         let side = self.side;
         let nth = |list: &[StreamId], n: u8| list.get(usize::from(n) % list.len().max(1)).copied();
-        match wish {
-            Wish::Open(dir) => {
+        match call {
+            Call::Open(dir) => {
                 if let Ok(Some(id)) = session.open(dir) {
                     self.take_up(id);
                     accounts.entry((side, id)).or_default();
                 }
             }
-            Wish::Write { stream, bytes } => {
+            Call::Write { stream, bytes } => {
                 let Some(id) = nth(&self.writes, stream) else { return };
                 let account = accounts.entry((side, id)).or_default();
                 let from = account.written_bytes;
@@ -98,38 +98,38 @@ impl App {
                     (from..from + u64::from(bytes)).map(|offset| pattern(id, side, offset)).collect();
                 account.written_bytes += session.write(id, &mut data).unwrap_or(0) as u64;
             }
-            Wish::Finish { stream } => {
+            Call::Finish { stream } => {
                 let Some(id) = nth(&self.writes, stream) else { return };
                 if session.finish(id).is_ok() {
                     accounts.entry((side, id)).or_default().finished = true;
                 }
             }
-            Wish::Reset { stream } => {
+            Call::Reset { stream } => {
                 let Some(id) = nth(&self.writes, stream) else { return };
                 if session.reset(now, id, AppCode(7)).is_ok() {
                     accounts.entry((side, id)).or_default().given_up = true;
                 }
             }
-            Wish::Stop { stream } => {
+            Call::Stop { stream } => {
                 let Some(id) = nth(&self.reads, stream) else { return };
                 if session.stop(now, id, AppCode(8)).is_ok() {
                     accounts.entry((side.peer(), id)).or_default().given_up = true;
                 }
             }
-            Wish::Copy { stream, on } => {
+            Call::Copy { stream, on } => {
                 let Some(id) = nth(&self.writes, stream) else { return };
                 session.set_policy(id, if on { PathPolicy::Redundant } else { PathPolicy::Any });
             }
-            Wish::Read { on } => self.is_reading = on,
-            Wish::Datagram => {
+            Call::Read { on } => self.is_reading = on,
+            Call::Datagram => {
                 let data = Bytes::copy_from_slice(&self.datagrams_sent.to_be_bytes());
                 if session.send_datagram(now, data, PathPolicy::Redundant).is_ok() {
                     self.datagrams_sent += 1;
                 }
             }
-            Wish::Drain => session.drain(now),
-            Wish::Close => session.close(now, AppCode(5), Bytes::from_static(b"done")),
-            Wish::Abort => session.abort(now, AppCode(6), Bytes::new()),
+            Call::Drain => session.drain(now),
+            Call::Close => session.close(now, AppCode(5), Bytes::from_static(b"done")),
+            Call::Abort => session.abort(now, AppCode(6), Bytes::new()),
         }
     }
 
@@ -159,13 +159,13 @@ impl App {
                 match session.read(now, id, usize::MAX) {
                     Ok(Read::Data(data)) => account.check(id, writer, &data),
                     Ok(Read::Finished) => {
-                        assert!(account.finished, "{id} ends, but nobody has ended it");
+                        assert!(account.finished, "{id} ends, but was never finished");
                         assert_eq!(account.read_bytes, account.written_bytes, "{id} ends early");
                         account.read_to_end = true;
                     }
                     Ok(Read::Blocked) => break,
                     Err(ReadError::Reset { .. }) => {
-                        assert!(account.given_up, "{id} was reset, but nobody has given it up");
+                        assert!(account.given_up, "{id} was reset, but neither end has given it up");
                         break;
                     }
                     Err(_) => break,
@@ -189,7 +189,7 @@ impl Account {
             assert_eq!(*byte, pattern(id, writer, self.read_bytes), "{id} at {}", self.read_bytes);
             self.read_bytes += 1;
         }
-        assert!(self.read_bytes <= self.written_bytes, "{id}: bytes that nobody has written");
+        assert!(self.read_bytes <= self.written_bytes, "{id}: bytes that were never written");
     }
 
     /// Whether the reader has all that it is owed.

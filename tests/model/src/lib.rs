@@ -9,5 +9,5 @@ mod app;
 mod pair;
 mod wire;
 
-pub use app::Wish;
+pub use app::Call;
 pub use pair::{Pair, Setting, Step};

@@ -1,4 +1,4 @@
-//! The two sessions, their connections, and the choices there are.
+//! The pair of sessions under test, their connections, and the steps that are possible next.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::frame::Intent;
 use kwik::proto::wire::id::{Dir, LaneId, PathId, Side};
 
-use crate::app::{Accounts, App, Wish};
+use crate::app::{Accounts, App, Call};
 use crate::wire::{Piece, Wire, dir_of};
 
 /// Everything that is under way arrives in fewer steps than this, or never.
@@ -22,7 +22,7 @@ const PATIENCE: usize = 20_000;
 /// After so many polls without an end the outputs are a loop.
 const SPIN: usize = 10_000;
 
-/// One thing that can happen next. What there is nothing to happen to does not happen.
+/// One thing that can happen next. A step that does not apply to the present state has no effect.
 #[expect(missing_docs, reason = "`conn` is the nth connection that was dialled, `from` and `at` are ends")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -40,7 +40,7 @@ pub enum Step {
     DeliverFarewell { conn: usize, from: Side },
     /// The carrier gives the connection up at this end; what is under way to it is lost.
     Break { conn: usize, at: Side },
-    /// Somebody sends this connection's first bytes to the server again.
+    /// An attacker replays this connection's first bytes to the server.
     Replay { conn: usize },
     /// Nothing arrives until a timer fires.
     Wait,
@@ -188,11 +188,11 @@ impl Pair {
         }
     }
 
-    /// Lets an application do something.
-    pub fn wish(&mut self, side: Side, wish: Wish) {
+    /// Has an application make a call.
+    pub fn call(&mut self, side: Side, call: Call) {
         if let Some(session) = &mut self.sessions[index(side)] {
-            self.is_closed |= matches!(wish, Wish::Close | Wish::Abort);
-            self.apps[index(side)].wish(self.now, session, &mut self.accounts, wish);
+            self.is_closed |= matches!(call, Call::Close | Call::Abort);
+            self.apps[index(side)].call(self.now, session, &mut self.accounts, call);
         }
         self.settle(side);
     }
@@ -217,7 +217,7 @@ impl Pair {
     /// both ends then have all that they are owed, or both know that the session is over.
     pub fn come_to_rest(&mut self) {
         for side in SIDES {
-            self.wish(side, Wish::Read { on: true });
+            self.call(side, Call::Read { on: true });
         }
         for _ in 0..PATIENCE {
             if self.is_at_rest() {
@@ -357,7 +357,7 @@ impl Pair {
 
     fn reject(&mut self, conn: usize, lane: LaneId, code: TransportCode) {
         let one = &mut self.conns[conn];
-        // The lane is new: nobody can have stopped it.
+        // The lane is new, so the client cannot have stopped it yet.
         let _ = one.wires[1].write(lane, acceptor::reject(code, "no"));
         one.wires[1].finish(lane);
         one.is_held[1] = false;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use kwik::proto::wire::id::{Dir, Side};
-use kwik_model::{Pair, Step, Wish};
+use kwik_model::{Call, Pair, Step};
 
 /// How many steps of a course are chosen; from wherever they lead, nothing is lost any more.
 const DEPTH: usize = 5;
@@ -67,9 +67,9 @@ fn opening_a_session_ends_open_or_failed_whatever_is_lost() {
 fn a_stream_and_its_answer_are_delivered_once_whatever_paths_break() {
     let scene = || {
         let mut pair = open_with_two_paths();
-        pair.wish(Side::Client, Wish::Open(Dir::Bi));
-        pair.wish(Side::Client, Wish::Write { stream: 0, bytes: 3_000 });
-        pair.wish(Side::Client, Wish::Finish { stream: 0 });
+        pair.call(Side::Client, Call::Open(Dir::Bi));
+        pair.call(Side::Client, Call::Write { stream: 0, bytes: 3_000 });
+        pair.call(Side::Client, Call::Finish { stream: 0 });
         pair
     };
     println!("{} situations", try_every_course(scene));
@@ -79,7 +79,7 @@ fn a_stream_and_its_answer_are_delivered_once_whatever_paths_break() {
 fn a_datagram_on_two_paths_comes_at_most_once() {
     let scene = || {
         let mut pair = open_with_two_paths();
-        pair.wish(Side::Server, Wish::Datagram);
+        pair.call(Side::Server, Call::Datagram);
         pair
     };
     println!("{} situations", try_every_course(scene));
@@ -89,11 +89,11 @@ fn a_datagram_on_two_paths_comes_at_most_once() {
 fn a_reset_that_crosses_a_stop_ends_the_stream_at_both_ends() {
     let scene = || {
         let mut pair = open_with_two_paths();
-        pair.wish(Side::Client, Wish::Open(Dir::Uni));
-        pair.wish(Side::Client, Wish::Write { stream: 0, bytes: 500 });
+        pair.call(Side::Client, Call::Open(Dir::Uni));
+        pair.call(Side::Client, Call::Write { stream: 0, bytes: 500 });
         pair.come_to_rest();
-        pair.wish(Side::Client, Wish::Reset { stream: 0 });
-        pair.wish(Side::Server, Wish::Stop { stream: 0 });
+        pair.call(Side::Client, Call::Reset { stream: 0 });
+        pair.call(Side::Server, Call::Stop { stream: 0 });
         pair
     };
     println!("{} situations", try_every_course(scene));
@@ -103,10 +103,10 @@ fn a_reset_that_crosses_a_stop_ends_the_stream_at_both_ends() {
 fn both_ends_learn_of_a_close_or_time_out() {
     let scene = || {
         let mut pair = open_with_two_paths();
-        pair.wish(Side::Server, Wish::Open(Dir::Uni));
-        pair.wish(Side::Server, Wish::Write { stream: 0, bytes: 500 });
-        pair.wish(Side::Server, Wish::Finish { stream: 0 });
-        pair.wish(Side::Client, Wish::Close);
+        pair.call(Side::Server, Call::Open(Dir::Uni));
+        pair.call(Side::Server, Call::Write { stream: 0, bytes: 500 });
+        pair.call(Side::Server, Call::Finish { stream: 0 });
+        pair.call(Side::Client, Call::Close);
         pair
     };
     println!("{} situations", try_every_course(scene));

@@ -3,7 +3,7 @@
 //!
 //! The client sends some chunks. Everything under way on a path may overtake everything else on it, arrives when its
 //! path is held for dead already, or is lost with the path. Faults are counted, so every course comes to an end, and
-//! where nothing can go on but by another fault or wish has to be a good end: that is how "no dead end" is checked.
+//! where nothing can go on but by another fault or call has to be a good end: that is how "no dead end" is checked.
 //!
 //! [`Broken`] has versions of the protocol with one rule left out. Each of them has to be caught, or the checker
 //! would see nothing.
@@ -123,12 +123,12 @@ enum Action {
     Suspect(Side, usize),
     /// A suspect path is closed.
     GiveUp(Side, usize),
-    /// The carrier breaks; nobody knows yet.
+    /// The carrier breaks; neither end knows yet.
     Break(usize),
     /// An end learns that its carrier is gone.
     Learn(Side, usize),
     ResumeTimeout(Side),
-    /// Somebody shows the server a HELLO that it has seen before, and is let in.
+    /// An attacker replays a HELLO to the server, and is let in.
     Replay(usize),
     Close,
     /// The client has waited long enough for the server to close the carriers.
@@ -136,8 +136,8 @@ enum Action {
 }
 
 impl Action {
-    /// What goes on by itself; the rest are faults, and wishes of the application. A further path is a wish, too; the
-    /// first one is what the session was made for.
+    /// Whether this happens by itself; the rest are faults, and calls of the application. A further path is dialled by
+    /// a call, too; the first one belongs to opening the session.
     fn is_progress(self, life: &Life) -> bool {
         match self {
             Self::Dial => life.client == Session::Opening,

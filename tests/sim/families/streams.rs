@@ -1,4 +1,5 @@
-//! Many streams, streams that are given up, tiny windows, policies, datagrams, and the end of sessions.
+//! Families of situations with many streams, streams that are given up, tiny windows, policies, datagrams, and the end of
+//! sessions.
 
 use bytes::Bytes;
 use kwik::proto::config::{PathPolicy, SessionConfig, Window};
@@ -8,49 +9,49 @@ use kwik::proto::wire::id::{Dir, PathId, Side};
 
 use crate::app::{End, Plan};
 use crate::carrier::Model;
-use crate::dice::Dice;
+use crate::rng::SimRng;
 use crate::seeds::{every_seed, pair, pair_with, some_links};
 use crate::world::{SIDES, World};
 
-fn some_stream(dice: &mut Dice, bytes: u64) -> (Side, Plan) {
-    let side = dice.pick(&SIDES);
-    let there = dice.magnitude(1..bytes) - 1;
-    let mut plan = if dice.coin() { Plan::uni(there) } else { Plan::bi(there, dice.magnitude(1..bytes) - 1) };
-    plan.write_bytes = dice.magnitude(1..60_000).max(there / 200);
-    plan.priority = dice.pick(&[0, 0, 0, 5, -5]);
+fn some_stream(rng: &mut SimRng, bytes: u64) -> (Side, Plan) {
+    let side = rng.pick(&SIDES);
+    let there = rng.magnitude(1..bytes) - 1;
+    let mut plan = if rng.coin() { Plan::uni(there) } else { Plan::bi(there, rng.magnitude(1..bytes) - 1) };
+    plan.write_bytes = rng.magnitude(1..60_000).max(there / 200);
+    plan.priority = rng.pick(&[0, 0, 0, 5, -5]);
     (side, plan)
 }
 
-fn one_path_may_die(world: &mut World, dice: &mut Dice) {
-    if dice.coin() {
-        let victim = dice.within(0..world.links.len() as u64) as usize;
-        world.at(dice.ms(10..1_000), move |world| world.silence(victim, true));
+fn one_path_may_die(world: &mut World, rng: &mut SimRng) {
+    if rng.coin() {
+        let victim = rng.within(0..world.network.links.len() as u64) as usize;
+        world.at(rng.ms(10..1_000), move |world| world.silence(victim, true));
     }
 }
 
-fn some_policy(dice: &mut Dice) -> PathPolicy {
-    let path = PathId(dice.within(0..3));
-    match dice.within(0..6) {
+fn some_policy(rng: &mut SimRng) -> PathPolicy {
+    let path = PathId(rng.within(0..3));
+    match rng.within(0..6) {
         0 => PathPolicy::Any,
         1 => PathPolicy::Prefer(path),
         2 => PathPolicy::Pin(path),
         3 => PathPolicy::AvoidCostly,
         4 => PathPolicy::Redundant,
-        _ => PathPolicy::Deadline(dice.ms(5..500)),
+        _ => PathPolicy::Deadline(rng.ms(5..500)),
     }
 }
 
 #[test]
 fn hundreds_of_streams_of_all_sizes_do_not_mix() {
     every_seed("hundreds_of_streams", 0.3, |seed| {
-        let mut dice = Dice::new(!seed);
-        let mut world = pair(seed, some_links(&mut dice, 3));
-        world.max_lanes = dice.pick(&[4, 30, 100]);
-        for _ in 0..dice.within(50..400) {
-            let (side, plan) = some_stream(&mut dice, 20_000);
+        let mut rng = SimRng::new(!seed);
+        let mut world = pair(seed, some_links(&mut rng, 3));
+        world.network.max_lanes = rng.pick(&[4, 30, 100]);
+        for _ in 0..rng.within(50..400) {
+            let (side, plan) = some_stream(&mut rng, 20_000);
             world.open(side, plan);
         }
-        one_path_may_die(&mut world, &mut dice);
+        one_path_may_die(&mut world, &mut rng);
         world.finish();
     });
 }
@@ -58,19 +59,19 @@ fn hundreds_of_streams_of_all_sizes_do_not_mix() {
 #[test]
 fn streams_are_reset_and_stopped_at_any_moment() {
     every_seed("streams_are_reset_and_stopped", 1.0, |seed| {
-        let mut dice = Dice::new(!seed);
-        let mut world = pair(seed, some_links(&mut dice, 3));
-        for _ in 0..dice.within(5..40) {
-            let (side, mut plan) = some_stream(&mut dice, 200_000);
-            match dice.within(0..4) {
-                0 => plan.reset_after = Some(dice.within(0..plan.there + 1)),
-                1 => plan.stop_after = Some(dice.within(0..plan.there + 1)),
+        let mut rng = SimRng::new(!seed);
+        let mut world = pair(seed, some_links(&mut rng, 3));
+        for _ in 0..rng.within(5..40) {
+            let (side, mut plan) = some_stream(&mut rng, 200_000);
+            match rng.within(0..4) {
+                0 => plan.reset_after = Some(rng.within(0..plan.there + 1)),
+                1 => plan.stop_after = Some(rng.within(0..plan.there + 1)),
                 2 => (plan.reset_after, plan.stop_after) = (Some(plan.there / 2), Some(plan.there / 3)),
                 _ => {}
             }
             world.open(side, plan);
         }
-        one_path_may_die(&mut world, &mut dice);
+        one_path_may_die(&mut world, &mut rng);
         world.finish();
         for side in SIDES {
             assert!(world.app(side).received.values().all(|end| *end != End::Session));
@@ -81,26 +82,26 @@ fn streams_are_reset_and_stopped_at_any_moment() {
 #[test]
 fn tiny_windows_and_buffers_only_cost_time() {
     every_seed("tiny_windows", 0.5, |seed| {
-        let mut dice = Dice::new(!seed);
+        let mut rng = SimRng::new(!seed);
         let mut config = SessionConfig::default();
-        let mut window = |most| Window { initial_bytes: dice.magnitude(1_000..most), max_bytes: most };
+        let mut window = |most| Window { initial_bytes: rng.magnitude(1_000..most), max_bytes: most };
         config.stream_receive_window = window(16_000);
         config.session_receive_window = window(32_000);
-        config.stream_send_buffer_bytes = dice.magnitude(1_000..50_000) as usize;
-        config.stream_unsent_bytes = dice.magnitude(1_000..50_000) as usize;
-        config.session_send_buffer_bytes = dice.magnitude(1_000..100_000) as usize;
-        config.max_streams_bidi = dice.within(1..4);
-        config.max_streams_uni = dice.within(1..4);
-        let mut world = pair_with(seed, some_links(&mut dice, 3), config, Model::Quic);
-        for _ in 0..dice.within(1..10) {
-            let (side, plan) = some_stream(&mut dice, 60_000);
+        config.stream_send_buffer_bytes = rng.magnitude(1_000..50_000) as usize;
+        config.stream_unsent_bytes = rng.magnitude(1_000..50_000) as usize;
+        config.session_send_buffer_bytes = rng.magnitude(1_000..100_000) as usize;
+        config.max_streams_bidi = rng.within(1..4);
+        config.max_streams_uni = rng.within(1..4);
+        let mut world = pair_with(seed, some_links(&mut rng, 3), config, Model::Quic);
+        for _ in 0..rng.within(1..10) {
+            let (side, plan) = some_stream(&mut rng, 60_000);
             world.open(side, plan);
         }
-        if dice.coin() {
+        if rng.coin() {
             world.read_slowly(Side::Client, 4_000);
             world.read_slowly(Side::Server, 4_000);
         }
-        one_path_may_die(&mut world, &mut dice);
+        one_path_may_die(&mut world, &mut rng);
         world.finish();
     });
 }
@@ -108,11 +109,11 @@ fn tiny_windows_and_buffers_only_cost_time() {
 #[test]
 fn a_slow_reader_holds_its_peer_back_and_holds_no_more_than_the_window() {
     every_seed("a_slow_reader", 0.2, |seed| {
-        let mut dice = Dice::new(!seed);
-        let mut world = pair(seed, some_links(&mut dice, 3));
-        world.read_slowly(Side::Server, dice.magnitude(10_000..60_000));
-        for _ in 0..dice.within(1..4) {
-            world.open(Side::Client, Plan::uni(dice.magnitude(100_000..2_000_000)));
+        let mut rng = SimRng::new(!seed);
+        let mut world = pair(seed, some_links(&mut rng, 3));
+        world.read_slowly(Side::Server, rng.magnitude(10_000..60_000));
+        for _ in 0..rng.within(1..4) {
+            world.open(Side::Client, Plan::uni(rng.magnitude(100_000..2_000_000)));
         }
         world.finish();
     });
@@ -121,18 +122,18 @@ fn a_slow_reader_holds_its_peer_back_and_holds_no_more_than_the_window() {
 #[test]
 fn lanes_that_the_peer_stops_at_any_moment_are_nothing_to_their_streams() {
     every_seed("lanes_that_the_peer_stops", 0.5, |seed| {
-        let mut dice = Dice::new(!seed);
-        let model = dice.pick(&[Model::Quic, Model::Browser]);
-        let mut world = pair_with(seed, some_links(&mut dice, 3), SessionConfig::default(), model);
-        for _ in 0..dice.within(1..10) {
-            let (side, plan) = some_stream(&mut dice, 300_000);
+        let mut rng = SimRng::new(!seed);
+        let model = rng.pick(&[Model::Quic, Model::Browser]);
+        let mut world = pair_with(seed, some_links(&mut rng, 3), SessionConfig::default(), model);
+        for _ in 0..rng.within(1..10) {
+            let (side, plan) = some_stream(&mut rng, 300_000);
             world.open(side, plan);
         }
-        for _ in 0..dice.within(1..10) {
-            let side = dice.pick(&SIDES);
-            world.at(dice.ms(50..1_000), move |world| world.stop_lanes(side));
+        for _ in 0..rng.within(1..10) {
+            let side = rng.pick(&SIDES);
+            world.at(rng.ms(50..1_000), move |world| world.stop_lanes(side));
         }
-        one_path_may_die(&mut world, &mut dice);
+        one_path_may_die(&mut world, &mut rng);
         world.finish();
     });
 }
@@ -140,24 +141,24 @@ fn lanes_that_the_peer_stops_at_any_moment_are_nothing_to_their_streams() {
 #[test]
 fn any_policies_on_any_paths_deliver_everything() {
     every_seed("any_policies", 1.0, |seed| {
-        let mut dice = Dice::new(!seed);
-        let mut world = pair(seed, some_links(&mut dice, 3));
-        let links = world.links.len() as u64;
+        let mut rng = SimRng::new(!seed);
+        let mut world = pair(seed, some_links(&mut rng, 3));
+        let links = world.network.links.len() as u64;
         for path in 0..links {
-            let (cost, standby) = (dice.within(0..3), dice.happens(200_000));
-            world.at(dice.ms(100..600), move |world| {
+            let (cost, standby) = (rng.within(0..3), rng.happens(200_000));
+            world.at(rng.ms(100..600), move |world| {
                 // The path may be gone, or not be there yet.
                 let _ = world.with(Side::Client, |session, _| session.set_cost(PathId(path), cost));
                 let _ = world.with(Side::Client, |session, _| session.set_standby(PathId(path), standby));
             });
         }
-        for _ in 0..dice.within(1..10) {
-            let (side, mut plan) = some_stream(&mut dice, 300_000);
-            plan.policy = some_policy(&mut dice);
-            world.at(dice.ms(50..500), move |world| world.open(side, plan));
+        for _ in 0..rng.within(1..10) {
+            let (side, mut plan) = some_stream(&mut rng, 300_000);
+            plan.policy = some_policy(&mut rng);
+            world.at(rng.ms(50..500), move |world| world.open(side, plan));
         }
-        one_path_may_die(&mut world, &mut dice);
-        world.run_until(|world| world.now.since_epoch().as_millis() > 1_600);
+        one_path_may_die(&mut world, &mut rng);
+        world.run_until(|world| world.now().since_epoch().as_millis() > 1_600);
         world.finish();
     });
 }
@@ -165,22 +166,22 @@ fn any_policies_on_any_paths_deliver_everything() {
 #[test]
 fn a_datagram_is_delivered_at_most_once_whatever_way_it_takes() {
     every_seed("a_datagram", 0.5, |seed| {
-        let mut dice = Dice::new(!seed);
-        let model = dice.pick(&[Model::Quic, Model::Browser, Model::OneLane]);
-        let mut world = pair_with(seed, some_links(&mut dice, 3), SessionConfig::default(), model);
+        let mut rng = SimRng::new(!seed);
+        let model = rng.pick(&[Model::Quic, Model::Browser, Model::OneLane]);
+        let mut world = pair_with(seed, some_links(&mut rng, 3), SessionConfig::default(), model);
         for number in 0..100_u64 {
-            let side = dice.pick(&SIDES);
-            let policy = if dice.coin() { PathPolicy::Redundant } else { some_policy(&mut dice) };
+            let side = rng.pick(&SIDES);
+            let policy = if rng.coin() { PathPolicy::Redundant } else { some_policy(&mut rng) };
             let mut data = number.to_be_bytes().to_vec();
-            data.resize(dice.within(8..1_000) as usize, 0);
-            world.at(dice.ms(10..1_000), move |world| {
+            data.resize(rng.within(8..1_000) as usize, 0);
+            world.at(rng.ms(10..1_000), move |world| {
                 let data = Bytes::from(data);
                 let sent = world.with(side, |session, now| session.send_datagram(now, data, policy));
                 assert_eq!(sent, Some(Ok(())));
             });
         }
-        one_path_may_die(&mut world, &mut dice);
-        world.run_until(|world| world.now.since_epoch().as_millis() > 3_000);
+        one_path_may_die(&mut world, &mut rng);
+        world.run_until(|world| world.now().since_epoch().as_millis() > 3_000);
         let arrived = SIDES.iter().map(|side| world.app(*side).datagrams.len()).sum::<usize>();
         assert!(arrived > 20, "{arrived} of 100 datagrams arrived");
         world.finish();
@@ -190,13 +191,13 @@ fn a_datagram_is_delivered_at_most_once_whatever_way_it_takes() {
 #[test]
 fn a_graceful_close_delivers_everything_that_was_written() {
     every_seed("a_graceful_close", 1.0, |seed| {
-        let mut dice = Dice::new(!seed);
-        let mut world = pair(seed, some_links(&mut dice, 3));
-        for _ in 0..dice.within(1..5) {
-            let bytes = dice.magnitude(1..400_000);
+        let mut rng = SimRng::new(!seed);
+        let mut world = pair(seed, some_links(&mut rng, 3));
+        for _ in 0..rng.within(1..5) {
+            let bytes = rng.magnitude(1..400_000);
             world.open(Side::Client, Plan::uni(bytes));
         }
-        one_path_may_die(&mut world, &mut dice);
+        one_path_may_die(&mut world, &mut rng);
         world.close();
         let server = world.app(Side::Server);
         assert!(server.received.values().all(|end| *end == End::Complete), "{:?}", server.received);
@@ -207,11 +208,11 @@ fn a_graceful_close_delivers_everything_that_was_written() {
 #[test]
 fn an_abort_ends_both_ends_at_once_with_the_code() {
     every_seed("an_abort", 0.2, |seed| {
-        let mut dice = Dice::new(!seed);
-        let mut world = pair(seed, some_links(&mut dice, 3));
+        let mut rng = SimRng::new(!seed);
+        let mut world = pair(seed, some_links(&mut rng, 3));
         world.open(Side::Client, Plan::bi(5_000_000, 5_000_000));
-        let side = dice.pick(&SIDES);
-        world.at(dice.ms(10..500), move |world| {
+        let side = rng.pick(&SIDES);
+        world.at(rng.ms(10..500), move |world| {
             world.with(side, |session, now| session.abort(now, AppCode(9), Bytes::new()));
         });
         world.run_until(|world| {
@@ -225,10 +226,10 @@ fn an_abort_ends_both_ends_at_once_with_the_code() {
 #[test]
 fn a_draining_session_finishes_what_is_open_and_opens_nothing_new() {
     every_seed("a_draining_session", 0.1, |seed| {
-        let mut dice = Dice::new(!seed);
-        let mut world = pair(seed, some_links(&mut dice, 3));
+        let mut rng = SimRng::new(!seed);
+        let mut world = pair(seed, some_links(&mut rng, 3));
         world.open(Side::Client, Plan::bi(200_000, 200_000));
-        world.at(dice.ms(0..100), |world| {
+        world.at(rng.ms(0..100), |world| {
             world.with(Side::Server, |session, now| session.drain(now));
         });
         world.run();
@@ -244,13 +245,13 @@ fn a_draining_session_finishes_what_is_open_and_opens_nothing_new() {
 fn the_same_seed_takes_the_same_course() {
     every_seed("the_same_seed", 0.02, |seed| {
         let course = || {
-            let mut dice = Dice::new(!seed);
-            let mut world = pair(seed, some_links(&mut dice, 3));
+            let mut rng = SimRng::new(!seed);
+            let mut world = pair(seed, some_links(&mut rng, 3));
             for _ in 0..10 {
-                let (side, plan) = some_stream(&mut dice, 200_000);
+                let (side, plan) = some_stream(&mut rng, 200_000);
                 world.open(side, plan);
             }
-            one_path_may_die(&mut world, &mut dice);
+            one_path_may_die(&mut world, &mut rng);
             world.finish();
             world.log()
         };

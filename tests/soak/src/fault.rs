@@ -1,4 +1,4 @@
-//! What goes wrong, second by second, known from the seed alone: whoever has the seed has the same faults.
+//! The schedule of faults, one each second: a function of the seed alone, so that the same seed gives the same faults.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     SlowReader { session: usize },
 }
 
-/// Whom faults can happen to.
+/// The numbers of sessions and networks that faults are chosen among.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Targets {
     pub(crate) sessions: usize,
@@ -41,12 +41,11 @@ pub(crate) struct Targets {
 }
 
 impl Fault {
-    /// What happens in this second.
+    /// The fault of this second.
     pub(crate) fn at(seed: u64, second: u64, targets: Targets) -> Self {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        dice.set_stream(second);
-        let mut draw =
-            |range: std::ops::Range<u64>| range.start + dice.next_u64() % (range.end - range.start);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(second);
+        let mut draw = |range: std::ops::Range<u64>| range.start + rng.next_u64() % (range.end - range.start);
         let session = draw(0..targets.sessions as u64) as usize;
         let network = draw(0..targets.networks as u64) as usize;
         match draw(0..10) {

@@ -82,11 +82,11 @@ pub(crate) struct Member {
     urls: [String; 2],
     /// For further paths.
     spare_urls: [String; 2],
-    dice: Mutex<ChaCha8Rng>,
+    rng: Mutex<ChaCha8Rng>,
     state: Mutex<State>,
     datagrams: AtomicU64,
-    /// Held by whoever does something else on the session, so that it is not closed under its hands.
-    others: tokio::sync::RwLock<()>,
+    /// Held shared while a fault or an extra exchange uses the session, so that the session is not closed meanwhile.
+    session_lock: tokio::sync::RwLock<()>,
 }
 
 #[derive(Default)]
@@ -106,17 +106,17 @@ impl Member {
         urls: [String; 2],
         spare_urls: [String; 2],
     ) -> Self {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        dice.set_stream(1 << 32 | index as u64);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(1 << 32 | index as u64);
         Self {
             index,
             traffic,
             urls,
             spare_urls,
-            dice: Mutex::new(dice),
+            rng: Mutex::new(rng),
             state: Mutex::default(),
             datagrams: AtomicU64::new(0),
-            others: tokio::sync::RwLock::new(()),
+            session_lock: tokio::sync::RwLock::new(()),
         }
     }
 
@@ -165,7 +165,7 @@ impl Member {
                 end = session.closed() => return Err(Failure::Broken(end.to_string())),
             }
         }
-        let _nobody_else = self.others.write().await;
+        let _exclusive = self.session_lock.write().await;
         self.within_patience(close(session)).await
     }
 
@@ -276,7 +276,7 @@ impl Member {
         &self,
         what: impl FnOnce(Session) -> F,
     ) {
-        let _in_use = self.others.read().await;
+        let _in_use = self.session_lock.read().await;
         if let Some(session) = self.session() {
             let id = session.id();
             let outcome = self.within_patience(what(session)).await;
@@ -322,8 +322,8 @@ impl Member {
     }
 
     fn draw(&self, range: std::ops::Range<u64>) -> u64 {
-        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
-        range.start + dice.next_u64() % (range.end - range.start)
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        range.start + rng.next_u64() % (range.end - range.start)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,6 @@
 import { crash } from './failure.js';
 import type { Address, Envelope, ToPage, ToWorker } from './protocol.js';
-import { type CoreSession, ServedSession } from './served.js';
+import { type CoreSession, WorkerSession } from './workerSession.js';
 
 /** The part of a worker's global scope that is used here; tests have one of their own. */
 export interface WorkerScope {
@@ -10,17 +10,17 @@ export interface WorkerScope {
 /** Begins to open a session. */
 export type Start = (address: Address, options: object) => CoreSession;
 
-/** A session, and what the page has said to it before it could listen. */
+/** A session, and the messages that came for it before it could be made. */
 interface Guest {
-  session: ServedSession | undefined;
+  session: WorkerSession | undefined;
   early: ToWorker[];
 }
 
-/** The sessions of one worker: knows whose each message is. */
+/** The sessions of one worker (or of a page's own thread), and the dispatch of messages to them. */
 export class Host {
   #guests = new Map<number, Guest>();
 
-  /** `loaded` is there once sessions can be made. */
+  /** `loaded` resolves once sessions can be made. */
   constructor(
     private readonly scope: WorkerScope,
     private readonly loaded: Promise<Start>,
@@ -46,7 +46,7 @@ export class Host {
     };
     try {
       const start = await this.loaded;
-      guest.session = new ServedSession(port, [address, ...others], (address) => start(address, options));
+      guest.session = new WorkerSession(port, [address, ...others], (address) => start(address, options));
     } catch (error) {
       const message = `the module could not be loaded: ${String(error)}`;
       port.postMessage({ type: 'failed', failure: { kind: 'crash', message } });

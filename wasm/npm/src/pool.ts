@@ -1,4 +1,4 @@
-import type { Lease, Place, Tenant } from './place.js';
+import type { Executor, Lease, SessionClient } from './executor.js';
 import type { Envelope, ToPage, ToWorker } from './protocol.js';
 
 /** More than the browser's one network process can feed; see docs/ARCHITECTURE.md. */
@@ -13,7 +13,7 @@ export interface WorkerLike {
   onmessageerror: ((event: MessageEvent) => void) | null;
 }
 
-/** What the pool looks like at the moment. */
+/** The state of the pool at one moment. */
 export interface WorkerPoolStats {
   /** How many workers there may be. */
   size: number;
@@ -27,19 +27,20 @@ export interface WorkerPoolStats {
   crashed: number;
 }
 
+/** A running worker and the clients of its sessions. */
 class Slot {
-  readonly sessions = new Map<number, Tenant>();
+  readonly sessions = new Map<number, SessionClient>();
   constructor(readonly worker: WorkerLike) {
     worker.onmessage = ({ data: { session, message } }) => this.sessions.get(session)?.onMessage(message);
   }
 }
 
 /**
- * A fixed number of workers, shared by all sessions of a page. A worker starts with its first session; the new session
- * goes to the worker with the fewest. With the last session of the page all of them end. One that crashes takes its
- * sessions along, which are told, and leaves its place to a new one.
+ * A fixed number of workers, shared by all sessions of a page. A worker starts with its first session; a new session goes
+ * to the worker with the fewest. All workers end with the last session of the page. A crash ends the sessions of that
+ * worker, whose clients are told; the next session gets a new worker in its stead.
  */
-export class WorkerPool implements Place {
+export class WorkerPool implements Executor {
   #slots: Slot[] = [];
   #size = 0;
   #started = 0;
@@ -49,11 +50,11 @@ export class WorkerPool implements Place {
   constructor(private readonly startWorker: () => WorkerLike) {}
 
   /** Gives a session to a worker. `size` counts only while the pool is empty. */
-  open(tenant: Tenant, size: number | undefined): Lease {
+  open(client: SessionClient, size: number | undefined): Lease {
     if (this.#slots.length === 0) this.#size = sizeFrom(size);
     const slot = this.#slotForNext();
     const session = ++this.#lastSession;
-    slot.sessions.set(session, tenant);
+    slot.sessions.set(session, client);
     const postMessage = (message: ToWorker, transfer: Transferable[] = []) =>
       slot.worker.postMessage({ session, message }, transfer);
     return {
@@ -98,9 +99,9 @@ export class WorkerPool implements Place {
     this.#slots = this.#slots.filter((other) => other !== slot);
     this.#crashed += 1;
     slot.worker.terminate();
-    const tenants = [...slot.sessions.values()];
+    const clients = [...slot.sessions.values()];
     slot.sessions.clear();
-    for (const tenant of tenants) tenant.onCrash(`the worker of this session crashed: ${why}`);
+    for (const client of clients) client.onCrash(`the worker of this session crashed: ${why}`);
   }
 
   #closeIfUnused(): void {

@@ -1,7 +1,7 @@
 import { errorOf } from './errors.js';
 import type { Failure, Question, ToWorker } from './protocol.js';
 
-/** Where a session says what it wants of its worker. */
+/** The way from the page to the worker's half of a session. */
 export interface PortLike {
   postMessage(message: ToWorker, transfer?: Transferable[]): void;
 }
@@ -17,7 +17,7 @@ export class Deferred<T> {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // A rejection that nobody looks at is no error of the page: whoever looks sees it.
+    // Without a handler, a rejection would be reported as an error of the page; handlers added later still see it.
     this.promise.catch(() => {});
   }
 }

@@ -1,6 +1,6 @@
 import type { Buffers } from './buffers.js';
 import { failureOf } from './failure.js';
-import type { CoreSession, WorkerPort } from './served.js';
+import type { CoreSession, WorkerPort } from './workerSession.js';
 
 /**
  * The receiving half of a stream in the worker: hands what arrives on to the page, as far as the page's credit goes.
@@ -46,7 +46,7 @@ export class Reading {
     }
   }
 
-  /** Passes on what there is, in one message. Returns whether that was the last of it. */
+  /** Passes on all that has arrived, in one message. Returns whether the stream ended with it. */
   #passAll(): boolean {
     const data: Uint8Array<ArrayBuffer>[] = [];
     let isFull = true;

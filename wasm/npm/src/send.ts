@@ -1,12 +1,12 @@
+import { Batcher } from './batcher.js';
 import { Buffers } from './buffers.js';
 import { codeOf, errorOf } from './errors.js';
-import { Pace } from './pace.js';
 import { Deferred, type PortLike, type Questions } from './port.js';
 import { type Failure, MESSAGE_BYTES, WRITE_CREDIT } from './protocol.js';
 
 /**
  * The sending half of a stream on the page. A write is done when the worker has room for the next one: that is the
- * back-pressure which `ready` and `desiredSize` show. Bulk data is gathered (see `Pace`), and so is what is written
+ * back-pressure which `ready` and `desiredSize` show. Bulk data is gathered (see `Batcher`), and so is what is written
  * while the worker has something to do: it goes when there is a message full of it, or when the worker has taken
  * everything before it.
  */
@@ -16,7 +16,7 @@ export class SendHalf {
   #underWay = 0;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   #filled = 0;
-  #pace = new Pace(() => this.#flushIfWanted());
+  #batcher = new Batcher(() => this.#flushIfWanted());
   #room: Deferred<void> | undefined;
   #error: Error | undefined;
 
@@ -76,10 +76,10 @@ export class SendHalf {
     return part.byteLength;
   }
 
-  /** Sends what there is, unless it is better gathered. */
+  /** Sends the gathered bytes, unless it is better to wait for more. */
   #flushIfWanted(): void {
     const isFull = this.#filled === this.#buffer?.byteLength;
-    if (isFull || (this.#filled > 0 && this.#underWay === 0 && !this.#pace.holds())) this.#flush();
+    if (isFull || (this.#filled > 0 && this.#underWay === 0 && !this.#batcher.holds())) this.#flush();
   }
 
   #flush(): void {
@@ -89,7 +89,7 @@ export class SendHalf {
     this.#filled = 0;
     if (!data) return;
     this.#underWay += data.byteLength;
-    this.#pace.sent(data.byteLength);
+    this.#batcher.sent(data.byteLength);
     this.port.postMessage({ type: 'write', stream: this.stream, data }, [data.buffer]);
   }
 

@@ -1,7 +1,7 @@
 import { Buffers } from './buffers.js';
 import { KwikDatagrams } from './datagrams.js';
 import { codeOf, errorOf, KwikError } from './errors.js';
-import type { Lease, Place } from './place.js';
+import type { Executor, Lease } from './executor.js';
 import { Deferred, Questions } from './port.js';
 import type { Address, Failure, KwikPath, SessionEvent, ToPage } from './protocol.js';
 import { ReceiveHalf } from './receive.js';
@@ -37,7 +37,7 @@ export interface KwikOptions {
   maxPaths?: number;
 }
 
-/** Where a server is; or several such places, each of which becomes a path. */
+/** The URL of a server; or several, each of which becomes a path. */
 export type KwikUrls = string | URL | (string | URL)[];
 
 /** How a session was closed. */
@@ -138,14 +138,14 @@ export class KwikSession extends EventTarget {
    * a further path. `kwik://HOST:PORT` or `https://HOST:PORT`, with `?pin=` for a certificate that is not the
    * platform's to trust.
    */
-  constructor(urls: KwikUrls, options: KwikOptions, place: Place) {
+  constructor(urls: KwikUrls, options: KwikOptions, executor: Executor) {
     super();
     this.#hashes = hashesOf(options);
     const [address, ...others] = (Array.isArray(urls) ? urls : [urls]).map((url) => this.#address(url));
     if (!address) throw new DOMException('a session needs at least one URL', 'SyntaxError');
     const { workers, serverCertificateHashes: _, ...rest } = options;
     const onMessage = (message: ToPage) => this.#on(message);
-    this.#lease = place.open({ onMessage, onCrash: (why) => this.#crashed(why) }, workers);
+    this.#lease = executor.open({ onMessage, onCrash: (why) => this.#crashed(why) }, workers);
     this.#lease.postMessage({ type: 'begin', address, others, options: rest });
     this.#questions = new Questions(this.#lease);
     this.ready = this.#ready.promise;

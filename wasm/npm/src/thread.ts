@@ -1,39 +1,39 @@
+import type { Executor, Lease, SessionClient } from './executor.js';
 import { isCrash } from './failure.js';
 import { Host, type Start } from './host.js';
-import type { Lease, Place, Tenant } from './place.js';
 import type { Envelope, ToPage, ToWorker } from './protocol.js';
 
 /**
- * The thread that makes the sessions, as their place: no message goes to another thread, and no payload is handed over.
- * Each side still hears of the other in a turn of its own, in order, as it does from a worker.
+ * An executor in the thread that makes the sessions: no message goes to another thread, and no payload is transferred.
+ * Messages still arrive in microtasks of their own, in order, so that both halves see what they would see with a worker.
  */
-export class ThisThread implements Place {
+export class ThisThread implements Executor {
   #host: Host | undefined;
-  #tenants = new Map<number, Tenant>();
+  #clients = new Map<number, SessionClient>();
   #last = 0;
   #crashed: string | undefined;
 
   /** `load` is called for the first session; if it fails, for the next one again. */
   constructor(private readonly load: () => Promise<Start>) {}
 
-  open(tenant: Tenant): Lease {
+  open(client: SessionClient): Lease {
     const session = ++this.#last;
     const host = (this.#host ??= this.#begin());
-    this.#tenants.set(session, tenant);
+    this.#clients.set(session, client);
     const why = this.#crashed;
     if (why !== undefined) queueMicrotask(() => this.#crash(why));
     const postMessage = (message: ToWorker) => queueMicrotask(() => host.on({ session, message }));
     return {
       postMessage,
       release: () => {
-        if (this.#tenants.delete(session)) postMessage({ type: 'end' });
+        if (this.#clients.delete(session)) postMessage({ type: 'end' });
       },
     };
   }
 
   #begin(): Host {
     const postMessage = ({ session, message }: Envelope<ToPage>) =>
-      queueMicrotask(() => this.#tenants.get(session)?.onMessage(message));
+      queueMicrotask(() => this.#clients.get(session)?.onMessage(message));
     const loaded = this.load();
     loaded.then(
       () => this.#watch(),
@@ -42,7 +42,7 @@ export class ThisThread implements Place {
     return new Host({ postMessage }, loaded);
   }
 
-  /** Learns of what is a worker's crash to the pool. The module is one for the thread: it does not come back. */
+  /** Notices what would be a worker's crash. The thread has one instance of the module, which cannot be used again. */
   #watch(): void {
     globalThis.addEventListener('error', (event) => {
       if (!isCrash(event.error)) return;
@@ -53,8 +53,8 @@ export class ThisThread implements Place {
 
   #crash(why: string): void {
     this.#crashed = why;
-    const tenants = [...this.#tenants.values()];
-    this.#tenants.clear();
-    for (const tenant of tenants) tenant.onCrash(`KWIK crashed in this thread: ${why}`);
+    const clients = [...this.#clients.values()];
+    this.#clients.clear();
+    for (const client of clients) client.onCrash(`KWIK crashed in this thread: ${why}`);
   }
 }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { FakeCore, FakeWorker, settle } from './fake.mjs';
 import { Kwik, useWorkers } from '../dist/kwik.js';
 import { KwikError } from '../dist/errors.js';
-import { GATHER_MS } from '../dist/pace.js';
+import { GATHER_MS } from '../dist/batcher.js';
 import { DATAGRAM_CREDIT, MESSAGE_BYTES, READ_CREDIT, WRITE_CREDIT } from '../dist/protocol.js';
 
 let sessions;

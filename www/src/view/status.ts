@@ -1,8 +1,8 @@
-/** The state of the session, and what there is to say when it is not simply open. */
+/** The status panel: the state of the session, and a notice while it is not open. */
 
 import type { Connection, Phase } from '../model/connection.js';
-import type { PathKeeper } from '../model/keeper.js';
 import type { Lines } from '../model/lines.js';
+import type { PathMaintainer } from '../model/pathMaintainer.js';
 import { part, setText } from './parts.js';
 
 const WORDS: Record<Phase, string> = {
@@ -14,7 +14,7 @@ const WORDS: Record<Phase, string> = {
   failed: 'failed',
 };
 
-/** Connecting takes milliseconds; what takes longer than this wants a word. */
+/** Connecting takes milliseconds; after this long the page says that it is slow. */
 const SLOW_MS = 3000;
 
 interface Notice {
@@ -23,7 +23,7 @@ interface Notice {
   kind: 'warn' | 'bad';
 }
 
-export function mountStatus(connection: Connection, keeper: PathKeeper, lines: Lines): void {
+export function mountStatus(connection: Connection, maintainer: PathMaintainer, lines: Lines): void {
   const state = part('connect-state');
   const notice = part('session-notice');
   const again = part<HTMLButtonElement>('connect-again');
@@ -52,7 +52,7 @@ export function mountStatus(connection: Connection, keeper: PathKeeper, lines: L
       setText(part('footer'), `KWIK ${lines.demo.version}`);
     }
   };
-  again.addEventListener('click', () => keeper.connect());
+  again.addEventListener('click', () => maintainer.connect());
   connection.changed.subscribe(showPhase);
   lines.changed.subscribe(showServer);
   showPhase();

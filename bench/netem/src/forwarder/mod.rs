@@ -11,7 +11,7 @@
 //!
 //! Nothing is ever closed: a silenced forwarder is the cable that was pulled, not the server that said no.
 
-mod conduit;
+mod direction_pipe;
 mod port;
 
 use std::collections::HashMap;
@@ -24,9 +24,9 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use crate::link_switch::{Counters, Direction, LinkSwitches};
 use crate::shaper::LinkSpec;
-use crate::valve::{Counters, Direction, Valves};
-use conduit::Conduit;
+use direction_pipe::DirectionPipe;
 use port::{Batch, Port};
 
 /// Where a [`Forwarder`] listens, where it forwards to, and what it does on the way.
@@ -81,7 +81,7 @@ impl ForwarderConfig {
 #[derive(Debug)]
 pub struct Forwarder {
     local_addr: SocketAddr,
-    valves: Arc<Valves>,
+    switches: Arc<LinkSwitches>,
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -96,16 +96,16 @@ impl Forwarder {
             Port::bind(config.listen)?
         };
         let local_addr = listen.local_addr()?;
-        let valves = Arc::new(Valves::default());
+        let switches = Arc::new(LinkSwitches::default());
         let (stop, stopped) = oneshot::channel();
-        let in_thread = Arc::clone(&valves);
+        let in_thread = Arc::clone(&switches);
         let thread = std::thread::Builder::new().name("kwik-netem-forwarder".into()).spawn(move || {
             let tasks = LocalSet::new();
             tasks.spawn_local(forward(config, listen, in_thread));
             // Either the sender is dropped or it was never used: both mean stop.
             let _ = tasks.block_on(&runtime, stopped);
         })?;
-        Ok(Self { local_addr, valves, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { local_addr, switches, stop: Some(stop), thread: Some(thread) })
     }
 
     /// What clients send to.
@@ -122,18 +122,18 @@ impl Forwarder {
 
     /// Silences one direction only.
     pub fn silence_direction(&self, direction: Direction) {
-        self.valves.get(direction).shut();
+        self.switches.get(direction).turn_off();
     }
 
     /// Ends every silence.
     pub fn restore(&self) {
-        self.valves.up.open();
-        self.valves.down.open();
+        self.switches.up.turn_on();
+        self.switches.down.turn_on();
     }
 
     /// What has come out so far.
     pub fn counters(&self, direction: Direction) -> Counters {
-        self.valves.get(direction).counters()
+        self.switches.get(direction).counters()
     }
 }
 
@@ -148,10 +148,10 @@ impl Drop for Forwarder {
 }
 
 /// Carries what clients send to the target, and starts a task per client for the way back.
-async fn forward(config: ForwarderConfig, listen: Port, valves: Arc<Valves>) {
+async fn forward(config: ForwarderConfig, listen: Port, switches: Arc<LinkSwitches>) {
     let listen = Rc::new(listen);
-    let up = Conduit::start(config.up, Direction::Up, Arc::clone(&valves));
-    let down = Conduit::start(config.down, Direction::Down, valves);
+    let up = DirectionPipe::start(config.up, Direction::Up, Arc::clone(&switches));
+    let down = DirectionPipe::start(config.down, Direction::Down, switches);
     let mut upstreams: HashMap<SocketAddr, Rc<Port>> = HashMap::new();
     let mut batch = Batch::new();
     loop {
@@ -178,7 +178,7 @@ fn open_upstream(
     config: &ForwarderConfig,
     listen: &Rc<Port>,
     client: SocketAddr,
-    down: &Rc<Conduit>,
+    down: &Rc<DirectionPipe>,
 ) -> io::Result<Rc<Port>> {
     let any_port = SocketAddr::new(config.listen.ip(), 0);
     let upstream = Rc::new(Port::bind(any_port)?);

@@ -7,7 +7,7 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSoc
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::valve::Valve;
+use crate::link_switch::LinkSwitch;
 
 /// The most that one train can hold.
 const TRAIN_BYTES: usize = 64 * 1024;
@@ -104,9 +104,9 @@ impl Port {
         Ok(())
     }
 
-    /// Sends a train through `valve`. Waits while the kernel's buffer is full, so that a fast sender is
+    /// Sends a train through `switch`. Waits while the kernel's buffer is full, so that a fast sender is
     /// held up and not cut; what the kernel refuses for any other reason is gone, as on any network.
-    pub(super) async fn send(&self, valve: &Valve, to: SocketAddr, train: Train<'_>) {
+    pub(super) async fn send(&self, switch: &LinkSwitch, to: SocketAddr, train: Train<'_>) {
         for piece in train.split(self.state.max_gso_segments()) {
             let transmit = Transmit {
                 destination: to,
@@ -116,12 +116,12 @@ impl Port {
                 src_ip: None,
             };
             let send = || {
-                valve.pass(piece.packets(), piece.contents.len(), || {
+                switch.pass(piece.packets(), piece.contents.len(), || {
                     self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
                 })
             };
             if self.socket.async_io(Interest::WRITABLE, send).await.is_err() {
-                valve.count_dropped(piece.packets());
+                switch.count_dropped(piece.packets());
             }
         }
     }

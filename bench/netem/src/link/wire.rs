@@ -18,8 +18,8 @@ use super::packet::UdpPacket;
 use super::{LinkError, Namespace, PathSpec};
 use crate::delay_line::DelayLine;
 use crate::impairment::{Impairer, Passage};
+use crate::link_switch::{Counters, Direction, LinkSwitch, LinkSwitches};
 use crate::shaper::{LinkSpec, Shaper, Verdict};
-use crate::valve::{Counters, Direction, Valve, Valves};
 
 /// The MTU of every link: that of Ethernet.
 const MTU: u16 = 1500;
@@ -29,7 +29,7 @@ const PACKETS_PER_TURN: usize = 64;
 /// A link between two namespaces; up is from the first to the second. It is gone when dropped.
 #[derive(Debug)]
 pub struct Link {
-    valves: Arc<Valves>,
+    switches: Arc<LinkSwitches>,
     /// Dropped to stop the thread.
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
@@ -48,8 +48,8 @@ impl Link {
     pub(super) fn start(client: End<'_>, server: End<'_>, path: &PathSpec) -> Result<Self, LinkError> {
         let (client, server) = (client.open()?, server.open()?);
         let (stopped, stop) = io::pipe().map_err(LinkError::Thread)?;
-        let valves = Arc::new(Valves::default());
-        let (in_thread, path) = (Arc::clone(&valves), *path);
+        let switches = Arc::new(LinkSwitches::default());
+        let (in_thread, path) = (Arc::clone(&switches), *path);
         let thread = std::thread::Builder::new()
             .name("kwik-netem-link".into())
             .spawn(move || {
@@ -62,7 +62,7 @@ impl Link {
                 }
             })
             .map_err(LinkError::Thread)?;
-        Ok(Self { valves, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { switches, stop: Some(stop), thread: Some(thread) })
     }
 
     /// From now on drops everything both ways, also what is under way.
@@ -73,18 +73,18 @@ impl Link {
 
     /// Silences one direction only.
     pub fn silence_direction(&self, direction: Direction) {
-        self.valves.get(direction).shut();
+        self.switches.get(direction).turn_off();
     }
 
     /// Ends every silence.
     pub fn restore(&self) {
-        self.valves.up.open();
-        self.valves.down.open();
+        self.switches.up.turn_on();
+        self.switches.down.turn_on();
     }
 
     /// What has come out so far, in IP packets.
     pub fn counters(&self, direction: Direction) -> Counters {
-        self.valves.get(direction).counters()
+        self.switches.get(direction).counters()
     }
 }
 
@@ -124,7 +124,7 @@ struct Lane<'a> {
     shaper: Shaper,
     impairer: Impairer,
     line: DelayLine<Vec<u8>>,
-    valve: &'a Valve,
+    switch: &'a LinkSwitch,
 }
 
 impl<'a> Lane<'a> {
@@ -132,11 +132,11 @@ impl<'a> Lane<'a> {
         ends: [&'a SyncDevice; 2],
         spec: LinkSpec,
         nat: Option<&'a RefCell<Nat>>,
-        (direction, valve): (Direction, &'a Valve),
+        (direction, switch): (Direction, &'a LinkSwitch),
     ) -> Self {
         let [from, to] = ends;
         let impairer = Impairer::new(spec.impairments, spec.seed);
-        Self { from, to, direction, nat, shaper: Shaper::new(spec), impairer, line: DelayLine::new(), valve }
+        Self { from, to, direction, nat, shaper: Shaper::new(spec), impairer, line: DelayLine::new(), switch }
     }
 
     /// Puts what has arrived into the line.
@@ -156,14 +156,14 @@ impl<'a> Lane<'a> {
     fn put(&mut self, now: Instant, packet: &mut [u8]) {
         match self.shaper.enqueue(now, packet.len()) {
             Verdict::DeliverAt(due) => match self.impair(now, due, packet) {
-                Passage { due: None, .. } => self.valve.count_dropped(1),
+                Passage { due: None, .. } => self.switch.count_dropped(1),
                 passage => {
                     for due in [passage.due, passage.copy].into_iter().flatten() {
                         self.line.push(due, packet.to_vec());
                     }
                 }
             },
-            Verdict::Drop(_) => self.valve.count_dropped(1),
+            Verdict::Drop(_) => self.switch.count_dropped(1),
         }
     }
 
@@ -184,7 +184,7 @@ impl<'a> Lane<'a> {
             passage = Passage { due: None, copy: None, ..passage };
         }
         if passage.impaired || rebound {
-            self.valve.count_impaired(1);
+            self.switch.count_impaired(1);
         }
         passage
     }
@@ -192,10 +192,10 @@ impl<'a> Lane<'a> {
     /// Delivers what is due.
     fn give_out(&mut self) {
         while let Some(packet) = self.line.pop_due(Instant::now()) {
-            let sent = self.valve.pass(1, packet.len(), || self.to.send(&packet).map(drop));
+            let sent = self.switch.pass(1, packet.len(), || self.to.send(&packet).map(drop));
             if sent.is_err() {
                 // The other end cannot take it: lost, as on any network.
-                self.valve.count_dropped(1);
+                self.switch.count_dropped(1);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a stream does, as whoever opened it asked.
+//! The behaviours of streams, each asked for by a request in the stream's first line.
 //!
 //! A stream of the page's begins with a [`Request`] in JSON, which ends with its line. What came of it can be learnt
 //! under the request's name, and from the answer of a `sink`:
@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::ledger::{Entry, Ledger};
-use crate::noise::{Noise, Sum};
+use crate::random_bytes::{RandomBytes, Sum};
+use crate::stream_records::{StreamRecord, StreamRecords};
 
 /// The longest request.
 const MAX_REQUEST_BYTES: usize = 1024;
@@ -99,31 +99,31 @@ impl Incoming {
 }
 
 /// Does what the first line of a stream asks for.
-pub(crate) async fn serve(ledger: Arc<Ledger>, send: Option<SendStream>, recv: RecvStream) {
+pub(crate) async fn serve(records: Arc<StreamRecords>, send: Option<SendStream>, recv: RecvStream) {
     let mut recv = Incoming::new(recv);
     match recv.request().await {
-        Ok(request) => perform(&ledger, request, Halves { send, recv: Some(recv) }).await,
+        Ok(request) => perform(&records, request, Halves { send, recv: Some(recv) }).await,
         Err(error) => eprintln!("test server: {error}"),
     }
 }
 
-/// Does what was asked for, and keeps what came of it.
-pub(crate) async fn perform(ledger: &Ledger, request: Request, halves: Halves) {
-    let entry = ledger.entry(&request.name);
+/// Carries out a request, and records the outcome.
+pub(crate) async fn perform(records: &StreamRecords, request: Request, halves: Halves) {
+    let record = records.record(&request.name);
     let Halves { mut send, mut recv } = halves;
     let outcome = match (request.act, &mut send, &mut recv) {
-        (Act::Echo {}, Some(send), Some(recv)) => echo(&entry, send, recv).await,
-        (Act::Source { bytes, seed }, Some(send), _) => source(&entry, send, bytes, seed).await,
-        (Act::Sink {}, send, Some(recv)) => sink(&entry, send.as_mut(), recv).await,
+        (Act::Echo {}, Some(send), Some(recv)) => echo(&record, send, recv).await,
+        (Act::Source { bytes, seed }, Some(send), _) => source(&record, send, bytes, seed).await,
+        (Act::Sink {}, send, Some(recv)) => sink(&record, send.as_mut(), recv).await,
         (Act::Hold {}, send, Some(recv)) => {
-            entry.released().await;
-            sink(&entry, send.as_mut(), recv).await
+            record.released().await;
+            sink(&record, send.as_mut(), recv).await
         }
-        (Act::Reset { code, after }, Some(send), _) => reset(&entry, send, AppCode(code), after).await,
-        (Act::Stop { code }, send, Some(recv)) => stop(&entry, send.as_mut(), recv, AppCode(code)).await,
+        (Act::Reset { code, after }, Some(send), _) => reset(&record, send, AppCode(code), after).await,
+        (Act::Stop { code }, send, Some(recv)) => stop(&record, send.as_mut(), recv, AppCode(code)).await,
         (act, ..) => Err(Failure::Other(format!("{act:?} needs a half that this stream does not have"))),
     };
-    entry.end(outcome.unwrap_or_else(Failure::into_json));
+    record.end(outcome.unwrap_or_else(Failure::into_json));
 }
 
 /// Why a stream came to no good end, which may be what the test wants.
@@ -163,41 +163,41 @@ impl From<WriteError> for Failure {
 
 type Outcome = Result<Value, Failure>;
 
-async fn write(entry: &Entry, send: &mut SendStream, mut chunk: Bytes) -> Result<(), Failure> {
+async fn write(record: &StreamRecord, send: &mut SendStream, mut chunk: Bytes) -> Result<(), Failure> {
     while !chunk.is_empty() {
-        entry.sent(send.write_some_of(&mut chunk).await?);
+        record.sent(send.write_some_of(&mut chunk).await?);
     }
     Ok(())
 }
 
-async fn echo(entry: &Entry, send: &mut SendStream, recv: &mut Incoming) -> Outcome {
+async fn echo(record: &StreamRecord, send: &mut SendStream, recv: &mut Incoming) -> Outcome {
     while let Some(chunk) = recv.chunk().await? {
-        entry.received(chunk.len());
-        write(entry, send, chunk).await?;
+        record.received(chunk.len());
+        write(record, send, chunk).await?;
     }
     send.finish()?;
-    Ok(entry.progress())
+    Ok(record.progress())
 }
 
-async fn source(entry: &Entry, send: &mut SendStream, bytes: u64, seed: u64) -> Outcome {
+async fn source(record: &StreamRecord, send: &mut SendStream, bytes: u64, seed: u64) -> Outcome {
     let mut sum = Sum::default();
-    for piece in Noise::new(bytes, seed) {
+    for piece in RandomBytes::new(bytes, seed) {
         sum.add(&piece);
-        write(entry, send, piece).await?;
+        write(record, send, piece).await?;
     }
     send.write_chunk(Bytes::copy_from_slice(&sum.bytes())).await?;
     send.finish()?;
     send.delivered().await?;
-    Ok(entry.progress())
+    Ok(record.progress())
 }
 
-async fn sink(entry: &Entry, send: Option<&mut SendStream>, recv: &mut Incoming) -> Outcome {
+async fn sink(record: &StreamRecord, send: Option<&mut SendStream>, recv: &mut Incoming) -> Outcome {
     let mut sum = Sum::default();
     while let Some(chunk) = recv.chunk().await? {
-        entry.received(chunk.len());
+        record.received(chunk.len());
         sum.add(&chunk);
     }
-    let outcome = json!({ "bytes": entry.received_bytes(), "sha256": sum.hex() });
+    let outcome = json!({ "bytes": record.received_bytes(), "sha256": sum.hex() });
     if let Some(send) = send {
         send.write_chunk(outcome.to_string().into()).await?;
         send.finish()?;
@@ -205,18 +205,23 @@ async fn sink(entry: &Entry, send: Option<&mut SendStream>, recv: &mut Incoming)
     Ok(outcome)
 }
 
-async fn reset(entry: &Entry, send: &mut SendStream, code: AppCode, after: u64) -> Outcome {
-    for piece in Noise::new(after, 0) {
-        write(entry, send, piece).await?;
+async fn reset(record: &StreamRecord, send: &mut SendStream, code: AppCode, after: u64) -> Outcome {
+    for piece in RandomBytes::new(after, 0) {
+        write(record, send, piece).await?;
     }
     send.reset(code)?;
-    Ok(entry.progress())
+    Ok(record.progress())
 }
 
-async fn stop(entry: &Entry, send: Option<&mut SendStream>, recv: &mut Incoming, code: AppCode) -> Outcome {
+async fn stop(
+    record: &StreamRecord,
+    send: Option<&mut SendStream>,
+    recv: &mut Incoming,
+    code: AppCode,
+) -> Outcome {
     recv.stream.stop(code)?;
     if let Some(send) = send {
         send.finish()?;
     }
-    Ok(entry.progress())
+    Ok(record.progress())
 }

@@ -1,4 +1,4 @@
-//! Does what it is told.
+//! The execution of the tests' commands.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,13 +30,13 @@ impl Control {
             }
             Command::Silence { server, line } => self.each_line(server, line, Forwarder::silence),
             Command::Restore { server, line } => self.each_line(server, line, Forwarder::restore),
-            Command::Progress { server, name } => Ok(self.server(server)?.ledger.entry(&name).progress()),
+            Command::Progress { server, name } => Ok(self.server(server)?.records.record(&name).progress()),
             Command::Outcome { server, name } => {
-                let entry = self.server(server)?.ledger.entry(&name);
-                Ok(entry.outcome().await)
+                let record = self.server(server)?.records.record(&name);
+                Ok(record.outcome().await)
             }
             Command::Release { server, name } => {
-                self.server(server)?.ledger.entry(&name).release();
+                self.server(server)?.records.record(&name).release();
                 Ok(Value::Null)
             }
             command => self.obey_about_session(command).await,
@@ -94,7 +94,7 @@ impl Control {
         bidirectional: bool,
         request: Request,
     ) -> Result<Value, Error> {
-        let ledger = Arc::clone(&self.server(server)?.ledger);
+        let records = Arc::clone(&self.server(server)?.records);
         let session = self.session(server, session).await?;
         let halves = if bidirectional {
             let (mut send, recv) = session.open_bi().await?;
@@ -104,7 +104,7 @@ impl Control {
         } else {
             Halves { send: Some(session.open_uni().await?), recv: None }
         };
-        tokio::spawn(async move { behaviour::perform(&ledger, request, halves).await });
+        tokio::spawn(async move { behaviour::perform(&records, request, halves).await });
         Ok(Value::Null)
     }
 

@@ -10,16 +10,16 @@
 //! -> {"id":2,"error":"server 0 has no line 7"}
 //! ```
 //!
-//! What the streams of a session do is asked for by whoever opens them, see [`behaviour`]. It ends with its input.
+//! What a stream does is asked for in its first line, see [`behaviour`]. The server ends with its input.
 
 mod behaviour;
 mod command;
 mod control;
 mod echo;
-mod ledger;
-mod noise;
+mod random_bytes;
 mod raw;
 mod server;
+mod stream_records;
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use command::Command;
 use control::Control;
 
-/// What went wrong, for whoever reads the test's output.
+/// An error, for the test's output.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Deserialize)]

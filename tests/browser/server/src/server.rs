@@ -11,14 +11,14 @@ use crate::Error;
 use crate::behaviour;
 use crate::command::{Application, Listen};
 use crate::echo;
-use crate::ledger::Ledger;
+use crate::stream_records::StreamRecords;
 
 pub(crate) struct Server {
     address: SocketAddr,
     pin: CertificatePin,
     lines: Mutex<Vec<Forwarder>>,
     sessions: watch::Sender<Vec<Session>>,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) records: Arc<StreamRecords>,
 }
 
 impl Server {
@@ -36,7 +36,7 @@ impl Server {
             pin: listener.pin(),
             lines: Mutex::default(),
             sessions: watch::Sender::default(),
-            ledger: Arc::default(),
+            records: Arc::default(),
         });
         for _ in 0..options.lines {
             server.add_line(options.rate_mbit)?;
@@ -118,16 +118,16 @@ impl Server {
     }
 
     fn serve(&self, session: &Session) {
-        let (streams, ledger) = (session.clone(), Arc::clone(&self.ledger));
+        let (streams, records) = (session.clone(), Arc::clone(&self.records));
         tokio::spawn(async move {
             while let Ok((send, recv)) = streams.accept_bi().await {
-                tokio::spawn(behaviour::serve(Arc::clone(&ledger), Some(send), recv));
+                tokio::spawn(behaviour::serve(Arc::clone(&records), Some(send), recv));
             }
         });
-        let (streams, ledger) = (session.clone(), Arc::clone(&self.ledger));
+        let (streams, records) = (session.clone(), Arc::clone(&self.records));
         tokio::spawn(async move {
             while let Ok(recv) = streams.accept_uni().await {
-                tokio::spawn(behaviour::serve(Arc::clone(&ledger), None, recv));
+                tokio::spawn(behaviour::serve(Arc::clone(&records), None, recv));
             }
         });
         let datagrams = session.clone();

@@ -1,4 +1,4 @@
-//! What is known of the streams that have a name.
+//! The records of named streams: what each has sent and received, and its outcome.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,29 +7,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// The streams of a server by name. One that is not there yet can be asked for.
+/// The streams of a server by name. A record is made when it is first asked for, also before its stream is open.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    entries: Mutex<HashMap<String, Arc<Entry>>>,
+pub(crate) struct StreamRecords {
+    records: Mutex<HashMap<String, Arc<StreamRecord>>>,
 }
 
-impl Ledger {
-    pub(crate) fn entry(&self, name: &str) -> Arc<Entry> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(entries.entry(name.to_owned()).or_default())
+impl StreamRecords {
+    pub(crate) fn record(&self, name: &str) -> Arc<StreamRecord> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(records.entry(name.to_owned()).or_default())
     }
 }
 
-/// One stream: what it has done so far, and what it came to.
+/// The progress and the outcome of one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Entry {
+pub(crate) struct StreamRecord {
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     may_read: watch::Sender<bool>,
     outcome: watch::Sender<Option<Value>>,
 }
 
-impl Entry {
+impl StreamRecord {
     pub(crate) fn received(&self, bytes: usize) {
         self.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -52,7 +52,7 @@ impl Entry {
     }
 
     pub(crate) async fn released(&self) {
-        // Only an entry that is gone has no sender.
+        // It fails only without a sender, which is part of the record.
         let _ = self.may_read.subscribe().wait_for(|may_read| *may_read).await;
     }
 

@@ -1,24 +1,24 @@
-//! Bytes that tell when they are not themselves any more.
+//! Pseudo-random bytes to send, and the SHA-256 that shows whether they arrived unchanged.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// The same bytes for the same seed, different at every place; ends after so many.
-pub(crate) struct Noise {
+/// A pseudo-random sequence (xorshift64) of a given length, the same for the same seed.
+pub(crate) struct RandomBytes {
     state: u64,
     left: u64,
 }
 
-/// The longest piece of it.
+/// The length of each piece but the last.
 const PIECE_BYTES: u64 = 256 * 1024;
 
-impl Noise {
+impl RandomBytes {
     pub(crate) fn new(bytes: u64, seed: u64) -> Self {
         Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, left: bytes }
     }
 }
 
-impl Iterator for Noise {
+impl Iterator for RandomBytes {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
@@ -34,7 +34,7 @@ impl Iterator for Noise {
     }
 }
 
-/// The SHA-256 of what goes past.
+/// The SHA-256 of a stream's data, piece by piece.
 #[derive(Default)]
 pub(crate) struct Sum {
     hash: Sha256,

@@ -1,4 +1,4 @@
-//! The one source of chance of a run.
+//! A seeded random number generator: the one source of randomness in a run.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-pub(crate) struct Dice(ChaCha8Rng);
+pub(crate) struct SimRng(ChaCha8Rng);
 
-impl Dice {
+impl SimRng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// Evenly from the range.
+    /// Uniform in the range.
     pub(crate) fn within(&mut self, range: Range<u64>) -> u64 {
         range.start + self.0.next_u64() % (range.end - range.start).max(1)
     }
 
-    /// Any magnitude in the range is as likely as any other.
+    /// Log-uniform in the range: each order of magnitude is as likely as the next.
     pub(crate) fn magnitude(&mut self, range: Range<u64>) -> u64 {
-        // Not the platform's: the last bit of its logarithms is its own, and a seed has to mean the same everywhere.
+        // `libm`, since the platforms' logarithms differ in the last bit, and a seed has to mean the same everywhere.
         let (low, high) = (libm::log(range.start.max(1) as f64), libm::log(range.end as f64));
         libm::exp(low + (high - low) * self.unit()) as u64
     }
@@ -29,7 +29,7 @@ impl Dice {
         Duration::from_micros(self.within(range.start * 1000..range.end * 1000))
     }
 
-    /// From 0 to 1.
+    /// Uniform from 0 to 1, both included.
     pub(crate) fn unit(&mut self) -> f64 {
         f64::from(self.0.next_u32()) / f64::from(u32::MAX)
     }

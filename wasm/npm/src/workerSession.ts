@@ -11,7 +11,7 @@ import {
 } from './protocol.js';
 import { Reading } from './reading.js';
 
-/** What the Rust side offers: the class `Session` of the module; tests have one of their own. */
+/** The Rust side of a session: the class `Session` of the module; tests have one of their own. */
 export interface CoreSession {
   opened(): Promise<void>;
   closed(): Promise<unknown>;
@@ -42,26 +42,28 @@ export interface CoreSession {
   events(): { next(): Promise<unknown> };
 }
 
+/** The way from the worker to the page's half of the session. */
 export interface WorkerPort {
   postMessage(message: ToPage, transfer?: Transferable[]): void;
 }
 
+/** The sending half of a stream in the worker. */
 interface Writing {
-  /** The last of the writes that were begun: they go one after the other. */
+  /** The last of the writes that were begun: each waits for the one before it. */
   last: Promise<void>;
-  /** The rest of them is not to be written. */
+  /** The remaining writes are to be dropped. */
   isOver: boolean;
   /** Settles when the server has all of the stream, or never will. */
   delivered: Promise<void>;
-  /** How many there are to be done. */
+  /** How many writes are still to be done. */
   pending: number;
   /** What the session has taken and the page has not been told of. */
   taken: number;
   spare: ArrayBuffer[];
 }
 
-/** A session in its worker: does what the page says, and tells what happens. */
-export class ServedSession {
+/** The worker's half of a session: carries out the page's messages, and reports events and data. */
+export class WorkerSession {
   #reading = new Map<number, Reading>();
   #writing = new Map<number, Writing>();
   #buffers = new Buffers();
@@ -87,7 +89,7 @@ export class ServedSession {
         const session = start(address);
         this.#session = session;
         await session.opened();
-        this.#serve(session, addresses.filter((other) => other !== address));
+        this.#run(session, addresses.filter((other) => other !== address));
         return session;
       } catch (error) {
         failure = failureOf(error);
@@ -98,7 +100,7 @@ export class ServedSession {
     throw failure;
   }
 
-  #serve(session: CoreSession, others: Address[]): void {
+  #run(session: CoreSession, others: Address[]): void {
     this.port.postMessage({ type: 'ready', ...snapshot(session) });
     void this.#passEvents(session);
     void this.#passDatagrams(session);
@@ -133,7 +135,7 @@ export class ServedSession {
     }
   }
 
-  /** The page says something. */
+  /** Carries out a message of the page. */
   on(message: ToWorker): void {
     const session = this.#session;
     switch (message.type) {
@@ -198,7 +200,7 @@ export class ServedSession {
     }
   }
 
-  /** There is a stream. What the page says of a half that is over crossed the news of that, and means nothing. */
+  /** Registers a new stream. Messages about a half that has ended are ignored: they crossed the report of its end. */
   #begin(
     session: CoreSession,
     stream: number | undefined,
@@ -270,7 +272,7 @@ export class ServedSession {
     session.reset(stream, code);
   }
 
-  /** The server may stop a stream that nobody writes to, too. */
+  /** The server may stop a stream also while no write is under way. */
   #writeFailed(session: CoreSession, stream: number, failure: Failure): void {
     this.#stopWriting(stream, failure);
     this.#writeEnded(session, stream);

@@ -4,10 +4,11 @@ export const GATHER_MS = 4;
 export const BULK_BYTES = 16 * 1024;
 
 /**
- * When a message goes that is not full: at once after a short one, so that nobody who asks and answers waits; a moment
- * later after a long one, since more of the same is on its way and each message costs both threads.
+ * The timing of messages that are not full. After a short message the next one goes at once, so that requests and answers
+ * do not wait; after a long one it goes a moment later, since more of the same is on its way and each message costs both
+ * threads.
  */
-export class Pace {
+export class Batcher {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `flush` is called when what was held back should go. */
@@ -19,7 +20,7 @@ export class Pace {
     this.#timer = bytes >= BULK_BYTES ? setTimeout(() => this.#expired(), GATHER_MS) : undefined;
   }
 
-  /** Whether what there is should wait. */
+  /** Whether data that does not fill a message should wait. */
   holds(): boolean {
     return this.#timer !== undefined;
   }

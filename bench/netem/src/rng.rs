@@ -1,28 +1,28 @@
-//! Chance, from a seed.
+//! A seeded random number generator: the one source of randomness in the emulated network.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
-/// The same throws for the same seed.
+/// Gives the same sequence for the same seed.
 #[derive(Debug)]
-pub(crate) struct Dice(ChaCha8Rng);
+pub(crate) struct SeededRng(ChaCha8Rng);
 
-impl Dice {
+impl SeededRng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// Evenly in `0.0..1.0`.
+    /// Uniform in `0.0..1.0`.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// True in so many of a thousand cases.
+    /// True with a probability of `permille` in a thousand.
     pub(crate) fn happens(&mut self, permille: u32) -> bool {
         self.unit() * 1000.0 < f64::from(permille)
     }
 
-    /// Evenly in `0..below`; 0 below 1.
+    /// Uniform in `0..below`; 0 if `below` is 0.
     pub(crate) fn index(&mut self, below: usize) -> usize {
         ((self.unit() * below as f64) as usize).min(below.saturating_sub(1))
     }

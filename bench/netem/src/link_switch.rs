@@ -1,4 +1,4 @@
-//! The point that every packet of one direction passes last: it can be shut, and it counts.
+//! The on/off switch and packet counter of each direction of a link, through which every packet passes last.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,30 +24,30 @@ pub struct Counters {
     pub impaired_packets: u64,
 }
 
-/// Shut or open; the one gate and counter of a direction.
+/// Lets the packets of one direction through, or drops them all, and counts both. On at first.
 #[derive(Debug, Default)]
-pub(crate) struct Valve(Mutex<State>);
+pub(crate) struct LinkSwitch(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    is_shut: bool,
+    is_off: bool,
     counters: Counters,
 }
 
-impl Valve {
-    /// Once this has returned, nothing more comes out.
-    pub(crate) fn shut(&self) {
-        self.state().is_shut = true;
+impl LinkSwitch {
+    /// Once this has returned, no further packet is delivered.
+    pub(crate) fn turn_off(&self) {
+        self.state().is_off = true;
     }
 
-    pub(crate) fn open(&self) {
-        self.state().is_shut = false;
+    pub(crate) fn turn_on(&self) {
+        self.state().is_off = false;
     }
 
-    /// Calls `send` if open, and counts. `Ok` when shut: whoever sends into silence does not notice.
+    /// Calls `send` if on, and counts. `Ok` when off: a sender does not notice that its packets are dropped.
     ///
-    /// The lock is held while `send` hands the packet to the kernel, so that whoever receives it finds it
-    /// counted.
+    /// The lock is held while `send` hands the packet to the kernel, so that a packet is counted by the time that its
+    /// receiver has it.
     pub(crate) fn pass<E>(
         &self,
         packets: usize,
@@ -55,7 +55,7 @@ impl Valve {
         send: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         let mut state = self.state();
-        if state.is_shut {
+        if state.is_off {
             state.counters.dropped_packets += packets as u64;
             return Ok(());
         }
@@ -83,15 +83,15 @@ impl Valve {
     }
 }
 
-/// The two valves of a link.
+/// The two switches of a link.
 #[derive(Debug, Default)]
-pub(crate) struct Valves {
-    pub(crate) up: Valve,
-    pub(crate) down: Valve,
+pub(crate) struct LinkSwitches {
+    pub(crate) up: LinkSwitch,
+    pub(crate) down: LinkSwitch,
 }
 
-impl Valves {
-    pub(crate) fn get(&self, direction: Direction) -> &Valve {
+impl LinkSwitches {
+    pub(crate) fn get(&self, direction: Direction) -> &LinkSwitch {
         match direction {
             Direction::Up => &self.up,
             Direction::Down => &self.down,
@@ -104,31 +104,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shut_valve_swallows_what_is_sent_and_counts_it() {
-        let valve = Valve::default();
+    fn a_switch_that_is_off_swallows_what_is_sent_and_counts_it() {
+        let switch = LinkSwitch::default();
         let mut sent = 0;
         let mut send = || {
-            valve.pass(2, 100, || {
+            switch.pass(2, 100, || {
                 sent += 1;
                 Ok::<_, ()>(())
             })
         };
         assert_eq!(send(), Ok(()));
-        valve.shut();
+        switch.turn_off();
         assert_eq!(send(), Ok(()));
-        valve.open();
+        switch.turn_on();
         assert_eq!(send(), Ok(()));
         assert_eq!(sent, 2);
         assert_eq!(
-            valve.counters(),
+            switch.counters(),
             Counters { packets: 4, bytes: 200, dropped_packets: 2, ..Counters::default() }
         );
     }
 
     #[test]
     fn what_the_kernel_refuses_is_not_counted_as_delivered() {
-        let valve = Valve::default();
-        assert_eq!(valve.pass(1, 10, || Err("full")), Err("full"));
-        assert_eq!(valve.counters(), Counters::default());
+        let switch = LinkSwitch::default();
+        assert_eq!(switch.pass(1, 10, || Err("full")), Err("full"));
+        assert_eq!(switch.counters(), Counters::default());
     }
 }

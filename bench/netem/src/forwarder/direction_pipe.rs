@@ -1,4 +1,4 @@
-//! One direction of a forwarder: straight through, or by way of a [`Shaper`].
+//! One direction of a forwarder: datagrams pass straight through, or by way of a [`Shaper`].
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -12,27 +12,28 @@ use tokio::sync::Notify;
 use super::port::{Port, Train};
 use crate::delay_line::DelayLine;
 use crate::impairment::Impairer;
+use crate::link_switch::{Direction, LinkSwitch, LinkSwitches};
 use crate::shaper::{LinkSpec, Shaper, Verdict};
-use crate::valve::{Direction, Valve, Valves};
 
-pub(super) struct Conduit {
+/// Carries the datagrams of one direction to its [`LinkSwitch`], shaped and impaired as its [`LinkSpec`] says.
+pub(super) struct DirectionPipe {
     direction: Direction,
-    valves: Arc<Valves>,
+    switches: Arc<LinkSwitches>,
     /// `None`: datagrams go straight through, uncopied.
     shaped: Option<Shaped>,
 }
 
 struct Shaped {
-    /// 1 if every datagram meets its own fate, otherwise a train stays together.
+    /// 1 if each datagram is shaped and impaired by itself; otherwise a train stays together.
     packets_per_parcel: usize,
     shaper: RefCell<Shaper>,
     impairer: RefCell<Impairer>,
     line: RefCell<DelayLine<Parcel>>,
-    /// Something was put into the line, perhaps due before all else.
+    /// Signals that a parcel was put into the line, which may be due before all others.
     added: Notify,
 }
 
-/// A train under way, with where it goes.
+/// A train under way, and its destination.
 #[derive(Clone)]
 struct Parcel {
     through: Rc<Port>,
@@ -43,9 +44,9 @@ struct Parcel {
     contents: Vec<u8>,
 }
 
-impl Conduit {
-    /// Needs to be called inside a `LocalSet`: a shaped conduit has a task that delivers.
-    pub(super) fn start(spec: LinkSpec, direction: Direction, valves: Arc<Valves>) -> Rc<Self> {
+impl DirectionPipe {
+    /// Needs to be called inside a `LocalSet`: a shaped pipe has a task that delivers.
+    pub(super) fn start(spec: LinkSpec, direction: Direction, switches: Arc<LinkSwitches>) -> Rc<Self> {
         let shaped = (!spec.is_transparent()).then(|| Shaped {
             packets_per_parcel: if spec.treats_packets_apart() { 1 } else { usize::MAX },
             shaper: RefCell::new(Shaper::new(spec)),
@@ -53,17 +54,17 @@ impl Conduit {
             line: RefCell::new(DelayLine::new()),
             added: Notify::new(),
         });
-        let conduit = Rc::new(Self { direction, valves, shaped });
-        if conduit.shaped.is_some() {
-            tokio::task::spawn_local(Rc::clone(&conduit).deliver());
+        let pipe = Rc::new(Self { direction, switches, shaped });
+        if pipe.shaped.is_some() {
+            tokio::task::spawn_local(Rc::clone(&pipe).deliver());
         }
-        conduit
+        pipe
     }
 
     /// Takes a train that goes out `through` a port.
     pub(super) async fn carry(&self, through: &Rc<Port>, to: SocketAddr, train: Train<'_>) {
         let Some(shaped) = &self.shaped else {
-            return through.send(self.valve(), to, train).await;
+            return through.send(self.switch(), to, train).await;
         };
         let now = Instant::now();
         for piece in train.split(shaped.packets_per_parcel) {
@@ -72,10 +73,10 @@ impl Conduit {
                     let mut parcel = Parcel::new(through, to, piece);
                     let passage = shaped.impairer.borrow_mut().pass(now, due, &mut parcel.contents);
                     if passage.impaired {
-                        self.valve().count_impaired(1);
+                        self.switch().count_impaired(1);
                     }
                     let Some(due) = passage.due else {
-                        self.valve().count_dropped(piece.packets());
+                        self.switch().count_dropped(piece.packets());
                         continue;
                     };
                     if let Some(again) = passage.copy {
@@ -83,7 +84,7 @@ impl Conduit {
                     }
                     shaped.line.borrow_mut().push(due, parcel);
                 }
-                Verdict::Drop(_) => self.valve().count_dropped(piece.packets()),
+                Verdict::Drop(_) => self.switch().count_dropped(piece.packets()),
             }
         }
         shaped.added.notify_one();
@@ -95,7 +96,7 @@ impl Conduit {
         loop {
             let due = shaped.line.borrow_mut().pop_due(Instant::now());
             if let Some(parcel) = due {
-                parcel.through.send(self.valve(), parcel.to, parcel.train()).await;
+                parcel.through.send(self.switch(), parcel.to, parcel.train()).await;
                 continue;
             }
             let next_due = shaped.line.borrow().next_due();
@@ -109,8 +110,8 @@ impl Conduit {
         }
     }
 
-    fn valve(&self) -> &Valve {
-        self.valves.get(self.direction)
+    fn switch(&self) -> &LinkSwitch {
+        self.switches.get(self.direction)
     }
 }
 

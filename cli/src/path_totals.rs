@@ -1,4 +1,4 @@
-//! What each path of a session has carried, those that are gone included.
+//! The totals of each path of a session, those that are gone included.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ pub(crate) enum Direction {
     Sending,
 }
 
-/// The last that was known of every path. A session forgets paths that are gone: look often.
+/// The last known figures of every path. A session forgets paths that are gone, so it has to be observed often.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct PathTotals {
     paths: BTreeMap<PathId, PathInfo>,
 }
 
@@ -34,11 +34,11 @@ pub(crate) struct PathReport {
     pub(crate) state: String,
 }
 
-impl Ledger {
-    /// Takes down how the paths are now.
+impl PathTotals {
+    /// Updates the figures with those of the paths that the session has now.
     pub(crate) fn observe(&mut self, paths: Vec<PathInfo>) {
         for known in self.paths.values_mut() {
-            // Those that are still there are overwritten at once.
+            // Paths that the session still has are overwritten below.
             known.state = PathState::Closed;
         }
         self.paths.extend(paths.into_iter().map(|path| (path.id, path)));
@@ -48,7 +48,7 @@ impl Ledger {
         self.paths.values()
     }
 
-    /// What is to be told of every path there ever was.
+    /// A report on every path that the session ever had.
     pub(crate) fn report(&self, direction: Direction) -> Vec<PathReport> {
         let report = |path: &PathInfo| PathReport {
             id: path.id.0,
