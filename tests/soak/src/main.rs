@@ -9,6 +9,7 @@ mod counts;
 mod doomed;
 mod exchange;
 mod fault;
+mod heap;
 mod judge;
 mod load;
 mod member;

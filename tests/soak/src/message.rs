@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::counts::{COUNTS, DialTimes};
+use crate::heap::HEAP;
 
 /// One line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub(crate) enum Message {
 pub(crate) struct Sample {
     /// Since the process began.
     pub(crate) seconds: f64,
+    /// Of the heap, in use.
+    pub(crate) live_bytes: u64,
     pub(crate) resident_bytes: u64,
     pub(crate) descriptors: u64,
     pub(crate) threads: u64,
@@ -36,6 +39,8 @@ pub(crate) struct Sample {
 pub(crate) struct End {
     /// Bytes that were checked.
     pub(crate) checked_bytes: u64,
+    /// Of the heap, in use when all sessions are over.
+    pub(crate) live_bytes: u64,
     /// What happened how often.
     pub(crate) events: BTreeMap<String, u64>,
     /// Of the fresh ones, if the process dials.
@@ -62,6 +67,7 @@ impl End {
         }
         Self {
             checked_bytes: COUNTS.checked_bytes(),
+            live_bytes: HEAP.live_bytes(),
             events: COUNTS.events(),
             dial_times: COUNTS.dial_times(),
             violations,
@@ -79,6 +85,7 @@ impl Sample {
         };
         Ok(Self {
             seconds: since.elapsed().as_secs_f64(),
+            live_bytes: HEAP.live_bytes(),
             resident_bytes: number("VmRSS").context("no VmRSS in /proc/self/status")? * 1024,
             descriptors: std::fs::read_dir("/proc/self/fd")?.count() as u64,
             threads: number("Threads").context("no Threads in /proc/self/status")?,

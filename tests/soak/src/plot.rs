@@ -6,10 +6,10 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
 use crate::child::Account;
-use crate::judge::{FIGURES, warm_up_seconds};
+use crate::judge::FIGURES;
 use crate::message::Sample;
 
-const SIZE: (u32, u32) = (1_000, 1_200);
+const SIZE: (u32, u32) = (1_000, 1_500);
 const COLOURS: [RGBColor; 2] = [BLUE, RED];
 
 type Points = Vec<(f64, f64)>;
@@ -27,9 +27,9 @@ fn draw(path: &Path, title: &str, processes: &[(&str, &Account)]) -> Result<(), 
     for (area, figure) in areas.iter().zip(&FIGURES) {
         let caption = format!("{} {}", figure.name, figure.unit);
         let points = |samples: &[Sample]| samples.iter().map(|s| (s.seconds, (figure.of)(s))).collect();
-        diagram(area, &caption, processes, points)?;
+        diagram(area, &caption, processes, points, Some(figure.judged_from))?;
     }
-    diagram(&areas[FIGURES.len()], "checked MB/s", processes, rate)?;
+    diagram(&areas[FIGURES.len()], "checked MB/s", processes, rate, None)?;
     Ok(page.present()?)
 }
 
@@ -48,6 +48,7 @@ fn diagram(
     caption: &str,
     processes: &[(&str, &Account)],
     points: impl Fn(&[Sample]) -> Points,
+    judged_from: Option<fn(f64) -> f64>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let lines: Vec<(&str, Points)> =
         processes.iter().map(|(name, account)| (*name, points(&account.samples))).collect();
@@ -61,8 +62,9 @@ fn diagram(
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..right, 0.0..top)?;
     chart.configure_mesh().x_desc("seconds").light_line_style(WHITE).draw()?;
-    let warm = warm_up_seconds(right);
-    chart.draw_series(LineSeries::new([(warm, 0.0), (warm, top)], BLACK.mix(0.3)))?;
+    if let Some(from) = judged_from.map(|judged_from| judged_from(right)) {
+        chart.draw_series(LineSeries::new([(from, 0.0), (from, top)], BLACK.mix(0.3)))?;
+    }
     for ((name, points), colour) in lines.into_iter().zip(COLOURS) {
         chart
             .draw_series(LineSeries::new(points, colour))?

@@ -139,10 +139,18 @@ fn conclude(args: &Args, seed: u64, server: &Account, load: &Account) -> Result<
                 "    {count:>9} fresh dials: {median_ms} ms in the middle, p99 {p99_ms} ms, at most {max_ms} ms"
             );
         }
+        let left = account.end.live_bytes as f64 / 1e6;
+        println!("    live heap when all sessions are over: {left:.1} MB");
         for figure in &FIGURES {
             if let Some(trend) = figure.trend(account) {
+                let tenths: Vec<_> =
+                    figure.tenths(account).iter().map(|average| format!("{average:.0}")).collect();
+                let tenths = tenths.join(" ");
                 let (figure, unit) = (figure.name, figure.unit);
-                println!("    {figure}: {:.1} {unit} on average, {:+.1} in all", trend.mean, trend.rise);
+                println!(
+                    "    {figure}: {:.1} {unit} on average, {:+.1} in all; {tenths}",
+                    trend.mean, trend.rise
+                );
             }
         }
     }
