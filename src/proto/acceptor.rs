@@ -32,8 +32,8 @@ impl Acceptor {
         Self::default()
     }
 
-    /// Takes bytes of the path's first bidirectional lane. `Ok(None)`: more are needed. An error is for the
-    /// REJECT that [`reject`] makes.
+    /// Takes bytes of the path's first bidirectional lane. `Ok(Ok(_))` is a whole HELLO, `Ok(Err(_))` gives the acceptor
+    /// back, since more bytes are needed. An error is the code for the REJECT that [`reject`] makes.
     pub fn on_lane_data(
         mut self,
         lane: LaneId,

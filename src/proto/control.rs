@@ -1,8 +1,8 @@
-//! What has to be said on control lanes, whichever path says it.
+//! Control frames that are pending, independent of the path that will carry them.
 //!
-//! Nothing here is a queue of frames: it is a set of facts to state, and a fact is read when it is stated. So
-//! it is always the newest that goes out, each at most once per turn, and when a path dies, what may have
-//! been lost with it is simply stated again (docs/PROTOCOL.md section 6.3).
+//! This is not a queue of frames but a set of facts that are due: each is read when its frame is written. So the newest
+//! goes out, each fact at most once per turn, and when a path dies, what may have been lost with it is due again
+//! (docs/PROTOCOL.md section 6.3).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -32,9 +32,9 @@ pub(crate) struct PendingControl {
     pub(crate) path_statuses: BTreeSet<PathId>,
     pub(crate) advice: BTreeSet<u64>,
     pub(crate) go_away: bool,
-    /// Paths that this end has abandoned, with the code to state.
+    /// Paths that this end has abandoned, with the code of their PATH_CLOSE.
     pub(crate) path_closes: BTreeMap<PathId, u64>,
-    /// Those of them that were stated, newest last: what said so may die on its way as well.
+    /// Those whose PATH_CLOSE was written, newest last: it may have died on its way.
     sent_path_closes: VecDeque<(PathId, u64)>,
     /// When acknowledgements have to go out.
     ack_at: Option<Time>,
@@ -66,7 +66,7 @@ impl PendingControl {
         self.buffer = buffer;
     }
 
-    /// The paths whose closing is to be stated now.
+    /// The paths whose PATH_CLOSE is to be written now.
     pub(crate) fn take_path_closes(&mut self) -> BTreeMap<PathId, u64> {
         let closes = std::mem::take(&mut self.path_closes);
         self.sent_path_closes.extend(closes.iter().map(|(path, code)| (*path, *code)));
@@ -75,7 +75,7 @@ impl PendingControl {
         closes
     }
 
-    /// What was stated about closed paths may not have arrived.
+    /// What was written about closed paths may not have arrived.
     pub(crate) fn requeue_path_closes(&mut self) {
         self.path_closes.extend(self.sent_path_closes.drain(..));
     }
@@ -98,7 +98,7 @@ impl PendingControl {
         self.ack_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether there is anything to say at this time.
+    /// Whether any frame is due at this time.
     pub(crate) fn is_due(&self, now: Time) -> bool {
         self.has_due_acks(now)
             || self.max_data

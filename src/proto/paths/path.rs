@@ -1,6 +1,6 @@
 //! One path of a session: its phase, its lanes, what is known of its speed, and whether it answers.
 //!
-//! Fields are private: the phase changes in [`Phase::after`] alone, and each part keeps its own account.
+//! Fields are private: the phase changes in `Phase::after` alone, and each part keeps its own account.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! The rooms beside this one (`streams`, `paths`, `control`, `datagrams`, `scheduler`) hold the state and know nothing of
-//! the session; what a change in one of them asks of the others comes back as [`Effects`], which are carried out here.
+//! the session; what a change in one of them asks of the others comes back as `Effects`, which are carried out here.
 //! What is here is divided by where inputs come from: `api` (the application), `paths` (carriers coming and going),
 //! `recv` (bytes that arrive), `transmit` (a path that can take more; `control` writes its control lane).
 

@@ -79,7 +79,8 @@ impl Session {
         self.lose_path(now, path, loss);
     }
 
-    /// Server: whether `hello` may join this session. The path id is used up whatever comes of it later.
+    /// Server: admits a path that asks to join this session, or says why not. A valid proof uses its path id up,
+    /// whatever comes of the path later.
     pub fn check_join(&mut self, path: PathId, session_proof: &Intent) -> Result<(), TransportCode> {
         let (Some(credentials), Intent::Join { session, proof }) =
             (&self.identity.credentials, session_proof)

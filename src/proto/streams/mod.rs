@@ -2,7 +2,7 @@
 //!
 //! Only this room changes the byte totals and the indexes over streams (ready, outstanding, redundant, timed, ending):
 //! whatever asks "which streams need X" asks one of these, never all streams. What a change asks of the session goes
-//! into [`Effects`].
+//! into `Effects`.
 
 pub(crate) mod assembler;
 mod chunk;
