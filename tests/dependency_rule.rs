@@ -7,9 +7,9 @@ mod imports;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use imports::Graph;
+use imports::{Graph, rust_files};
 
 /// Circles of files in `src` that there are still: no more may come, and one that is gone has to go from here.
 const TOLERATED_CIRCLES: &[&[&str]] = &[
@@ -29,17 +29,6 @@ const FORBIDDEN: [&str; 8] = [
     "web_sys",
     "js_sys",
 ];
-
-fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).expect("the source tree is readable") {
-        let path = entry.expect("the source tree is readable").path();
-        if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
 
 /// Lines of code of all files below `dir` that contain `name`, as `file:line`.
 fn mentions(dir: &str, name: &str) -> Vec<String> {

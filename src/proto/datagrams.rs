@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::config::PathPolicy;
+use super::futile::Use;
 use super::time::Time;
 use super::wire::id::PathId;
 use super::wire::varint;
@@ -211,19 +212,19 @@ impl Datagrams {
         self.outgoing.discard(|datagram| datagram.tag.policy == PathPolicy::Pin(path));
     }
 
-    /// One arrived.
-    pub(crate) fn on_received(&mut self, sequence: u64, data: &Bytes) -> Arrival {
+    /// One arrived. It is of no use if it is too long, or a copy of one that was here before.
+    pub(crate) fn on_received(&mut self, sequence: u64, data: &Bytes) -> Use {
         if data.len() > self.max_bytes {
             self.dropped += 1;
-            return Arrival::Ignored;
+            return Use::None;
         }
         if !self.seen.insert(sequence) {
-            return Arrival::Ignored;
+            return Use::None;
         }
         // By reference it would keep the whole slab alive that it was received in.
         let data = Bytes::copy_from_slice(data);
         self.incoming.push(Datagram { data, deadline: None, tag: () });
-        Arrival::New
+        Use::Some
     }
 
     /// The oldest that has arrived.
@@ -245,14 +246,6 @@ impl Datagrams {
     pub(crate) fn waiting_bytes(&self) -> u64 {
         (self.incoming.waiting_bytes() + self.outgoing.waiting_bytes()) as u64
     }
-}
-
-/// Whether a datagram that arrived is of any use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    New,
-    /// A copy of one that was here before, or too long.
-    Ignored,
 }
 
 /// A datagram that goes out.

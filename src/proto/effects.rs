@@ -29,7 +29,7 @@ pub(crate) struct Effects {
     pub(crate) actions: VecDeque<Action>,
     /// For the application.
     pub(crate) events: VecDeque<Event>,
-    lanes: Vec<(PathId, LaneCommand)>,
+    lanes: VecDeque<(PathId, LaneCommand)>,
     wake: ControlWake,
 }
 
@@ -40,22 +40,12 @@ impl Effects {
 
     /// Something is to be done to a lane of `path`.
     pub(crate) fn command(&mut self, path: PathId, command: LaneCommand) {
-        self.lanes.push((path, command));
+        self.lanes.push_back((path, command));
     }
 
-    pub(crate) fn has_commands(&self) -> bool {
-        !self.lanes.is_empty()
-    }
-
-    /// The lane commands so far; to be given back with [`recycle`](Self::recycle).
-    pub(crate) fn take_commands(&mut self) -> Vec<(PathId, LaneCommand)> {
-        std::mem::take(&mut self.lanes)
-    }
-
-    /// Keeps the memory of what `take_commands` gave.
-    pub(crate) fn recycle(&mut self, mut commands: Vec<(PathId, LaneCommand)>) {
-        commands.clear();
-        self.lanes = commands;
+    /// The oldest command that is not carried out.
+    pub(crate) fn pop_command(&mut self) -> Option<(PathId, LaneCommand)> {
+        self.lanes.pop_front()
     }
 
     pub(crate) fn wake_control(&mut self, wake: ControlWake) {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Names of modules from the root of the crate down.
 pub(crate) type ModulePath = Vec<String>;
@@ -304,9 +304,7 @@ pub(crate) struct Graph {
 impl Graph {
     /// Of the crate whose sources are below `dir`, without tests.
     pub(crate) fn of_crate(dir: &Path) -> Self {
-        let mut texts = BTreeMap::new();
-        collect(dir, "", &mut texts);
-        Self::of_texts(&texts)
+        Self::of_texts(&texts_of(dir))
     }
 
     /// Of these files.
@@ -397,18 +395,29 @@ impl Graph {
     }
 }
 
-/// Files that are tests have no part in it.
-fn collect(dir: &Path, below: &str, texts: &mut BTreeMap<FileName, String>) {
+/// All sources below `dir`.
+pub(crate) fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).expect("the source tree is readable") {
         let path = entry.expect("the source tree is readable").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("names are UTF-8");
-        let below = format!("{below}{name}");
-        if path.is_dir() && name != "tests" {
-            collect(&path, &format!("{below}/"), texts);
-        } else if name.ends_with(".rs") && name != "tests.rs" {
-            texts.insert(below, fs::read_to_string(&path).expect("sources are UTF-8"));
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
         }
     }
+}
+
+/// The texts of all files below `dir` that are not tests, by their names there.
+fn texts_of(dir: &Path) -> BTreeMap<FileName, String> {
+    let mut paths = Vec::new();
+    rust_files(dir, &mut paths);
+    let texts = paths.iter().filter_map(|path| {
+        let name = path.strip_prefix(dir).expect("it is below").to_str().expect("names are UTF-8");
+        let is_test = name.split('/').any(|part| part == "tests" || part == "tests.rs");
+        let text = || fs::read_to_string(path).expect("sources are UTF-8");
+        (!is_test).then(|| (name.to_owned(), text()))
+    });
+    texts.collect()
 }
 
 fn module_of(name: &str) -> ModulePath {

@@ -9,6 +9,7 @@ use super::reports::{REPORT_BYTES, Report};
 use super::rtt::RttEstimator;
 use crate::proto::carrier::CarrierMetrics;
 use crate::proto::control::BULK_ACK_INTERVAL;
+use crate::proto::futile::Use;
 use crate::proto::time::Time;
 
 /// Assumed until there is a measurement (RFC 9002 section 6.2.2 says 333 ms; a wrong low guess costs a probe).
@@ -82,19 +83,19 @@ impl Estimator {
         self.free_at = self.free_at.max(now) + time_for(bytes, self.speed().rate_bytes_per_s);
     }
 
-    /// PATH_REPORT. A report of more than was sent is the peer's error.
-    pub(crate) fn on_report(&mut self, now: Time, report: Report) -> Result<ReportNews, TooManyBytes> {
+    /// PATH_REPORT. One that a newer one has overtaken is of no use; one of more than was sent is the peer's error.
+    pub(crate) fn on_report(&mut self, now: Time, report: Report) -> Result<Use, TooManyBytes> {
         if report.received_bytes > self.sent_bytes {
             return Err(TooManyBytes);
         }
         if report.received_bytes <= self.reported_bytes {
-            return Ok(ReportNews::Old);
+            return Ok(Use::None);
         }
         self.reported_bytes = report.received_bytes;
         if let Some(sample) = self.rate.on_report(now, report.received_bytes, report.delay) {
             self.rtt.update(sample.rtt, sample.delay);
         }
-        Ok(ReportNews::New)
+        Ok(Use::Some)
     }
 
     pub(crate) fn rtt(&self) -> Duration {
@@ -124,9 +125,9 @@ impl Estimator {
         self.sent_bytes.saturating_sub(self.reported_bytes)
     }
 
-    /// How long the path is busy with what it was given.
-    pub(crate) fn queued(&self, now: Time) -> Duration {
-        time_for(self.committed_bytes(), self.speed().rate_bytes_per_s).min(self.free_at - now)
+    /// How long the path is busy with what it was given, at this speed.
+    pub(crate) fn queued(&self, now: Time, speed: Speed) -> Duration {
+        time_for(self.committed_bytes(), speed.rate_bytes_per_s).min(self.free_at - now)
     }
 
     pub(crate) fn speed(&self) -> Speed {
@@ -152,14 +153,6 @@ impl Estimator {
         let window_bytes = (product + unreported).max(MIN_WINDOW_BYTES);
         Speed { rate_bytes_per_s: rate, window_bytes, is_growing }
     }
-}
-
-/// Whether a report told anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReportNews {
-    New,
-    /// A newer one has overtaken it.
-    Old,
 }
 
 /// A report claims more bytes than were sent.

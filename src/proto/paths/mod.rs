@@ -89,7 +89,7 @@ impl Paths {
     }
 
     pub(crate) fn has_healthy(&self) -> bool {
-        self.iter().any(Path::is_healthy)
+        self.healthy().next().is_some()
     }
 
     /// Paths that are part of the session, whether they answer or not.

@@ -5,13 +5,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::estimator::{Estimator, ReportNews, TooManyBytes};
+use super::estimator::{Estimator, TooManyBytes};
 use super::lanes::PathLanes;
 use super::liveness::Liveness;
 pub(crate) use super::phase::{Phase, PhaseEvent};
 use super::reports::{Report, Reports};
 use crate::proto::carrier::Carrier;
 use crate::proto::event::PathAddress;
+use crate::proto::futile::Use;
 use crate::proto::scheduler::PathView;
 use crate::proto::time::Time;
 use crate::proto::wire::id::PathId;
@@ -107,13 +108,6 @@ pub(crate) enum Filled {
     Drained,
 }
 
-/// Whether the backend was told to let a path transmit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wake {
-    Idle,
-    Queued,
-}
-
 /// One path.
 #[derive(Debug)]
 pub(crate) struct Path {
@@ -137,7 +131,8 @@ pub(crate) struct Path {
     app_limited: bool,
     /// When it was asked and took nothing, if nothing but time has changed since.
     idle_polled_at: Option<Time>,
-    wake: Wake,
+    /// The backend was told to let it transmit and has not come yet.
+    wake_queued: bool,
     close_written: bool,
     /// What the carrier is to be closed with.
     close_code: Option<u64>,
@@ -163,7 +158,7 @@ impl Path {
             counts: PathCounts::default(),
             app_limited: false,
             idle_polled_at: None,
-            wake: Wake::Idle,
+            wake_queued: false,
             close_written: false,
             close_code: None,
             max_datagram_bytes: 0,
@@ -341,7 +336,7 @@ impl Path {
             min_rtt: self.estimator.min_rtt(),
             rate_bytes_per_s: speed.rate_bytes_per_s,
             is_growing: speed.is_growing,
-            queued: self.estimator.queued(now),
+            queued: self.estimator.queued(now, speed),
             committed_bytes: self.estimator.committed_bytes(),
             window_bytes: speed.window_bytes,
             cost: self.cost(),
@@ -412,16 +407,16 @@ impl Path {
 
     /// The backend is to let it transmit. Whether it has to be told so: it may have been already.
     pub(crate) fn queue_wake(&mut self) -> bool {
-        std::mem::replace(&mut self.wake, Wake::Queued) == Wake::Idle
+        !std::mem::replace(&mut self.wake_queued, true)
     }
 
     /// The backend has come.
     pub(crate) fn on_transmit(&mut self) {
-        self.wake = Wake::Idle;
+        self.wake_queued = false;
     }
 
     pub(crate) fn is_wake_queued(&self) -> bool {
-        self.wake == Wake::Queued
+        self.wake_queued
     }
 
     // ---- receiving ----
@@ -436,7 +431,7 @@ impl Path {
     }
 
     /// PATH_REPORT.
-    pub(crate) fn on_report(&mut self, now: Time, report: Report) -> Result<ReportNews, TooManyBytes> {
+    pub(crate) fn on_report(&mut self, now: Time, report: Report) -> Result<Use, TooManyBytes> {
         self.estimator.on_report(now, report)
     }
 

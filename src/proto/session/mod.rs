@@ -267,13 +267,7 @@ impl Session {
             (_, Pressure::Exceeded) if !self.is_closed() => {
                 let reason =
                     format!("the server is out of memory, and this session holds {held_bytes} bytes");
-                let close = Close {
-                    application: false,
-                    code: TransportCode::LimitExceeded.as_u64(),
-                    reason: Bytes::copy_from_slice(reason.as_bytes()),
-                };
-                let code = TransportCode::LimitExceeded;
-                self.end(now, SessionError::Protocol { code, reason }, Some(close));
+                self.end_for(now, Violation::new(TransportCode::LimitExceeded, reason));
             }
             (Pressure::High, Pressure::None) => self.streams.notify_writers(&mut self.effects),
             _ => {}
@@ -401,6 +395,12 @@ impl Session {
             self.lose_path(now, path, PathLoss::Failed(reason));
             return;
         }
+        self.end_for(now, Violation { code, reason });
+    }
+
+    /// The session ends for what the peer has done, or for what serving it takes, and tells the peer why.
+    fn end_for(&mut self, now: Time, violation: Violation) {
+        let Violation { code, reason } = violation;
         let close = Close {
             application: false,
             code: code.as_u64(),

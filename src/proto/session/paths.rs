@@ -247,17 +247,21 @@ impl Session {
 
     /// Puts a path on standby, or back into use, for both directions.
     pub fn set_standby(&mut self, path: PathId, standby: bool) -> Result<(), PathError> {
-        let entry = self.paths.get_mut(path).ok_or(PathError::Unknown { path })?;
-        entry.prefer(PathPreference { standby, ..entry.preference() });
-        self.effects.control.path_statuses.insert(path);
-        self.wake_all();
-        Ok(())
+        self.prefer(path, |preference| PathPreference { standby, ..preference })
     }
 
     /// Says what a byte on this path costs, for both directions; only comparisons matter.
     pub fn set_cost(&mut self, path: PathId, cost: u64) -> Result<(), PathError> {
+        self.prefer(path, |preference| PathPreference { cost, ..preference })
+    }
+
+    fn prefer(
+        &mut self,
+        path: PathId,
+        change: impl FnOnce(PathPreference) -> PathPreference,
+    ) -> Result<(), PathError> {
         let entry = self.paths.get_mut(path).ok_or(PathError::Unknown { path })?;
-        entry.prefer(PathPreference { cost, ..entry.preference() });
+        entry.prefer(change(entry.preference()));
         self.effects.control.path_statuses.insert(path);
         self.wake_all();
         Ok(())

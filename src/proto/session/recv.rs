@@ -5,11 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Session, State};
-use crate::proto::datagrams::Arrival;
 use crate::proto::error::{AppCode, SessionError};
 use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::futile::{TooMuch, Use};
-use crate::proto::paths::estimator::{ReportNews, TooManyBytes};
+use crate::proto::paths::estimator::TooManyBytes;
 use crate::proto::paths::lanes::Early;
 use crate::proto::paths::reports::Report;
 use crate::proto::streams::recv::Violation;
@@ -120,7 +119,7 @@ impl Session {
         let Some(entry) = self.paths.get_mut(path) else { return Use::None };
         entry.liveness.on_received(now);
         entry.on_datagram_received();
-        if self.is_closed() || self.datagrams.on_received(sequence, &data) == Arrival::Ignored {
+        if self.is_closed() || self.datagrams.on_received(sequence, &data) == Use::None {
             return Use::None;
         }
         self.effects.events.push_back(Event::Datagram);
@@ -244,14 +243,11 @@ impl Session {
             }
             Frame::PathReport(report) => {
                 let delay = Duration::from_micros(report.delay_us);
-                match entry.on_report(now, Report { received_bytes: report.received_bytes, delay }) {
-                    Ok(ReportNews::New) => Ok(Use::Some),
-                    Ok(ReportNews::Old) => Ok(Use::None),
-                    Err(TooManyBytes) => {
-                        let what = "a report of more bytes than were sent on the path";
-                        Err(Violation::new(TransportCode::ProtocolViolation, what))
-                    }
-                }
+                let report = Report { received_bytes: report.received_bytes, delay };
+                entry.on_report(now, report).map_err(|TooManyBytes| {
+                    let what = "a report of more bytes than were sent on the path";
+                    Violation::new(TransportCode::ProtocolViolation, what)
+                })
             }
             Frame::PathClose { path: closed, code, .. } => {
                 self.on_path_close(now, closed, code);
@@ -310,7 +306,7 @@ impl Session {
                 self.streams.on_stop_sending(now, stream, AppCode(code), effects)?
             }
             Frame::Stream { stream, offset, fin, data } => {
-                self.on_chunk(now, path, Chunk { stream, offset, fin, data })?
+                return self.on_chunk(now, path, Chunk { stream, offset, fin, data });
             }
             _ => Use::None,
         };

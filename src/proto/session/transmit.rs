@@ -74,17 +74,16 @@ impl Session {
             };
             let Some(entry) = self.paths.get(path) else { break Filled::Drained };
             let on = Outlet { id: path, control: entry.lanes.control(), view: entry.view(now) };
-            let reason = chunk.reason;
-            match self.streams.write_chunk(now, on, chunk, carrier, &mut self.effects) {
+            match self.streams.write_chunk(now, on, &chunk, carrier, &mut self.effects) {
                 Ok(written) => {
                     chunks += 1;
                     if let Some(entry) = self.paths.get_mut(path)
-                        && let Some((lane, stream)) = written.opened
+                        && let Some(lane) = written.opened
                     {
-                        entry.lanes.on_opened(lane, stream);
+                        entry.lanes.on_opened(lane, chunk.stream);
                     }
                     if let Some(sent) = written.sent {
-                        self.account(now, path, reason, sent);
+                        self.account(now, path, chunk.reason, sent);
                     }
                 }
                 Err(dir) => blocked.add(dir),
@@ -127,15 +126,11 @@ impl Session {
 
     /// Carries out what streams have asked for.
     pub(super) fn carry_out(&mut self, now: Time) {
-        if self.effects.has_commands() {
-            let mut commands = self.effects.take_commands();
-            for (path, command) in commands.drain(..) {
-                if let Some(entry) = self.paths.get_mut(path) {
-                    entry.lanes.command(command);
-                    self.wake(path);
-                }
+        while let Some((path, command)) = self.effects.pop_command() {
+            if let Some(entry) = self.paths.get_mut(path) {
+                entry.lanes.command(command);
+                self.wake(path);
             }
-            self.effects.recycle(commands);
         }
         match self.effects.take_wake() {
             ControlWake::None => {}

@@ -106,7 +106,7 @@ pub(crate) struct Outlet {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     /// The bidirectional lane that was opened for the stream, on which the peer answers.
-    pub(crate) opened: Option<(LaneId, StreamId)>,
+    pub(crate) opened: Option<LaneId>,
     /// What went out, unless the lane turned out to be gone.
     pub(crate) sent: Option<Sent>,
 }

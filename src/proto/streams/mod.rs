@@ -139,13 +139,9 @@ impl Streams {
         self.ids.raise_limit(Dir::Uni, peer.initial_max_streams_uni);
         self.initial_credit = peer.initial_max_stream_data_bytes;
         // Streams that the peer opened may have overtaken its word on limits.
-        let ids: Vec<_> = self.send.keys().copied().collect();
-        for id in ids {
-            if let Some(stream) = self.send.get_mut(&id) {
-                stream.credit.raise(peer.initial_max_stream_data_bytes);
-            }
-            self.enqueue(id);
-        }
+        self.for_each_sending(|stream| {
+            stream.credit.raise(peer.initial_max_stream_data_bytes);
+        });
     }
 
     /// Opens a stream of this end's, if the peer allows one more.

@@ -281,27 +281,19 @@ impl Streams {
 
     /// The peer reads no more from a lane: what was on it goes another way.
     pub(crate) fn on_lane_lost(&mut self, path: PathId, lane: LaneId) {
-        for id in self.send.keys().copied().collect::<Vec<_>>() {
-            if let Some(stream) = self.send.get_mut(&id) {
-                stream.on_lane_lost(path, lane);
-            }
-            self.enqueue(id);
-        }
+        self.for_each_sending(|stream| stream.on_lane_lost(path, lane));
     }
 
     /// Makes what `path` carries, and none of the `healthy` ones does, work for the others.
     pub(crate) fn on_path_failed(&mut self, path: PathId, failure: PathFailure, healthy: &[PathId]) {
         let is_healthy = |id: PathId| healthy.contains(&id);
-        for id in self.send.keys().copied().collect::<Vec<_>>() {
-            if let Some(stream) = self.send.get_mut(&id) {
-                match failure {
-                    PathFailure::Silent => stream.on_path_silent(path, is_healthy),
-                    PathFailure::Closed => stream.on_path_closed(path, is_healthy),
-                }
-                stream.ask_again();
+        self.for_each_sending(|stream| {
+            match failure {
+                PathFailure::Silent => stream.on_path_silent(path, is_healthy),
+                PathFailure::Closed => stream.on_path_closed(path, is_healthy),
             }
-            self.enqueue(id);
-        }
+            stream.ask_again();
+        });
     }
 
     /// `path` answers again: what it carries need not go again.

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Streams;
 use super::chunk::{Blocked, NextChunk, Outlet, SendReason, Sent, Written};
+use super::ready::ReadyQueue;
 use super::send::{Expected, OVERDUE, Payload, Piece, SendStream};
 use crate::proto::carrier::{Carrier, LaneClosed, Lanes};
 use crate::proto::config::PathPolicy;
@@ -28,7 +29,7 @@ const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 struct OpenLane {
     lane: LaneId,
     header: Header,
-    opened: Option<(LaneId, StreamId)>,
+    opened: Option<LaneId>,
 }
 
 /// Whether a lane still needs the header that says whose it is.
@@ -41,12 +42,16 @@ enum Header {
 impl Streams {
     /// Puts a stream in the queue of those with something to send.
     pub(super) fn enqueue(&mut self, id: StreamId) {
-        if let Some(stream) = self.send.get_mut(&id)
-            && !stream.queued
-            && stream.has_work(u64::MAX)
-        {
-            stream.queued = true;
-            self.ready.push(id, stream.priority);
+        if let Some(stream) = self.send.get_mut(&id) {
+            enqueue(stream, &mut self.ready);
+        }
+    }
+
+    /// Makes a change to every sending half, after which it may have something to send.
+    pub(super) fn for_each_sending(&mut self, mut change: impl FnMut(&mut SendStream)) {
+        for stream in self.send.values_mut() {
+            change(stream);
+            enqueue(stream, &mut self.ready);
         }
     }
 
@@ -143,11 +148,11 @@ impl Streams {
         &mut self,
         now: Time,
         on: Outlet,
-        chunk: NextChunk,
+        chunk: &NextChunk,
         carrier: &mut dyn Carrier,
         effects: &mut Effects,
     ) -> Result<Written, Dir> {
-        let NextChunk { stream: id, range, .. } = chunk;
+        let NextChunk { stream: id, ref range, .. } = *chunk;
         let one_lane = carrier.lanes() == Lanes::One;
         let OpenLane { lane, header, opened } =
             if one_lane { self.only_lane(on, id)? } else { self.lane_for(on.id, carrier, id)? };
@@ -218,7 +223,14 @@ impl Streams {
         stream.add_lane(path, lane);
         // Its header goes out with the first record.
         let _ = stream.lane_to_write(path);
-        Ok(OpenLane { lane, header: Header::Due, opened: (dir == Dir::Bi).then_some((lane, id)) })
+        Ok(OpenLane { lane, header: Header::Due, opened: (dir == Dir::Bi).then_some(lane) })
+    }
+}
+
+fn enqueue(stream: &mut SendStream, ready: &mut ReadyQueue) {
+    if !stream.queued && stream.has_work(u64::MAX) {
+        stream.queued = true;
+        ready.push(stream.id, stream.priority);
     }
 }
 

@@ -129,9 +129,9 @@ fn several_pings_are_told_apart_and_the_newest_answers_for_all_before() {
 fn reports_tell_what_is_under_way_and_cannot_claim_more_than_was_sent() {
     let mut path = path();
     path.on_sent(at(0), 10_000);
-    assert_eq!(path.on_report(at(20), report(4_000)), Ok(ReportNews::New));
+    assert_eq!(path.on_report(at(20), report(4_000)), Ok(Use::Some));
     assert_eq!(path.estimator.committed_bytes(), 6_000);
-    assert_eq!(path.on_report(at(30), report(3_000)), Ok(ReportNews::Old));
+    assert_eq!(path.on_report(at(30), report(3_000)), Ok(Use::None));
     assert_eq!(path.estimator.committed_bytes(), 6_000);
     assert_eq!(path.on_report(at(40), report(10_001)), Err(TooManyBytes));
 }
