@@ -40,8 +40,9 @@ const BURSTS_PER_TURN: usize = 16;
 /// Frames, records and other items that one turn may take in before other paths of the same socket get theirs: what bulk
 /// data makes of one batch of packets, and half a millisecond's work when the items are as small as they can be.
 const ITEMS_PER_TURN: u64 = 512;
-/// What the peer may have on its way beyond the session's receive window: copies, frames and the heads of records.
-const LANE_MARGIN_BYTES: u64 = 1024 * 1024;
+/// What the carrier of a path that belongs to no session may hold for lanes that nobody reads: more than a HELLO, and all
+/// that HTTP/3 says before it.
+const UNBOUND_HELD_BYTES: u64 = 128 * 1024;
 /// How long a peer may take to hear why it was refused, or that the path is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A turn with more packets than this is worth another thread's wake-up (40 to 50 µs measured, 1.3 µs a packet).
@@ -194,10 +195,31 @@ impl PathDriver {
             self.on_change(turn, change);
         }
         self.allowance = Allowance::new(ITEMS_PER_TURN);
+        self.bound_lanes(turn.now);
         self.exchange(turn);
         // The rest of what has arrived waits until the other paths have had their turn.
         self.wants_turn |= matches!(self.stage, Stage::Bound(_)) && self.carrier.has_arrivals();
         self.conclude();
+    }
+
+    /// Gives up a path that belongs to no session when its lanes hold too much. (A session sees to its own.)
+    fn bound_lanes(&mut self, now: Instant) {
+        let limit = UNBOUND_HELD_BYTES.saturating_add(self.carrier.allowed_bytes().saturating_mul(2));
+        if self.carrier.held_bytes() <= limit {
+            return;
+        }
+        match self.stage {
+            Stage::Bound(_) | Stage::Done => {}
+            Stage::Dialling(_) => {
+                let what = "it sends more than may wait before there is a session";
+                self.on_ended(now, &Ended::Violation { code: H3Code::ExcessiveLoad, what });
+            }
+            _ => {
+                tracing::debug!(remote = %self.remote(), "the lanes of a path without a session hold too much");
+                self.stage = Stage::Done;
+                self.carrier.abort(now, TransportCode::LimitExceeded);
+            }
+        }
     }
 
     /// What the reactor has to know after a turn.
@@ -406,8 +428,9 @@ impl PathDriver {
                         take_in(session, now, path, arrival);
                         allowance.spend((session.items() - before).max(1));
                     })?;
+                    session.on_lanes_held(now, path, carrier.held_bytes());
                     session.transmit(now, path, carrier);
-                    carrier.allow_bytes(session.receive_window_bytes() + LANE_MARGIN_BYTES);
+                    carrier.allow_bytes(session.lane_window_bytes());
                     Ok(())
                 });
                 if let Err(ended) = outcome {

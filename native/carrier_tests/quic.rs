@@ -39,6 +39,8 @@ pub(super) struct End {
     datagrams: Vec<Bytes>,
     lost: Option<ConnectionError>,
     connected: bool,
+    /// Before there is anybody who takes lanes: so many bytes of each are read at a time.
+    reads_at_most: Option<usize>,
 }
 
 impl End {
@@ -56,6 +58,7 @@ impl End {
             datagrams: Vec::new(),
             lost: None,
             connected: false,
+            reads_at_most: None,
         }
     }
 
@@ -89,7 +92,7 @@ impl End {
                 Change::Lost(reason) => self.lost = Some(reason),
             }
         }
-        carrier.receive(&Allowance::unlimited(), |arrival| match arrival {
+        let take = |arrival| match arrival {
             Arrival::Data { lane, data, .. } => {
                 self.received.entry(lane.0).or_default().extend_from_slice(&data)
             }
@@ -98,7 +101,11 @@ impl End {
             Arrival::Stopped(lane) => self.stopped.push(lane),
             Arrival::Datagram(data) => self.datagrams.push(data),
             Arrival::DatagramsDropped(count) => panic!("{count} datagrams dropped"),
-        });
+        };
+        match self.reads_at_most {
+            None => carrier.receive(&Allowance::unlimited(), take),
+            Some(max_bytes) => carrier.receive_from(|_, _| max_bytes, take),
+        }
         while let Some(event) = carrier.poll_endpoint_events() {
             if let Some(answer) = self.endpoint.handle_event(handle, event) {
                 carrier.handle_event(answer);
@@ -126,6 +133,8 @@ pub(super) struct Pair {
     pub(super) is_cut: bool,
     /// How much later every fifth packet comes.
     pub(super) fifth_is_late_by: Duration,
+    /// Of what the client sends, every second packet is lost.
+    loses_every_second: bool,
     sent: usize,
     /// Longer packets are lost.
     mtu: usize,
@@ -183,6 +192,7 @@ impl Pair {
             under_way: Vec::new(),
             is_cut: false,
             fifth_is_late_by: Duration::ZERO,
+            loses_every_second: false,
             sent: 0,
             mtu,
         };
@@ -198,8 +208,9 @@ impl Pair {
             for from_client in [true, false] {
                 let from = if from_client { &mut self.client } else { &mut self.server };
                 for packet in from.work(self.now) {
-                    if !self.is_cut && packet.len() <= self.mtu {
-                        self.sent += 1;
+                    self.sent += 1;
+                    let is_lost = from_client && self.loses_every_second && self.sent.is_multiple_of(2);
+                    if !self.is_cut && !is_lost && packet.len() <= self.mtu {
                         let late =
                             if self.sent.is_multiple_of(5) { self.fifth_is_late_by } else { Duration::ZERO };
                         self.under_way.push((self.now + ONE_WAY + late, from_client, packet));
@@ -490,4 +501,45 @@ fn before_a_client_is_known_only_its_first_lane_is_read() {
     );
     assert_eq!(lanes, [LaneId(0)]);
     assert!(carrier.has_arrivals(), "the others wait");
+}
+
+#[test]
+fn what_waits_for_bytes_before_it_is_counted_and_handed_on_in_order_when_they_come() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    let text: Vec<_> = (0..2_000_u32).flat_map(u32::to_be_bytes).collect();
+    pair.loses_every_second = true;
+    let mut most = 0;
+    for piece in text.chunks(40) {
+        pair.client.carrier().write(lane, Bytes::copy_from_slice(piece)).unwrap();
+        pair.run(ms(1));
+        most = most.max(pair.server.carrier().held_bytes());
+    }
+    pair.client.carrier().finish(lane);
+    assert!(most > 10 * 200, "of 20 pieces that wait apart, each costs 200 bytes and more, and all {most}");
+    pair.loses_every_second = false;
+    pair.run(Duration::from_secs(2));
+    assert!(pair.server.received[&lane.0] == text);
+    assert_eq!(pair.server.finished, [lane]);
+    assert_eq!(pair.server.carrier().held_bytes(), 0);
+}
+
+#[test]
+fn a_lane_whose_bytes_are_not_wanted_yet_waits_with_its_end_and_is_counted() {
+    let mut pair = Pair::new();
+    let lane = pair.client.carrier().open_lane(Dir::Uni).unwrap();
+    pair.client.carrier().write(lane, Bytes::from_static(b"some words")).unwrap();
+    pair.client.carrier().finish(lane);
+    pair.server.reads_at_most = Some(0);
+    pair.run(ms(50));
+    assert!(pair.server.received.is_empty() && pair.server.finished.is_empty());
+    assert!(pair.server.carrier().held_bytes() >= 10);
+    pair.server.reads_at_most = Some(4);
+    pair.run(ms(0));
+    assert_eq!(pair.server.received[&lane.0][..4], *b"some");
+    pair.server.reads_at_most = None;
+    pair.run(ms(1));
+    assert_eq!(pair.server.received[&lane.0], b"some words");
+    assert_eq!(pair.server.finished, [lane]);
+    assert_eq!(pair.server.carrier().held_bytes(), 0);
 }

@@ -81,7 +81,7 @@ enum Reading {
     /// Its first bytes do not tell yet.
     Unknown(BytesMut),
     Lane,
-    /// A lane of a session that may yet come; its bytes are QUIC's to keep.
+    /// A lane of a session that may yet come; its bytes are the carrier's to keep.
     Held(LaneId),
     Control(ControlStream),
     Qpack(Instructions),
@@ -174,7 +174,7 @@ impl H3 {
     }
 
     /// How many bytes are to be read of a stream before the session has somebody who takes its lanes. What is left
-    /// waits, bounded by QUIC's flow control.
+    /// waits in the carrier, which counts it.
     pub(crate) fn wanted_early(&self, lane: LaneId, dir: Dir) -> usize {
         match (self.readings.get(&lane), &self.role) {
             // The first byte tells how many follow.

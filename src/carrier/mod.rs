@@ -11,6 +11,7 @@ mod observed;
 pub(crate) mod outage;
 mod path_carrier;
 pub(crate) mod quic;
+mod reassembly;
 
 pub(crate) use allowance::Allowance;
 pub(crate) use clock::Clock;

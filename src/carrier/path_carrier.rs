@@ -90,6 +90,16 @@ impl PathCarrier {
         self.quic.allow_bytes(bytes);
     }
 
+    /// As [`QuicCarrier::held_bytes`].
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.quic.held_bytes()
+    }
+
+    /// As [`QuicCarrier::allowed_bytes`].
+    pub(crate) fn allowed_bytes(&self) -> u64 {
+        self.quic.allowed_bytes()
+    }
+
     // ---- what comes in ----
 
     /// A packet, or news from the endpoint.
@@ -186,7 +196,7 @@ impl PathCarrier {
         outcome
     }
 
-    /// Server: takes in what has arrived on the first lane, and what HTTP/3 has to know. The rest is left where it is.
+    /// Server: takes in what has arrived on the first lane, and what HTTP/3 has to know. The rest waits.
     ///
     /// # Errors
     ///
@@ -289,10 +299,12 @@ impl PathCarrier {
     }
 
     /// Ends the connection, of a session or of none, without waiting for anything: BUSY when its room is another's,
-    /// INTERNAL when this end has failed.
+    /// LIMIT_EXCEEDED when it holds too much, INTERNAL when this end has failed.
     pub(crate) fn abort(&mut self, now: Instant, code: TransportCode) {
         match self.layer {
-            Layer::Http(_) if code == TransportCode::Busy => self.cut(now, H3Code::ExcessiveLoad),
+            Layer::Http(_) if matches!(code, TransportCode::Busy | TransportCode::LimitExceeded) => {
+                self.cut(now, H3Code::ExcessiveLoad);
+            }
             Layer::Http(_) => self.cut(now, H3Code::InternalError),
             Layer::Undecided(_) | Layer::Bare => self.quic.close(now, code.as_u64(), Bytes::new()),
         }

@@ -5,6 +5,10 @@
 //! and not sent yet, and [`capacity`](Carrier::capacity) keeps that to about one burst. quinn-proto does not tell
 //! the figure; the account errs on the low side, and is set right whenever nothing can be left to send.
 //!
+//! What arrives does not wait in quinn-proto, where nobody counts what it costs: it is taken out as it comes, and what
+//! is not handed on yet is [counted](QuicCarrier::held_bytes). QUIC's flow control then bounds only what arrives between
+//! two turns. The session's own bounds what an honest peer sends, and the count is for the others.
+//!
 //! Whoever drives the connection calls, in this order, after anything has happened to it: [`poll`] until it
 //! gives nothing, [`receive`], the core's `transmit`, and [`poll_transmit`] until that gives nothing.
 //!
@@ -18,14 +22,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use quinn_proto::{
-    Connection, ConnectionError, ConnectionEvent, EndpointEvent, Event, FrameStats, ReadError, StreamEvent,
-    StreamId, Transmit, VarInt, WriteError,
+    Chunk, Connection, ConnectionError, ConnectionEvent, EndpointEvent, Event, FrameStats, ReadError,
+    StreamEvent, StreamId, Transmit, VarInt, WriteError,
 };
 
 use super::ack_hold::AckHold;
 use super::allowance::Allowance;
 use super::observed::Observations;
 use super::outage::{self, Probes};
+use super::reassembly::{LaneEnd, Reassembly};
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
 use crate::proto::wire::id::{Dir, LaneId};
@@ -84,6 +89,7 @@ pub(crate) struct QuicCarrier {
     observations: Arc<Observations>,
     /// Streams that may have something to read.
     readable: BTreeSet<StreamId>,
+    reassembly: Reassembly,
     stopped: Vec<LaneId>,
     held_back: BTreeMap<LaneId, HeldBack>,
     datagrams_wait: bool,
@@ -110,6 +116,7 @@ impl QuicCarrier {
             connection,
             observations,
             readable: BTreeSet::new(),
+            reassembly: Reassembly::default(),
             stopped: Vec::new(),
             held_back: BTreeMap::new(),
             datagrams_wait: false,
@@ -279,18 +286,22 @@ impl QuicCarrier {
         }
     }
 
-    /// Takes in what has arrived on some lanes, of each as many bytes as `wanted` says, and leaves the rest where it is:
-    /// QUIC's flow control bounds it.
+    /// What [`allow_bytes`](Self::allow_bytes) has allowed; 0 before there is a session.
+    pub(crate) fn allowed_bytes(&self) -> u64 {
+        self.receive_window_bytes
+    }
+
+    /// Takes in what has arrived on lanes, and hands on of each as many bytes as `wanted` says. The rest waits, and is
+    /// [counted](Self::held_bytes).
     pub(crate) fn receive_from(
         &mut self,
         wanted: impl Fn(LaneId, Dir) -> usize,
         mut take: impl FnMut(Arrival),
     ) {
-        let with_wish = |id: &StreamId| (*id, wanted(lane_of(*id), dir_of(*id)));
-        let some: Vec<_> = self.readable.iter().map(with_wish).filter(|(_, bytes)| *bytes > 0).collect();
-        for (id, max_bytes) in some {
-            if !self.read(id, &Allowance::unlimited(), max_bytes, &mut take) {
-                self.readable.remove(&id);
+        for id in std::mem::take(&mut self.readable) {
+            let max_bytes = wanted(lane_of(id), dir_of(id));
+            if self.read(id, &Allowance::unlimited(), max_bytes, &mut take) {
+                self.readable.insert(id);
             }
         }
     }
@@ -301,7 +312,12 @@ impl QuicCarrier {
         self.receive_datagrams(&Allowance::unlimited(), take);
     }
 
-    /// Reads of a stream what there is, and no more than may be. Returns whether there may be more.
+    /// What has arrived on lanes and was not handed on, in bytes of memory.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.reassembly.held_bytes()
+    }
+
+    /// Hands on what there is of a lane, and no more than may be. Returns whether there is more.
     fn read(
         &mut self,
         id: StreamId,
@@ -310,36 +326,54 @@ impl QuicCarrier {
         take: &mut impl FnMut(Arrival),
     ) -> bool {
         let (lane, dir) = (lane_of(id), dir_of(id));
+        let mut reader = self.reassembly.take(id);
         let mut stream = self.connection.recv_stream(id);
-        // A stream that is gone already was read to its end.
-        let Ok(mut chunks) = stream.read(true) else { return false };
-        let mut is_all = false;
-        while max_bytes > 0 && !allowance.is_spent() {
-            match chunks.next(max_bytes) {
-                Ok(Some(chunk)) => {
-                    max_bytes -= chunk.bytes.len();
-                    self.observations.on_heard();
-                    take(Arrival::Data { lane, dir, data: chunk.bytes });
-                }
-                Ok(None) => {
-                    take(Arrival::Finished(lane));
-                    is_all = true;
-                    break;
-                }
-                Err(ReadError::Reset(_)) => {
-                    take(Arrival::Reset(lane));
-                    is_all = true;
-                    break;
-                }
-                Err(ReadError::Blocked) => {
-                    is_all = true;
-                    break;
-                }
+        let mut chunks = match stream.read(false) {
+            Ok(chunks) => Some(chunks),
+            // Its end is known, and waits here.
+            Err(_) if reader.end().is_some() => None,
+            // Nothing more is wanted of it.
+            Err(_) => return false,
+        };
+        let is_all = loop {
+            if allowance.is_spent() {
+                break false;
             }
+            if let Some(data) = reader.next(max_bytes) {
+                max_bytes -= data.len();
+                take(Arrival::Data { lane, dir, data });
+                continue;
+            }
+            let Some(chunks) = chunks.as_mut().filter(|_| reader.end().is_none()) else { break true };
+            match chunks.next(usize::MAX) {
+                Ok(Some(Chunk { offset, bytes: data })) => {
+                    self.observations.on_heard();
+                    if data.len() <= max_bytes && reader.pass(offset, data.len()) {
+                        max_bytes -= data.len();
+                        take(Arrival::Data { lane, dir, data });
+                    } else {
+                        reader.keep(offset, data);
+                    }
+                }
+                Ok(None) => reader.on_end(LaneEnd::Finished),
+                Err(ReadError::Reset(_)) => reader.on_end(LaneEnd::Reset),
+                Err(ReadError::Blocked) => break true,
+            }
+        };
+        let waits = !is_all || reader.is_ready();
+        if let Some(end) = reader.end()
+            && !waits
+            && max_bytes > 0
+        {
+            take(match end {
+                LaneEnd::Finished => Arrival::Finished(lane),
+                LaneEnd::Reset => Arrival::Reset(lane),
+            });
+            return false;
         }
-        // Whoever reads asks `poll_transmit` next, so there is no need to know whether it has to.
-        let _ = chunks.finalize();
-        !is_all
+        let is_more = waits || reader.end().is_some();
+        self.reassembly.put_back(id, reader);
+        is_more
     }
 
     // ---- what goes out ----
@@ -415,6 +449,7 @@ impl QuicCarrier {
         if id.dir() == quinn_proto::Dir::Bi || id.initiator() != self.connection.side() {
             // Stopped or read to its end already: there is nothing more to stop.
             let _ = self.connection.recv_stream(id).stop(varint(code));
+            self.reassembly.forget(id);
             self.ack_hold.release();
         }
     }

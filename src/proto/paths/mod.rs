@@ -88,6 +88,11 @@ impl Paths {
         self.iter().filter(|path| path.is_healthy())
     }
 
+    /// What carriers hold to put lanes in order, in bytes of memory.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.iter().map(Path::held_bytes).sum()
+    }
+
     pub(crate) fn has_healthy(&self) -> bool {
         self.healthy().next().is_some()
     }

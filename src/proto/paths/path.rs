@@ -137,6 +137,8 @@ pub(crate) struct Path {
     /// What the carrier is to be closed with.
     close_code: Option<u64>,
     max_datagram_bytes: usize,
+    /// What the carrier holds to put lanes in order.
+    held_bytes: u64,
 }
 
 impl Path {
@@ -162,6 +164,7 @@ impl Path {
             close_written: false,
             close_code: None,
             max_datagram_bytes: 0,
+            held_bytes: 0,
         }
     }
 
@@ -424,6 +427,15 @@ impl Path {
     /// Stream bytes arrived.
     pub(crate) fn on_received(&mut self, now: Time, bytes: u64, max_delay: Duration) {
         self.reports.on_received(now, bytes, max_delay);
+    }
+
+    /// The carrier holds so many bytes of memory to put lanes in order.
+    pub(crate) fn on_lanes_held(&mut self, bytes: u64) {
+        self.held_bytes = bytes;
+    }
+
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes
     }
 
     pub(crate) fn on_datagram_received(&mut self) {

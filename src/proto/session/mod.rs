@@ -55,6 +55,10 @@ use super::wire::id::{PathId, SessionId, Side};
 use super::wire::limits::VERSION;
 use super::wire::token;
 
+/// What the peer may have on its way on the lanes of a path beyond the session's window: copies, frames and the heads of
+/// records.
+const LANE_MARGIN_BYTES: u64 = 1024 * 1024;
+
 /// How far the end of a session has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseState {
@@ -236,15 +240,16 @@ impl Session {
         self.work.items()
     }
 
-    /// How much the peer may have on its way at one time, in bytes of streams.
-    pub fn receive_window_bytes(&self) -> u64 {
-        self.streams.receive_window()
+    /// How much the peer may have on its way at one time on the lanes of a path, in bytes: what the session's window
+    /// allows, and a margin for copies, frames and the heads of records.
+    pub fn lane_window_bytes(&self) -> u64 {
+        self.streams.receive_window().saturating_add(LANE_MARGIN_BYTES)
     }
 
     /// What the session holds for its peer and its application, in bytes of memory: what was written and is not
-    /// acknowledged, what has arrived and was not read, datagrams.
+    /// acknowledged, what has arrived and was not read, on streams and on lanes, datagrams.
     pub fn memory_bytes(&self) -> u64 {
-        let arrived = self.streams.held().memory_bytes();
+        let arrived = self.streams.held().memory_bytes() + self.paths.held_bytes();
         self.streams.totals().retained + arrived + self.datagrams.waiting_bytes()
     }
 
@@ -259,8 +264,10 @@ impl Session {
         if self.memory.is_none() {
             return;
         }
-        let held_bytes =
-            if self.is_closed() { self.streams.held().memory_bytes() } else { self.memory_bytes() };
+        let held_bytes = match self.is_closed() {
+            true => self.streams.held().memory_bytes() + self.paths.held_bytes(),
+            false => self.memory_bytes(),
+        };
         let Some(share) = &mut self.memory else { return };
         let pressure = share.update(held_bytes);
         match (self.streams.set_pressure(pressure), pressure) {

@@ -98,6 +98,20 @@ impl Session {
         self.wake_for_data();
     }
 
+    /// The carrier of `path` holds so many bytes of memory for the lanes that it puts in order. What the peer may send
+    /// costs less than twice its window, whatever is lost of it and comes late.
+    pub fn on_lanes_held(&mut self, now: Time, path: PathId, held_bytes: u64) {
+        let Some(entry) = self.paths.get_mut(path) else { return };
+        entry.on_lanes_held(held_bytes);
+        let limit_bytes = self.lane_window_bytes().saturating_mul(2);
+        if held_bytes > limit_bytes && !self.is_closed() {
+            let reason = format!(
+                "lanes with gaps make path {path} hold {held_bytes} bytes, and may make it hold {limit_bytes}"
+            );
+            self.violation(now, path, Violation::new(TransportCode::LimitExceeded, reason));
+        }
+    }
+
     /// A carrier datagram arrived. One without a sequence number is dropped.
     pub fn on_datagram(&mut self, now: Time, path: PathId, mut data: Bytes) {
         let Some(sequence) = crate::proto::wire::varint::get(&mut data) else {
