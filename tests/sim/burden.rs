@@ -42,6 +42,20 @@ fn single_bytes_with_gaps_on_many_streams_cost_no_more_than_four_windows() {
     victim.blames(TransportCode::LimitExceeded);
 }
 
+#[test]
+fn lanes_that_wait_in_the_carriers_of_all_paths_count_for_the_session_and_end_it_beyond_three_windows() {
+    let mut victim = Victim::server();
+    let before = victim.session.memory_bytes();
+    let window = victim.session.lane_window_bytes();
+    victim.session.on_lanes_held(victim.now, PathId::PRIMARY, 3 * window);
+    assert_eq!(victim.session.memory_bytes(), before + 3 * window);
+    victim.session.on_lanes_held(victim.now, PathId::PRIMARY, 0);
+    assert_eq!(victim.session.memory_bytes(), before);
+    victim.assert_unharmed();
+    victim.session.on_lanes_held(victim.now, PathId::PRIMARY, 3 * window + 1);
+    victim.blames(TransportCode::LimitExceeded);
+}
+
 /// A slab as a socket receives into, with `payload` somewhere in it.
 fn in_a_slab(payload: &[u8]) -> (Bytes, Bytes) {
     let mut slab = vec![0; 64 * 1024];

@@ -19,6 +19,10 @@ use crate::proto::wire::frame::{Close, Frame};
 use crate::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
 use crate::proto::wire::lane::{LaneItem, LaneKind};
 
+/// What lanes may hold that wait for bytes before them, in windows, on all paths together. A window that waits in pieces
+/// of a packet costs some 1.2 times its bytes; copies of it may wait on several paths.
+const LANES_HELD_WINDOWS: u64 = 3;
+
 impl Session {
     /// Bytes arrived on a lane, in the lane's order. `dir` is the lane's, whoever opened it.
     pub fn on_lane_data(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, data: Bytes) {
@@ -98,16 +102,16 @@ impl Session {
         self.wake_for_data();
     }
 
-    /// The carrier of `path` holds so many bytes of memory for the lanes that it puts in order. What the peer may send
-    /// costs less than twice its window, whatever is lost of it and comes late.
+    /// The carrier of `path` holds so many bytes of memory for the lanes that it puts in order. What an honest peer has on
+    /// its way costs less than three windows, whatever is lost of it and comes late, and however many copies there are.
     pub fn on_lanes_held(&mut self, now: Time, path: PathId, held_bytes: u64) {
         let Some(entry) = self.paths.get_mut(path) else { return };
         entry.on_lanes_held(held_bytes);
-        let limit_bytes = self.lane_window_bytes().saturating_mul(2);
+        let held_bytes = self.paths.held_bytes();
+        let limit_bytes = self.lane_window_bytes().saturating_mul(LANES_HELD_WINDOWS);
         if held_bytes > limit_bytes && !self.is_closed() {
-            let reason = format!(
-                "lanes with gaps make path {path} hold {held_bytes} bytes, and may make it hold {limit_bytes}"
-            );
+            let reason =
+                format!("lanes with gaps hold {held_bytes} bytes, and may hold {limit_bytes} on all paths");
             self.violation(now, path, Violation::new(TransportCode::LimitExceeded, reason));
         }
     }
