@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   peer      plain quinn: connections, lanes and frames in any order, written with `wire`
+//!   lossy     quinn-proto driven by hand: what a case wants to be lost is lost
 //!   victim    kwik, in a process of its own, so that its memory can be read and its panics be seen
 //!   innocent  a client of kwik's own beside it: echoes and fresh dials, none of which may be lost
 //!   siege     the three together, and the line that a case prints
@@ -13,6 +14,7 @@
 
 pub mod code;
 pub mod innocent;
+pub mod lossy;
 pub mod peer;
 pub mod siege;
 pub mod victim;

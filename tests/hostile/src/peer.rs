@@ -18,7 +18,7 @@ use crate::wire::{self, CONTROL_LANE, Credentials, Frame, kind};
 const ALPN: &[u8] = b"kwik/1";
 
 /// Longer than anything here should take on a machine that does a lot else, so that a case that hangs fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a part of a case, and fails when it takes longer than anything should.
 pub async fn patiently<T>(what: &str, part: impl Future<Output = T>) -> T {
@@ -64,6 +64,22 @@ impl ServerCertVerifier for TrustAnybody {
     }
 }
 
+/// A client that trusts anybody and speaks `kwik/1`.
+pub(crate) fn client_config(transport: Arc<TransportConfig>) -> quinn::ClientConfig {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(TrustAnybody(Arc::clone(&provider)));
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("ring speaks TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3")));
+    config.transport_config(transport);
+    config
+}
+
 /// Bytes on their way.
 const WIDE: u64 = 1 << 30;
 
@@ -100,20 +116,8 @@ impl Client {
     /// One that goes on writing only when all but so many bytes have arrived: what is written on several lanes arrives
     /// about in the order in which it was written.
     pub fn with_send_window(address: Ipv4Addr, server: SocketAddr, send_window: u64) -> Self {
-        let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(TrustAnybody(Arc::clone(&provider)));
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("ring speaks TLS 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![ALPN.to_vec()];
         let mut endpoint = Endpoint::client((IpAddr::V4(address), 0).into()).expect("a socket");
-        let mut config =
-            quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3")));
-        config.transport_config(transport(send_window));
-        endpoint.set_default_client_config(config);
+        endpoint.set_default_client_config(client_config(transport(send_window)));
         Self { endpoint, server }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::innocent::{Innocent, Lap};
+use crate::lossy::Lossy;
 use crate::peer::Client;
 use crate::victim::Victim;
 
@@ -54,6 +55,11 @@ impl Siege {
     /// The same for an attacker to whom the order of what arrives matters, to 32 KiB.
     pub fn careful_attacker(&self) -> Client {
         Client::with_send_window(ATTACKER, self.victim.address, 32 << 10)
+    }
+
+    /// An attacker that decides which of its packets are lost.
+    pub fn lossy_attacker(&self) -> Lossy {
+        Lossy::connect(ATTACKER, self.victim.address)
     }
 
     /// What clients of kwik's own dial.

@@ -7,6 +7,7 @@
 mod admission;
 mod fairness;
 mod floods;
+mod gaps;
 mod memory;
 
 use kwik_hostile_tests::siege::Siege;

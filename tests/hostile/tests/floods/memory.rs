@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use super::{VICTIM, siege};
 
 /// The window that a server's session has at first.
-const WINDOW: u64 = 4 << 20;
+pub(super) const WINDOW: u64 = 4 << 20;
 /// What the allocator, the connection itself and its buffers take beside what is held.
-const PROCESS: u64 = 12 << 20;
+pub(super) const PROCESS: u64 = 12 << 20;
 
 /// Sends these lanes, each whole but not finished, and waits until all is sent or nothing more is taken.
 async fn hold(siege: &Siege, path: &Path, lanes: impl Iterator<Item = Vec<u8>>) -> Vec<quinn::SendStream> {
