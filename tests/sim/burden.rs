@@ -51,7 +51,7 @@ fn lanes_that_wait_in_the_carriers_of_all_paths_count_for_the_session_and_end_it
     assert_eq!(victim.session.memory_bytes(), before + 3 * window);
     victim.session.on_lanes_held(victim.now, PathId::PRIMARY, 0);
     assert_eq!(victim.session.memory_bytes(), before);
-    victim.assert_unharmed();
+    assert_eq!(victim.session.close_state(), CloseState::Open);
     victim.session.on_lanes_held(victim.now, PathId::PRIMARY, 3 * window + 1);
     victim.blames(TransportCode::LimitExceeded);
 }

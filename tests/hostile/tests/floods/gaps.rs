@@ -17,6 +17,8 @@ use super::siege;
 const MOST_GAPS: usize = 1_000;
 /// Lanes that a session is granted on each path, at the least: 100 streams of each kind.
 const LANES: usize = 200;
+/// What a connection that has not said HELLO may make a server hold.
+const UNBOUND: u64 = 128 << 10;
 /// Messages of 64 KiB that fit into the server's socket at once, for the most part.
 const MESSAGES: usize = 8;
 /// Packets of junk in front of one that matters. With them a message nearly fills its receive buffer.
@@ -125,4 +127,21 @@ async fn bytes_behind_gaps_in_buffers_of_their_own() {
         go_on_in_buffers_of_their_own(&mut client, &lanes[..100]);
     }
     is_withstood(siege, &mut [client], 4 * WINDOW + PROCESS).await;
+}
+
+/// The same from connections that never say HELLO, whose lanes nobody reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_behind_gaps_before_hello() {
+    let siege = siege("gaps: bytes behind gaps before HELLO").await;
+    let mut clients = [(); 4].map(|()| siege.lossy_attacker());
+    for client in &mut clients {
+        let lanes = client.open_lanes(100);
+        for _ in 0..10 {
+            go_on_in_buffers_of_their_own(client, &lanes);
+            if client.has_ended() {
+                break;
+            }
+        }
+    }
+    is_withstood(siege, &mut clients, 4 * UNBOUND + PROCESS).await;
 }
