@@ -24,7 +24,7 @@ use super::registry::Registry;
 use super::socket::{SendOutcome, UdpSocket};
 use crate::api::shared::Shared;
 use crate::carrier::h3::{Ended, H3Code};
-use crate::carrier::quic::Arrival;
+use crate::carrier::quic::receive::Arrival;
 use crate::carrier::{Allowance, Change, PathCarrier};
 use crate::proto::acceptor::{Accepted, Acceptor, reject};
 use crate::proto::carrier::Carrier;

@@ -14,7 +14,8 @@ use quinn_proto::{
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::carrier::quic::{Arrival, Change, MAX_SLACK_BYTES, QuicCarrier};
+use crate::carrier::quic::receive::Arrival;
+use crate::carrier::quic::{Change, MAX_SLACK_BYTES, QuicCarrier};
 use crate::carrier::{Allowance, Clock, Observations, ObservedFactory};
 use crate::native::transport::TransportSettings;
 use crate::proto::carrier::{Carrier, LaneClosed};

@@ -53,7 +53,7 @@ use self::settings::Settings;
 use self::status::Status;
 use self::streams::ControlStream;
 use self::tlv::{Item, Tlv};
-use super::quic::Arrival;
+use super::quic::receive::Arrival;
 use crate::proto::wire::id::{Dir, LaneId};
 use crate::proto::wire::varint;
 

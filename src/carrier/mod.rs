@@ -12,6 +12,7 @@ pub(crate) mod outage;
 mod path_carrier;
 pub(crate) mod quic;
 mod reassembly;
+mod unsent;
 
 pub(crate) use allowance::Allowance;
 pub(crate) use clock::Clock;

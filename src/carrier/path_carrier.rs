@@ -9,7 +9,8 @@ use quinn_proto::{Connection, ConnectionError, ConnectionEvent, EndpointEvent, T
 use super::allowance::Allowance;
 use super::h3::{ALPN_H3, Effect, Ended, H3, H3Code, LANE_CODE, OriginPolicy};
 use super::observed::Observations;
-use super::quic::{self, Arrival, QuicCarrier};
+use super::quic::receive::Arrival;
+use super::quic::{self, QuicCarrier};
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
 use crate::proto::wire::code::TransportCode;

@@ -2,8 +2,7 @@
 //!
 //! Promises: what the core hands over leaves soon. quinn-proto would buffer as much as it is given, and the
 //! scheduler would have decided long before the bytes leave: so the carrier keeps account of what was written
-//! and not sent yet, and [`capacity`](Carrier::capacity) keeps that to about one burst. quinn-proto does not tell
-//! the figure; the account errs on the low side, and is set right whenever nothing can be left to send.
+//! and not sent yet, and [`capacity`](Carrier::capacity) keeps that to about one burst.
 //!
 //! What arrives does not wait in quinn-proto, where nobody counts what it costs: it is taken out as it comes, and what
 //! is not handed on yet is [counted](QuicCarrier::held_bytes). QUIC's flow control then bounds only what arrives between
@@ -16,32 +15,29 @@
 //! [`receive`]: QuicCarrier::receive
 //! [`poll_transmit`]: QuicCarrier::poll_transmit
 
+pub(crate) mod receive;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use quinn_proto::{
-    Chunk, Connection, ConnectionError, ConnectionEvent, EndpointEvent, Event, FrameStats, ReadError,
-    StreamEvent, StreamId, Transmit, VarInt, WriteError,
+    Connection, ConnectionError, ConnectionEvent, EndpointEvent, Event, FrameStats, StreamEvent, StreamId,
+    Transmit, VarInt, WriteError,
 };
 
 use super::ack_hold::AckHold;
-use super::allowance::Allowance;
 use super::observed::Observations;
 use super::outage::{self, Probes};
-use super::reassembly::{LaneEnd, Reassembly};
+use super::reassembly::Reassembly;
+use super::unsent::{Sent, UnsentBytes};
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
 use crate::proto::wire::id::{Dir, LaneId};
 
 /// Most bytes handed over and not sent yet: one burst of the kernel's largest size.
 pub(crate) const MAX_SLACK_BYTES: u64 = 64 * 1024;
-/// Of a short header packet: flags, connection id, packet number, tag (RFC 9000 section 17.3.1, RFC 9001
-/// section 5.3). The shortest that quinn-proto makes, so that the account errs on the low side.
-const PACKET_OVERHEAD_BYTES: u64 = 1 + 8 + 1 + 16;
-/// Of a stream frame that fills its packet: type, stream id, offset; the usual shortest.
-const FRAME_OVERHEAD_BYTES: u64 = 1 + 1 + 4;
 /// Unacknowledged bytes that quinn-proto may hold beyond two congestion windows.
 const SEND_WINDOW_MARGIN_BYTES: u64 = 128 * 1024;
 
@@ -57,23 +53,6 @@ pub(crate) enum Change {
     Connected,
     /// The connection is gone; nothing more comes.
     Lost(ConnectionError),
-}
-
-/// Something that has arrived.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    /// The next bytes of a lane.
-    Data { lane: LaneId, dir: Dir, data: Bytes },
-    /// The peer finished its half of a lane.
-    Finished(LaneId),
-    /// The peer gave its half of a lane up.
-    Reset(LaneId),
-    /// The peer reads no more from a lane.
-    Stopped(LaneId),
-    /// A datagram.
-    Datagram(Bytes),
-    /// So many datagrams, for which there was no time.
-    DatagramsDropped(u64),
 }
 
 /// What quinn-proto did not take at once. It is bounded as [`Carrier`] says.
@@ -95,14 +74,10 @@ pub(crate) struct QuicCarrier {
     datagrams_wait: bool,
     /// What the peer was allowed by `allow_bytes`.
     receive_window_bytes: u64,
-    /// Written and not sent yet, by the account.
-    unsent_bytes: u64,
-    /// Written since quinn-proto was last asked to send.
-    fresh_bytes: u64,
+    unsent: UnsentBytes,
     ack_hold: AckHold,
     probes: Probes,
     is_probe_due: bool,
-    lost_bytes_seen: u64,
     lost_probes_seen: u64,
     send_window_bytes: u64,
     /// With what lanes are reset and stopped.
@@ -121,12 +96,10 @@ impl QuicCarrier {
             held_back: BTreeMap::new(),
             datagrams_wait: false,
             receive_window_bytes: 0,
-            unsent_bytes: 0,
-            fresh_bytes: 0,
+            unsent: UnsentBytes::default(),
             ack_hold: AckHold::default(),
             probes: Probes::default(),
             is_probe_due: false,
-            lost_bytes_seen: 0,
             lost_probes_seen: 0,
             send_window_bytes: 0,
             lane_code: VarInt::from_u32(0),
@@ -232,150 +205,6 @@ impl QuicCarrier {
         }
     }
 
-    /// Whether there is anything for [`receive`](Self::receive).
-    pub(crate) fn has_arrivals(&self) -> bool {
-        !self.readable.is_empty() || self.datagrams_wait || !self.stopped.is_empty()
-    }
-
-    /// Takes in what has arrived, as far as the allowance goes, which `take` spends. What is left of the lanes waits;
-    /// of datagrams, which nobody holds back, nothing is left.
-    pub(crate) fn receive(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
-        self.receive_stopped(&mut take);
-        while !allowance.is_spent()
-            && let Some(id) = self.readable.pop_first()
-        {
-            if self.read(id, allowance, usize::MAX, &mut take) {
-                self.readable.insert(id);
-            }
-        }
-        self.receive_datagrams(allowance, take);
-    }
-
-    fn receive_stopped(&mut self, take: &mut impl FnMut(Arrival)) {
-        for lane in self.stopped.drain(..) {
-            take(Arrival::Stopped(lane));
-        }
-    }
-
-    fn receive_datagrams(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
-        if std::mem::take(&mut self.datagrams_wait) {
-            let mut dropped = 0;
-            while let Some(data) = self.connection.datagrams().recv() {
-                match allowance.is_spent() {
-                    true => dropped += 1,
-                    false => take(Arrival::Datagram(data)),
-                }
-            }
-            if dropped > 0 {
-                take(Arrival::DatagramsDropped(dropped));
-            }
-        }
-    }
-
-    /// Datagrams that have arrived before anybody could want them.
-    pub(crate) fn drop_datagrams(&mut self) {
-        while self.connection.datagrams().recv().is_some() {}
-        self.datagrams_wait = false;
-    }
-
-    /// The peer may have this many bytes of lanes on their way. Never less than before.
-    pub(crate) fn allow_bytes(&mut self, bytes: u64) {
-        if bytes > self.receive_window_bytes {
-            self.receive_window_bytes = bytes;
-            self.connection.set_receive_window(VarInt::from_u64(bytes).unwrap_or(VarInt::MAX));
-        }
-    }
-
-    /// What [`allow_bytes`](Self::allow_bytes) has allowed; 0 before there is a session.
-    pub(crate) fn allowed_bytes(&self) -> u64 {
-        self.receive_window_bytes
-    }
-
-    /// Takes in what has arrived on lanes, and hands on of each as many bytes as `wanted` says. The rest waits, and is
-    /// [counted](Self::held_bytes).
-    pub(crate) fn receive_from(
-        &mut self,
-        wanted: impl Fn(LaneId, Dir) -> usize,
-        mut take: impl FnMut(Arrival),
-    ) {
-        for id in std::mem::take(&mut self.readable) {
-            let max_bytes = wanted(lane_of(id), dir_of(id));
-            if self.read(id, &Allowance::unlimited(), max_bytes, &mut take) {
-                self.readable.insert(id);
-            }
-        }
-    }
-
-    /// As [`receive`](Self::receive), without the lanes.
-    pub(crate) fn receive_apart_from_lanes(&mut self, mut take: impl FnMut(Arrival)) {
-        self.receive_stopped(&mut take);
-        self.receive_datagrams(&Allowance::unlimited(), take);
-    }
-
-    /// What has arrived on lanes and was not handed on, in bytes of memory.
-    pub(crate) fn held_bytes(&self) -> u64 {
-        self.reassembly.held_bytes()
-    }
-
-    /// Hands on what there is of a lane, and no more than may be. Returns whether there is more.
-    fn read(
-        &mut self,
-        id: StreamId,
-        allowance: &Allowance,
-        mut max_bytes: usize,
-        take: &mut impl FnMut(Arrival),
-    ) -> bool {
-        let (lane, dir) = (lane_of(id), dir_of(id));
-        let mut reader = self.reassembly.take(id);
-        let mut stream = self.connection.recv_stream(id);
-        let mut chunks = match stream.read(false) {
-            Ok(chunks) => Some(chunks),
-            // Its end is known, and waits here.
-            Err(_) if reader.end().is_some() => None,
-            // Nothing more is wanted of it.
-            Err(_) => return false,
-        };
-        let is_all = loop {
-            if allowance.is_spent() {
-                break false;
-            }
-            if let Some(data) = reader.next(max_bytes) {
-                max_bytes -= data.len();
-                take(Arrival::Data { lane, dir, data });
-                continue;
-            }
-            let Some(chunks) = chunks.as_mut().filter(|_| reader.end().is_none()) else { break true };
-            match chunks.next(usize::MAX) {
-                Ok(Some(Chunk { offset, bytes: data })) => {
-                    self.observations.on_heard();
-                    if data.len() <= max_bytes && reader.pass(offset, data.len()) {
-                        max_bytes -= data.len();
-                        take(Arrival::Data { lane, dir, data });
-                    } else {
-                        reader.keep(offset, data);
-                    }
-                }
-                Ok(None) => reader.on_end(LaneEnd::Finished),
-                Err(ReadError::Reset(_)) => reader.on_end(LaneEnd::Reset),
-                Err(ReadError::Blocked) => break true,
-            }
-        };
-        let waits = !is_all || reader.is_ready();
-        if let Some(end) = reader.end()
-            && !waits
-            && max_bytes > 0
-        {
-            take(match end {
-                LaneEnd::Finished => Arrival::Finished(lane),
-                LaneEnd::Reset => Arrival::Reset(lane),
-            });
-            return false;
-        }
-        let is_more = waits || reader.end().is_some();
-        self.reassembly.put_back(id, reader);
-        is_more
-    }
-
     // ---- what goes out ----
 
     /// The next packets to send, in `buffer`, which is given empty, as one transmission of at most
@@ -400,11 +229,11 @@ impl QuicCarrier {
             self.lost_probes_seen = after.path.lost_plpmtud_probes;
             self.observations.on_probe_lost();
         }
-        self.fresh_bytes = 0;
+        self.unsent.on_asked();
         let Some(transmit) = transmit else {
             self.ack_hold.on_nothing_to_send();
             if self.observations.in_flight_bytes() == 0 {
-                self.unsent_bytes = 0;
+                self.unsent.clear();
             }
             return None;
         };
@@ -415,20 +244,17 @@ impl QuicCarrier {
         } else if ack_eliciting(&after.frame_tx) > ack_eliciting(&before.frame_tx) {
             self.observations.on_sent(now, size);
         }
-        let frames = after.frame_tx.stream - before.frame_tx.stream;
-        if frames > 0 {
-            let packets = after.udp_tx.datagrams - before.udp_tx.datagrams;
-            let overhead = packets * PACKET_OVERHEAD_BYTES + frames * FRAME_OVERHEAD_BYTES;
-            self.unsent_bytes = self.unsent_bytes.saturating_sub(size.saturating_sub(overhead));
-        }
+        self.unsent.on_sent(Sent {
+            bytes: size,
+            packets: after.udp_tx.datagrams - before.udp_tx.datagrams,
+            stream_frames: after.frame_tx.stream - before.frame_tx.stream,
+        });
         Some(transmit)
     }
 
     /// How many packets can be filled with what was written and not sent yet, by the account.
     pub(crate) fn whole_packets(&self) -> usize {
-        let overhead = PACKET_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES;
-        let payload = u64::from(self.connection.current_mtu()).saturating_sub(overhead);
-        usize::try_from(self.unsent_bytes / payload.max(1)).unwrap_or(usize::MAX)
+        self.unsent.whole_packets(self.connection.current_mtu())
     }
 
     /// Gives this end's half of a lane up, with a code of the carrier's.
@@ -438,8 +264,8 @@ impl QuicCarrier {
             && self.connection.send_stream(id).reset(varint(code)).is_ok()
         {
             self.ack_hold.release();
-            // What of the account was this lane's is not known: better too low than a path that stalls.
-            self.unsent_bytes = 0;
+            // What of the account was this lane's is not known.
+            self.unsent.clear();
         }
     }
 
@@ -463,7 +289,7 @@ impl QuicCarrier {
 
     /// Whether quinn-proto has nothing but acknowledgements, as far as is known from outside.
     fn may_hold_acks(&self) -> bool {
-        if self.unsent_bytes > 0 || self.connection.is_handshaking() || self.connection.is_closed() {
+        if self.unsent.get() > 0 || self.connection.is_handshaking() || self.connection.is_closed() {
             return false;
         }
         // With a full window, more may be left than the account says.
@@ -473,13 +299,9 @@ impl QuicCarrier {
 
     /// Takes into account what was heard since the last time.
     fn update_account(&mut self) {
-        // Lost bytes are to be sent again: they are as good as unsent.
-        let lost = self.observations.lost_bytes();
-        self.unsent_bytes += lost - self.lost_bytes_seen;
-        self.lost_bytes_seen = lost;
+        self.unsent.on_lost(self.observations.lost_bytes());
         if self.observations.take_ran_dry() {
-            // Everything had been sent when quinn-proto was last asked, whatever the account says.
-            self.unsent_bytes = self.unsent_bytes.min(self.fresh_bytes);
+            self.unsent.on_ran_dry();
         }
     }
 
@@ -528,8 +350,7 @@ impl QuicCarrier {
                 Err(WriteError::Blocked) => break,
                 Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return Err(LaneClosed),
             };
-            self.unsent_bytes += written;
-            self.fresh_bytes += written;
+            self.unsent.on_written(written);
             self.ack_hold.release();
         }
         let [rest] = chunks;
@@ -560,7 +381,7 @@ impl Carrier for QuicCarrier {
         self.update_account();
         let window = self.connection.congestion_state().window();
         self.adapt_send_window(window);
-        let left = self.slack_bytes(window).saturating_sub(self.unsent_bytes);
+        let left = self.slack_bytes(window).saturating_sub(self.unsent.get());
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 

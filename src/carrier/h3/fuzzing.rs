@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::origin_policy::OriginPolicy;
 use super::{Effect, H3, Reading};
-use crate::carrier::quic::Arrival;
+use crate::carrier::quic::receive::Arrival;
 use crate::proto::wire::id::{Dir, LaneId};
 
 /// One end of a connection, and what it has done so far.

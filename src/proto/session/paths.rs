@@ -436,20 +436,19 @@ impl Session {
         } else {
             self.dialing.on_lost(now, id, &mut self.identity.rng)
         };
-        let attached = path.is_attached() || was_closing;
-        self.after_loss(now, id, attached, redial);
+        if path.is_attached() || was_closing {
+            self.requeue_control();
+        }
+        self.after_loss(now, id, redial);
         if !was_closing {
             self.effects.notify(SessionEvent::PathLost(id, loss));
         }
         self.dial_due(now);
     }
 
-    fn after_loss(&mut self, now: Time, id: PathId, attached: bool, redial: Redial) {
+    fn after_loss(&mut self, now: Time, id: PathId, redial: Redial) {
         self.requeue_from(id, PathFailure::Closed);
         self.datagrams.on_path_closed(id);
-        if attached {
-            self.requeue_control();
-        }
         let left = self.paths.attached().next().is_some();
         if !left && self.life.suspended_since.is_none() && !self.is_closed() {
             self.life.suspended_since = Some(now);
@@ -481,7 +480,8 @@ impl Session {
             self.drop_closing(id);
         }
         // Its streams are other paths' work at once: a copy too many is better than a stream that waits.
-        self.after_loss(now, id, true, Redial::AtOnce);
+        self.requeue_control();
+        self.after_loss(now, id, Redial::AtOnce);
     }
 
     /// PATH_CLOSE: the peer has abandoned a path.

@@ -6,7 +6,7 @@ use super::Streams;
 use super::assembler::Pinning;
 use super::chunk::{Chunk, PeerReset};
 use super::flow::Growth;
-use super::recv::{Read, RecvState, RecvStream, Violation};
+use super::recv::{Read, RecvState, RecvStream, ResetCredit, Violation};
 use crate::proto::effects::{ControlWake, Effects};
 use crate::proto::error::{AppCode, ReadError};
 use crate::proto::event::Event;
@@ -106,7 +106,7 @@ impl Streams {
         effects.control.ack(id, now);
         let Some(stream) = self.recv.get_mut(&id) else { return Ok(Use::None) };
         let (held_before, state_before) = (stream.held(), stream.state);
-        let (advance, freed) = stream.on_reset(code, final_size)?;
+        let ResetCredit { advance, freed } = stream.on_reset(code, final_size)?;
         let is_news = stream.state != state_before;
         self.held.exchange(held_before, stream.held());
         let notify = std::mem::take(&mut stream.reader_waits);

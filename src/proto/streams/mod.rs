@@ -14,6 +14,7 @@ mod ready;
 pub mod recv;
 pub(crate) mod send;
 mod send_buffer;
+pub(crate) mod send_lanes;
 mod transmit;
 
 use std::collections::{BTreeMap, BTreeSet};

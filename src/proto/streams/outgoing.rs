@@ -6,6 +6,7 @@ use super::Streams;
 use super::chunk::{PathFailure, SendOutcome};
 use super::recv::Violation;
 use super::send::{OVERDUE, SendState, SendStream};
+use super::send_lanes::PathLane;
 use crate::proto::carrier::LaneCommand;
 use crate::proto::config::PathPolicy;
 use crate::proto::effects::{ControlWake, Effects};
@@ -116,7 +117,7 @@ impl Streams {
         }
         stream.progress_at = now;
         let (retained, unsent) = (stream.retained_bytes(), stream.unsent_bytes());
-        for (path, lane) in stream.reset(code) {
+        for PathLane { path, lane } in stream.reset(code) {
             effects.command(path, LaneCommand::Reset(lane));
         }
         self.totals.retained -= retained;
@@ -218,7 +219,7 @@ impl Streams {
         let mut is_news = stream.on_ack(now, ack) > 0;
         if ack.complete && stream.state != SendState::Done {
             is_news = true;
-            for (path, lane) in stream.on_complete() {
+            for PathLane { path, lane } in stream.on_complete() {
                 effects.command(path, LaneCommand::Finish(lane));
             }
             effects.control.resets.remove(&id);
@@ -266,7 +267,7 @@ impl Streams {
     pub(crate) fn on_peer_lane(&mut self, path: PathId, lane: LaneId, id: StreamId, effects: &mut Effects) {
         match self.send.get_mut(&id) {
             Some(stream) if stream.is_sending() && stream.open_lane(path).is_none() => {
-                stream.add_lane(path, lane);
+                stream.add_lane(PathLane { path, lane });
             }
             _ => effects.command(path, LaneCommand::Finish(lane)),
         }
@@ -281,7 +282,7 @@ impl Streams {
 
     /// The peer reads no more from a lane: what was on it goes another way.
     pub(crate) fn on_lane_lost(&mut self, path: PathId, lane: LaneId) {
-        self.for_each_sending(|stream| stream.on_lane_lost(path, lane));
+        self.for_each_sending(|stream| stream.on_lane_lost(PathLane { path, lane }));
     }
 
     /// Makes what `path` carries, and none of the `healthy` ones does, work for the others.

@@ -63,6 +63,15 @@ pub(crate) struct RecvStream {
     final_size: Option<u64>,
 }
 
+/// What a reset does to flow control, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ResetCredit {
+    /// By how much it advances what the peer has used.
+    pub(crate) advance: u64,
+    /// How much of that comes back, since nobody is going to read it.
+    pub(crate) freed: u64,
+}
+
 impl RecvStream {
     pub(crate) fn new(id: StreamId, window: Window) -> Self {
         Self {
@@ -86,7 +95,10 @@ impl RecvStream {
         pinning: Pinning,
     ) -> Result<u64, Violation> {
         let end = offset + data.len() as u64;
-        let advance = self.check_end(end, fin)?;
+        if fin {
+            self.learn_final_size(end)?;
+        }
+        let advance = self.advance_to(end)?;
         if self.state != RecvState::Open {
             return Ok(advance);
         }
@@ -102,40 +114,50 @@ impl RecvStream {
         }
     }
 
-    fn check_end(&mut self, end: u64, fin: bool) -> Result<u64, Violation> {
-        if let Some(size) = self.final_size {
-            if end > size || (fin && end != size) {
-                let what = format!("stream {} ended at {size} and goes on to {end}", self.id);
-                return Err(Violation::new(TransportCode::FinalSize, what));
+    /// The stream ends at `size`, whatever is missing before that.
+    fn learn_final_size(&mut self, size: u64) -> Result<(), Violation> {
+        let what = match self.final_size {
+            Some(known) if size != known => {
+                format!("stream {} ended at {known} and goes on to {size}", self.id)
             }
-        } else if fin {
-            if end < self.window.received() {
-                let what =
-                    format!("stream {} ends at {end}, before byte {}", self.id, self.window.received());
-                return Err(Violation::new(TransportCode::FinalSize, what));
+            None if size < self.window.received() => {
+                format!("stream {} ends at {size}, before byte {}", self.id, self.window.received())
             }
-            self.final_size = Some(end);
+            _ => {
+                self.final_size = Some(size);
+                return Ok(());
+            }
+        };
+        Err(Violation::new(TransportCode::FinalSize, what))
+    }
+
+    /// The peer has used its credit up to `end`. Returns by how much that is more than before.
+    fn advance_to(&mut self, end: u64) -> Result<u64, Violation> {
+        if let Some(size) = self.final_size.filter(|size| end > *size) {
+            let what = format!("stream {} ended at {size} and goes on to {end}", self.id);
+            return Err(Violation::new(TransportCode::FinalSize, what));
         }
         self.window.on_received_up_to(end).map_err(|exceeded| {
             Violation::new(TransportCode::FlowControl, format!("stream {}: {exceeded}", self.id))
         })
     }
 
-    /// RESET_STREAM. Returns the advance as `on_chunk` does, and the bytes whose credit comes back.
-    pub(crate) fn on_reset(&mut self, code: AppCode, final_size: u64) -> Result<(u64, u64), Violation> {
+    /// RESET_STREAM.
+    pub(crate) fn on_reset(&mut self, code: AppCode, final_size: u64) -> Result<ResetCredit, Violation> {
         // Only an end that `fin` has told makes what is here a whole stream.
-        if self.is_all_here() && self.state == RecvState::Open {
-            self.check_end(final_size, true)?;
-            return Ok((0, 0));
+        let is_whole = self.is_all_here() && self.state == RecvState::Open;
+        self.learn_final_size(final_size)?;
+        let advance = self.advance_to(final_size)?;
+        if is_whole {
+            return Ok(ResetCredit::default());
         }
-        let advance = self.check_end(final_size, true)?;
-        let unread = self.discard();
+        let freed = self.discard();
         self.state = match self.state {
             RecvState::Open => RecvState::Reset { code },
             RecvState::Stopped { .. } => RecvState::Done,
             ended => ended,
         };
-        Ok((advance, unread))
+        Ok(ResetCredit { advance, freed })
     }
 
     /// The code that reading was stopped with, while the peer has not ended the stream.
@@ -327,10 +349,10 @@ mod tests {
         let mut stream = stream();
         stream.on_chunk(0, bytes(10), false, Pinning::Allowed).unwrap();
         stream.read(4);
-        assert_eq!(stream.on_reset(AppCode(3), 30), Ok((20, 26)));
+        assert_eq!(stream.on_reset(AppCode(3), 30), Ok(ResetCredit { advance: 20, freed: 26 }));
         assert_eq!(stream.state, RecvState::Reset { code: AppCode(3) });
         assert_eq!((stream.held().buffered_bytes, stream.is_complete()), (0, true));
-        assert_eq!(stream.on_reset(AppCode(3), 30), Ok((0, 0)));
+        assert_eq!(stream.on_reset(AppCode(3), 30), Ok(ResetCredit::default()));
     }
 
     #[test]
@@ -344,7 +366,7 @@ mod tests {
     fn a_reset_after_all_has_arrived_comes_too_late() {
         let mut stream = stream();
         stream.on_chunk(0, bytes(5), true, Pinning::Allowed).unwrap();
-        assert_eq!(stream.on_reset(AppCode(3), 5), Ok((0, 0)));
+        assert_eq!(stream.on_reset(AppCode(3), 5), Ok(ResetCredit::default()));
         assert_eq!(stream.read(10), Read::Data(bytes(5)));
         assert_eq!(stream.read(10), Read::Finished);
     }

@@ -11,7 +11,6 @@
 //! The end of the stream is treated as one more byte, at the offset of the final size. So whatever keeps the
 //! account of bytes (what was sent on which path, what is to be sent again) keeps that of the end, too.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use bytes::Bytes;
 
 use super::flow::SendCredit;
 use super::send_buffer::SendBuffer;
+use super::send_lanes::{Expected, LaneToWrite, PathLane, SendLanes};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::AppCode;
 use crate::proto::range_set::RangeSet;
@@ -30,9 +30,6 @@ use crate::proto::wire::limits::MAX_STREAM_CHUNKS_OUTSTANDING;
 /// An end that is not acknowledged within this time is asked about; each further time it takes twice as long.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(1);
 
-/// Chunks that are looked at for one that needs a copy: those before them have copies already.
-const MAX_LATE_CHUNKS: usize = 64;
-
 /// Where a sending half is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendState {
@@ -40,28 +37,6 @@ pub(crate) enum SendState {
     Finished,
     Reset { code: AppCode },
     Done,
-}
-
-/// When a chunk is expected at the peer, and when its acknowledgement should be here at the latest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Expected {
-    pub(crate) arrival: Time,
-    pub(crate) overdue_at: Time,
-}
-
-/// One lane that carries the stream on one path.
-#[derive(Debug)]
-struct SendLane {
-    path: PathId,
-    lane: LaneId,
-    /// What was written on it and is not acknowledged yet.
-    sent: RangeSet,
-    /// The chunks of `sent`, oldest first, and when they are expected. What is acknowledged goes when it gets to
-    /// the front.
-    expected: VecDeque<(Range<u64>, Expected)>,
-    finished: bool,
-    /// Its header is written.
-    begun: bool,
 }
 
 /// What to send next, and whether it was sent before.
@@ -96,7 +71,7 @@ pub(crate) struct SendStream {
     /// First offset that was never sent; one past the final size when the end was sent, too.
     next: u64,
     again: RangeSet,
-    lanes: Vec<SendLane>,
+    lanes: SendLanes,
 }
 
 impl SendStream {
@@ -116,7 +91,7 @@ impl SendStream {
             buffer: SendBuffer::new(MAX_STREAM_CHUNKS_OUTSTANDING),
             next: 0,
             again: RangeSet::new(),
-            lanes: Vec::new(),
+            lanes: SendLanes::default(),
         }
     }
 
@@ -176,7 +151,7 @@ impl SendStream {
     }
 
     /// Gives up; returns the lanes to reset.
-    pub(crate) fn reset(&mut self, code: AppCode) -> Vec<(PathId, LaneId)> {
+    pub(crate) fn reset(&mut self, code: AppCode) -> Vec<PathLane> {
         self.state = SendState::Reset { code };
         self.let_go();
         self.take_open_lanes()
@@ -209,7 +184,7 @@ impl SendStream {
     }
 
     fn new_range(&self, session_credit: u64) -> Range<u64> {
-        if self.fragments() >= MAX_STREAM_CHUNKS_OUTSTANDING {
+        if self.lanes.fragments() >= MAX_STREAM_CHUNKS_OUTSTANDING {
             return self.next..self.next;
         }
         let written = self.buffer.end_offset();
@@ -220,11 +195,6 @@ impl SendStream {
         } else {
             self.next..allowed.max(self.next)
         }
-    }
-
-    /// How many separate ranges the receiver may have to hold at worst.
-    fn fragments(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.sent.len()).sum()
     }
 
     /// The next piece, what was lost first. A path that is `suspect` still has what it was given: to give it
@@ -238,7 +208,8 @@ impl SendStream {
         if !self.is_sending() {
             return None;
         }
-        let unsent = |range| suspect.map_or(Some(Range::clone(&range)), |path| self.not_sent_on(path, range));
+        let unsent =
+            |range| suspect.map_or(Some(Range::clone(&range)), |path| self.lanes.first_gap_on(path, range));
         if let Some(range) = self.again.iter().find_map(unsent) {
             return Some(Piece::Again(self.cut(range, max_bytes)));
         }
@@ -263,24 +234,9 @@ impl SendStream {
         }
         let mut from = self.buffer.acked_contiguous();
         while let Some(gap) = self.buffer.acked().first_gap(from..self.next) {
-            match self.not_sent_on(path, gap.clone()) {
+            match self.lanes.first_gap_on(path, gap.clone()) {
                 Some(gap) => return Some(self.cut(gap, max_bytes)),
                 None => from = gap.end,
-            }
-        }
-        None
-    }
-
-    /// The first part of `range` that no lane on `path` has.
-    fn not_sent_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
-        let mut from = range.start;
-        while from < range.end {
-            let mut own = self.lanes.iter().filter(|lane| lane.path == path);
-            let gap = own.try_fold(from..range.end, |gap, lane| lane.sent.first_gap(gap.clone()).ok_or(gap));
-            match gap {
-                Ok(gap) => return Some(gap),
-                // One lane has all of what the others lack here: look behind it.
-                Err(covered) => from = covered.end,
             }
         }
         None
@@ -298,21 +254,13 @@ impl SendStream {
         if !self.is_sending() {
             return None;
         }
-        let others = self.lanes.iter().filter(|lane| lane.path != path);
-        let late = others.filter_map(|lane| {
-            let is_overdue = lane.expected.front().is_some_and(|(_, expected)| expected.overdue_at <= now);
-            let first =
-                if is_overdue { 0 } else { lane.expected.partition_point(|(_, e)| e.arrival <= arrival) };
-            let chunks = lane.expected.range(first..).take(MAX_LATE_CHUNKS);
-            let late = chunks.take_while(|(_, e)| e.arrival > arrival || e.overdue_at <= now);
-            late.filter_map(|(range, _)| self.missing_on(path, range.clone())).next()
-        });
-        late.min_by_key(|range| range.start).map(|range| self.cut(range, max_bytes))
+        let late = self.lanes.late_for(path, now, arrival, |range| self.missing_on(path, range));
+        late.map(|range| self.cut(range, max_bytes))
     }
 
     /// The first part of `range` that is not acknowledged and that no lane of `path` carries.
     fn missing_on(&self, path: PathId, range: Range<u64>) -> Option<Range<u64>> {
-        self.not_sent_on(path, self.buffer.acked().first_gap(range)?)
+        self.lanes.first_gap_on(path, self.buffer.acked().first_gap(range)?)
     }
 
     /// Whether anything is out there without an acknowledgement.
@@ -336,52 +284,30 @@ impl SendStream {
 
     /// The lane on `path` that can still be written to.
     pub(crate) fn open_lane(&self, path: PathId) -> Option<LaneId> {
-        self.lanes.iter().find(|lane| lane.path == path && !lane.finished).map(|lane| lane.lane)
+        self.lanes.open_on(path)
     }
 
-    /// The lane on `path` to write to, and whether it still needs its header, which the caller writes.
-    pub(crate) fn lane_to_write(&mut self, path: PathId) -> Option<(LaneId, bool)> {
-        let lane = self.lanes.iter_mut().find(|lane| lane.path == path && !lane.finished)?;
-        Some((lane.lane, !std::mem::replace(&mut lane.begun, true)))
-    }
-
-    /// Whether this stream ever had a lane on `path`.
-    fn had_lane(&self, path: PathId) -> bool {
-        self.lanes.iter().any(|lane| lane.path == path)
+    /// The lane on `path` to write to. A header that is due is the caller's to write.
+    pub(crate) fn lane_to_write(&mut self, path: PathId) -> Option<LaneToWrite> {
+        self.lanes.writable_on(path)
     }
 
     /// Which kind of lane the next one on `path` is: the one that opened a bidirectional stream opens its first
     /// lane for both directions.
     pub(crate) fn next_lane_dir(&self, path: PathId, side: Side) -> Dir {
-        let both_ways = self.id.dir() == Dir::Bi && self.id.initiator() == side && !self.had_lane(path);
+        let both_ways =
+            self.id.dir() == Dir::Bi && self.id.initiator() == side && !self.lanes.has_any_on(path);
         if both_ways { Dir::Bi } else { Dir::Uni }
     }
 
-    pub(crate) fn add_lane(&mut self, path: PathId, lane: LaneId) {
-        self.lanes.push(SendLane {
-            path,
-            lane,
-            sent: RangeSet::new(),
-            expected: VecDeque::new(),
-            finished: false,
-            begun: false,
-        });
+    pub(crate) fn add_lane(&mut self, at: PathLane) {
+        self.lanes.add(at);
     }
 
-    /// `range` was written to `lane`. Returns how many bytes of it were new to flow control.
-    pub(crate) fn on_sent(
-        &mut self,
-        now: Time,
-        path: PathId,
-        lane: LaneId,
-        range: Range<u64>,
-        expected: Expected,
-    ) -> u64 {
+    /// `range` was written to a lane. Returns how many bytes of it were new to flow control.
+    pub(crate) fn on_sent(&mut self, now: Time, at: PathLane, range: Range<u64>, expected: Expected) -> u64 {
         self.again.remove(range.clone());
-        if let Some(entry) = self.lanes.iter_mut().find(|entry| entry.path == path && entry.lane == lane) {
-            entry.sent.insert(range.clone());
-            entry.expected.push_back((range.clone(), expected));
-        }
+        self.lanes.on_sent(at, range.clone(), expected);
         if range.end <= self.next {
             return 0;
         }
@@ -396,14 +322,13 @@ impl SendStream {
     }
 
     /// The end of the stream went out on this lane: nothing may follow. Returns whether it was open.
-    pub(crate) fn finish_lane(&mut self, path: PathId, lane: LaneId) -> bool {
-        let entry = self.lanes.iter_mut().find(|entry| entry.path == path && entry.lane == lane);
-        entry.is_some_and(|entry| !std::mem::replace(&mut entry.finished, true))
+    pub(crate) fn finish_lane(&mut self, at: PathLane) -> bool {
+        self.lanes.finish(at)
     }
 
     /// Closes the books on all lanes; returns those that were still open.
-    pub(crate) fn take_open_lanes(&mut self) -> Vec<(PathId, LaneId)> {
-        self.lanes.drain(..).filter(|lane| !lane.finished).map(|lane| (lane.path, lane.lane)).collect()
+    pub(crate) fn take_open_lanes(&mut self) -> Vec<PathLane> {
+        self.lanes.take_open()
     }
 
     /// Applies an acknowledgement. The ranges were checked to lie within what was sent.
@@ -418,18 +343,7 @@ impl SendStream {
         for range in std::iter::once(&(0..ack.contiguous)).chain(&ack.ranges) {
             self.again.remove(range.clone());
         }
-        let acked = self.buffer.acked_contiguous();
-        for lane in &mut self.lanes {
-            lane.sent.trim_below(acked);
-            for range in &ack.ranges {
-                lane.sent.remove(range.clone());
-            }
-            let is_acked = |range: &Range<u64>| lane.sent.first_gap(range.clone()).as_ref() == Some(range);
-            while lane.expected.front().is_some_and(|(range, _)| is_acked(range)) {
-                lane.expected.pop_front();
-            }
-        }
-        self.lanes.retain(|lane| !lane.finished || !lane.sent.is_empty());
+        self.lanes.on_ack(self.buffer.acked_contiguous(), ack);
         freed
     }
 
@@ -443,7 +357,7 @@ impl SendStream {
     }
 
     /// The peer has everything it will ever want. Returns the lanes to finish.
-    pub(crate) fn on_complete(&mut self) -> Vec<(PathId, LaneId)> {
+    pub(crate) fn on_complete(&mut self) -> Vec<PathLane> {
         self.state = SendState::Done;
         self.let_go();
         self.take_open_lanes()
@@ -456,13 +370,7 @@ impl SendStream {
         if !self.is_sending() {
             return;
         }
-        let mut lost = RangeSet::new();
-        for lane in self.lanes.iter().filter(|lane| lane.path == path) {
-            insert_all(&mut lost, lane.sent.iter());
-        }
-        for lane in self.lanes.iter().filter(|lane| lane.path != path && is_healthy(lane.path)) {
-            lane.sent.iter().for_each(|range| lost.remove(range));
-        }
+        let mut lost = self.lanes.only_on(path, is_healthy);
         for range in self.buffer.acked().iter() {
             lost.remove(range);
         }
@@ -507,28 +415,23 @@ impl SendStream {
 
     /// `path` answers again: its carrier delivers what it has, so that need not go again.
     pub(crate) fn on_path_recovered(&mut self, path: PathId) {
-        for lane in self.lanes.iter().filter(|lane| lane.path == path) {
-            lane.sent.iter().for_each(|range| self.again.remove(range));
-        }
+        self.lanes.sent_on(path).for_each(|range| self.again.remove(range));
     }
 
     /// `path` is gone, and its lanes with it.
     pub(crate) fn on_path_closed(&mut self, path: PathId, is_healthy: impl Fn(PathId) -> bool) {
         self.on_path_silent(path, is_healthy);
-        self.lanes.retain(|lane| lane.path != path);
+        self.lanes.forget_path(path);
         if self.policy == PathPolicy::Pin(path) {
             self.policy = PathPolicy::Any;
         }
     }
 
     /// A lane broke while its path lives on.
-    pub(crate) fn on_lane_lost(&mut self, path: PathId, lane: LaneId) {
-        let Some(index) = self.lanes.iter().position(|entry| entry.path == path && entry.lane == lane) else {
-            return;
-        };
-        let lost = self.lanes.swap_remove(index);
+    pub(crate) fn on_lane_lost(&mut self, at: PathLane) {
+        let Some(lost) = self.lanes.remove(at) else { return };
         if self.is_sending() {
-            insert_all(&mut self.again, lost.sent.iter());
+            insert_all(&mut self.again, lost.iter());
             for range in self.buffer.acked().iter() {
                 self.again.remove(range);
             }

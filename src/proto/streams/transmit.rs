@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use super::Streams;
 use super::chunk::{Blocked, NextChunk, Outlet, SendReason, Sent, Written};
 use super::ready::ReadyQueue;
-use super::send::{Expected, OVERDUE, Payload, Piece, SendStream};
+use super::send::{OVERDUE, Payload, Piece, SendStream};
+use super::send_lanes::{Expected, Header, LaneToWrite, PathLane};
 use crate::proto::carrier::{Carrier, LaneClosed, Lanes};
 use crate::proto::config::PathPolicy;
 use crate::proto::effects::Effects;
@@ -27,16 +28,9 @@ const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(25);
 /// A lane to write on.
 #[derive(Clone, Copy, Debug)]
 struct OpenLane {
-    lane: LaneId,
-    header: Header,
+    to: LaneToWrite,
+    /// Set if it was opened for both directions just now.
     opened: Option<LaneId>,
-}
-
-/// Whether a lane still needs the header that says whose it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Header {
-    Due,
-    Written,
 }
 
 impl Streams {
@@ -154,8 +148,9 @@ impl Streams {
     ) -> Result<Written, Dir> {
         let NextChunk { stream: id, ref range, .. } = *chunk;
         let one_lane = carrier.lanes() == Lanes::One;
-        let OpenLane { lane, header, opened } =
+        let OpenLane { to: LaneToWrite { lane, header }, opened } =
             if one_lane { self.only_lane(on, id)? } else { self.lane_for(on.id, carrier, id)? };
+        let at = PathLane { path: on.id, lane };
         let Some(stream) = self.send.get_mut(&id) else { return Ok(Written { opened, sent: None }) };
         let limit = if one_lane { MAX_FRAME_DATA_BYTES as u64 } else { MAX_RECORD_BYTES };
         let range = stream.cut(range.clone(), limit.min(range.end - range.start));
@@ -174,19 +169,19 @@ impl Streams {
             write_record(carrier, lane, scratch, stream, payload)
         };
         if written.is_err() {
-            stream.on_lane_lost(on.id, lane);
+            stream.on_lane_lost(at);
             return Ok(Written { opened, sent: None });
         }
         if payload.fin {
             self.overdue_at.get_or_insert(now + OVERDUE);
-            if !one_lane && stream.finish_lane(on.id, lane) {
+            if !one_lane && stream.finish_lane(at) {
                 carrier.finish(lane);
             }
         }
         let unsent = stream.unsent_bytes();
         let arrival = now + on.view.delivery_time(payload.len);
         let overdue_at = arrival + on.view.rtt + ACK_DELAY_ALLOWANCE;
-        let new_bytes = stream.on_sent(now, on.id, lane, range, Expected { arrival, overdue_at });
+        let new_bytes = stream.on_sent(now, at, range, Expected { arrival, overdue_at });
         if payload.fin {
             self.ending.insert(id);
         }
@@ -205,25 +200,23 @@ impl Streams {
         let lane = on.control.ok_or(Dir::Bi)?;
         let stream = self.send.get_mut(&id).ok_or(Dir::Bi)?;
         if stream.open_lane(on.id).is_none() {
-            stream.add_lane(on.id, lane);
+            stream.add_lane(PathLane { path: on.id, lane });
         }
-        Ok(OpenLane { lane, header: Header::Written, opened: None })
+        Ok(OpenLane { to: LaneToWrite { lane, header: Header::Written }, opened: None })
     }
 
     /// The lane of a stream on this path, opened if need be.
     fn lane_for(&mut self, path: PathId, carrier: &mut dyn Carrier, id: StreamId) -> Result<OpenLane, Dir> {
         let side = self.side;
         let stream = self.send.get_mut(&id).ok_or(Dir::Uni)?;
-        if let Some((lane, is_new)) = stream.lane_to_write(path) {
-            let header = if is_new { Header::Due } else { Header::Written };
-            return Ok(OpenLane { lane, header, opened: None });
+        if let Some(to) = stream.lane_to_write(path) {
+            return Ok(OpenLane { to, opened: None });
         }
         let dir = stream.next_lane_dir(path, side);
         let lane = carrier.open_lane(dir).ok_or(dir)?;
-        stream.add_lane(path, lane);
-        // Its header goes out with the first record.
-        let _ = stream.lane_to_write(path);
-        Ok(OpenLane { lane, header: Header::Due, opened: (dir == Dir::Bi).then_some(lane) })
+        stream.add_lane(PathLane { path, lane });
+        let to = stream.lane_to_write(path).ok_or(dir)?;
+        Ok(OpenLane { to, opened: (dir == Dir::Bi).then_some(lane) })
     }
 }
 

@@ -1,6 +1,7 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a list of one range is what is meant")]
 
 use super::*;
+use crate::proto::streams::send_lanes::Header;
 
 const A: PathId = PathId(0);
 const B: PathId = PathId(1);
@@ -9,18 +10,22 @@ fn at(ms: u64) -> Time {
     Time::from_epoch(Duration::from_millis(ms))
 }
 
+fn lane(path: PathId, lane: u64) -> PathLane {
+    PathLane { path, lane: LaneId(lane) }
+}
+
 /// A stream with `len` bytes written and a lane on each of two paths.
 fn stream(len: usize) -> SendStream {
     let mut stream = SendStream::new(StreamId(0), 1_000);
     stream.write(Bytes::from(vec![1; len]));
-    stream.add_lane(A, LaneId(0));
-    stream.add_lane(B, LaneId(0));
+    stream.add_lane(lane(A, 0));
+    stream.add_lane(lane(B, 0));
     stream
 }
 
 fn sent(stream: &mut SendStream, path: PathId, range: Range<u64>) -> u64 {
     let expected = Expected { arrival: at(20), overdue_at: at(40) };
-    stream.on_sent(at(0), path, LaneId(0), range, expected)
+    stream.on_sent(at(0), lane(path, 0), range, expected)
 }
 
 fn ack(contiguous: u64, ranges: &[Range<u64>]) -> Ack {
@@ -126,7 +131,7 @@ fn a_lane_that_is_lost_is_sent_again_and_replaced() {
     let mut stream = stream(10);
     sent(&mut stream, A, 0..10);
     stream.on_ack(at(1), &ack(4, &[]));
-    stream.on_lane_lost(A, LaneId(0));
+    stream.on_lane_lost(lane(A, 0));
     assert_eq!(stream.open_lane(A), None);
     assert_eq!(next(&stream), Some(Piece::Again(4..10)));
 }
@@ -214,7 +219,7 @@ fn an_acknowledgement_of_what_was_not_sent_is_not_plausible() {
 fn a_reset_lets_everything_go_and_states_what_was_sent() {
     let mut stream = stream(10);
     sent(&mut stream, A, 0..6);
-    assert_eq!(stream.reset(AppCode(1)), [(A, LaneId(0)), (B, LaneId(0))]);
+    assert_eq!(stream.reset(AppCode(1)), [lane(A, 0), lane(B, 0)]);
     assert_eq!((stream.final_size(), stream.retained_bytes(), next(&stream)), (6, 0, None));
 }
 
@@ -223,12 +228,12 @@ fn the_opener_of_a_bidirectional_stream_opens_one_lane_per_path_for_both_directi
     let mut stream = SendStream::new(StreamId(0), 0);
     assert_eq!(stream.next_lane_dir(A, Side::Client), Dir::Bi);
     assert_eq!(stream.next_lane_dir(A, Side::Server), Dir::Uni);
-    stream.add_lane(A, LaneId(4));
+    stream.add_lane(lane(A, 4));
     assert_eq!(stream.next_lane_dir(A, Side::Client), Dir::Uni);
     assert_eq!(stream.next_lane_dir(B, Side::Client), Dir::Bi);
-    assert_eq!(stream.lane_to_write(A), Some((LaneId(4), true)), "its header is missing");
-    assert_eq!(stream.lane_to_write(A), Some((LaneId(4), false)));
-    assert!(stream.finish_lane(A, LaneId(4)) && !stream.finish_lane(A, LaneId(4)));
+    assert_eq!(stream.lane_to_write(A), Some(LaneToWrite { lane: LaneId(4), header: Header::Due }));
+    assert_eq!(stream.lane_to_write(A), Some(LaneToWrite { lane: LaneId(4), header: Header::Written }));
+    assert!(stream.finish_lane(lane(A, 4)) && !stream.finish_lane(lane(A, 4)));
     assert_eq!(stream.lane_to_write(A), None);
 }
 
@@ -238,8 +243,8 @@ fn the_opener_of_a_bidirectional_stream_opens_one_lane_per_path_for_both_directi
 fn a_stream_in_more_chunks_than_the_peer_has_to_bear_waits_for_acknowledgements() {
     let mut stream = SendStream::new(StreamId(0), 100_000);
     stream.write(Bytes::from(vec![1; 100_000]));
-    stream.add_lane(A, LaneId(0));
-    stream.add_lane(B, LaneId(0));
+    stream.add_lane(lane(A, 0));
+    stream.add_lane(lane(B, 0));
     for byte in 0..4_096 {
         assert_eq!(stream.next_piece(1, 100_000, None), Some(Piece::New(byte..byte + 1)));
         // Each between two that go another way.

@@ -1,0 +1,172 @@
+//! What arrives on a QUIC connection, lane by lane and in order.
+
+use bytes::Bytes;
+use quinn_proto::{Chunk, ReadError, StreamId, VarInt};
+
+use super::{QuicCarrier, dir_of, lane_of};
+use crate::carrier::allowance::Allowance;
+use crate::carrier::reassembly::LaneEnd;
+use crate::proto::wire::id::{Dir, LaneId};
+
+/// Something that has arrived.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// The next bytes of a lane.
+    Data { lane: LaneId, dir: Dir, data: Bytes },
+    /// The peer finished its half of a lane.
+    Finished(LaneId),
+    /// The peer gave its half of a lane up.
+    Reset(LaneId),
+    /// The peer reads no more from a lane.
+    Stopped(LaneId),
+    /// A datagram.
+    Datagram(Bytes),
+    /// So many datagrams, for which there was no time.
+    DatagramsDropped(u64),
+}
+
+impl QuicCarrier {
+    /// Whether there is anything for [`receive`](Self::receive).
+    pub(crate) fn has_arrivals(&self) -> bool {
+        !self.readable.is_empty() || self.datagrams_wait || !self.stopped.is_empty()
+    }
+
+    /// Takes in what has arrived, as far as the allowance goes, which `take` spends. What is left of the lanes waits;
+    /// of datagrams, which nobody holds back, nothing is left.
+    pub(crate) fn receive(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
+        self.receive_stopped(&mut take);
+        while !allowance.is_spent()
+            && let Some(id) = self.readable.pop_first()
+        {
+            if self.read(id, allowance, usize::MAX, &mut take) {
+                self.readable.insert(id);
+            }
+        }
+        self.receive_datagrams(allowance, take);
+    }
+
+    fn receive_stopped(&mut self, take: &mut impl FnMut(Arrival)) {
+        for lane in self.stopped.drain(..) {
+            take(Arrival::Stopped(lane));
+        }
+    }
+
+    fn receive_datagrams(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
+        if std::mem::take(&mut self.datagrams_wait) {
+            let mut dropped = 0;
+            while let Some(data) = self.connection.datagrams().recv() {
+                match allowance.is_spent() {
+                    true => dropped += 1,
+                    false => take(Arrival::Datagram(data)),
+                }
+            }
+            if dropped > 0 {
+                take(Arrival::DatagramsDropped(dropped));
+            }
+        }
+    }
+
+    /// Datagrams that have arrived before anybody could want them.
+    pub(crate) fn drop_datagrams(&mut self) {
+        while self.connection.datagrams().recv().is_some() {}
+        self.datagrams_wait = false;
+    }
+
+    /// The peer may have this many bytes of lanes on their way. Never less than before.
+    pub(crate) fn allow_bytes(&mut self, bytes: u64) {
+        if bytes > self.receive_window_bytes {
+            self.receive_window_bytes = bytes;
+            self.connection.set_receive_window(VarInt::from_u64(bytes).unwrap_or(VarInt::MAX));
+        }
+    }
+
+    /// What [`allow_bytes`](Self::allow_bytes) has allowed; 0 before there is a session.
+    pub(crate) fn allowed_bytes(&self) -> u64 {
+        self.receive_window_bytes
+    }
+
+    /// Takes in what has arrived on lanes, and hands on of each as many bytes as `wanted` says. The rest waits, and is
+    /// [counted](Self::held_bytes).
+    pub(crate) fn receive_from(
+        &mut self,
+        wanted: impl Fn(LaneId, Dir) -> usize,
+        mut take: impl FnMut(Arrival),
+    ) {
+        for id in std::mem::take(&mut self.readable) {
+            let max_bytes = wanted(lane_of(id), dir_of(id));
+            if self.read(id, &Allowance::unlimited(), max_bytes, &mut take) {
+                self.readable.insert(id);
+            }
+        }
+    }
+
+    /// As [`receive`](Self::receive), without the lanes.
+    pub(crate) fn receive_apart_from_lanes(&mut self, mut take: impl FnMut(Arrival)) {
+        self.receive_stopped(&mut take);
+        self.receive_datagrams(&Allowance::unlimited(), take);
+    }
+
+    /// What has arrived on lanes and was not handed on, in bytes of memory.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.reassembly.held_bytes()
+    }
+
+    /// Hands on what there is of a lane, and no more than may be. Returns whether there is more.
+    fn read(
+        &mut self,
+        id: StreamId,
+        allowance: &Allowance,
+        mut max_bytes: usize,
+        take: &mut impl FnMut(Arrival),
+    ) -> bool {
+        let (lane, dir) = (lane_of(id), dir_of(id));
+        let mut reader = self.reassembly.take(id);
+        let mut stream = self.connection.recv_stream(id);
+        let mut chunks = match stream.read(false) {
+            Ok(chunks) => Some(chunks),
+            // Its end is known, and waits here.
+            Err(_) if reader.end().is_some() => None,
+            // Nothing more is wanted of it.
+            Err(_) => return false,
+        };
+        let is_all = loop {
+            if allowance.is_spent() {
+                break false;
+            }
+            if let Some(data) = reader.next(max_bytes) {
+                max_bytes -= data.len();
+                take(Arrival::Data { lane, dir, data });
+                continue;
+            }
+            let Some(chunks) = chunks.as_mut().filter(|_| reader.end().is_none()) else { break true };
+            match chunks.next(usize::MAX) {
+                Ok(Some(Chunk { offset, bytes: data })) => {
+                    self.observations.on_heard();
+                    if data.len() <= max_bytes && reader.pass(offset, data.len()) {
+                        max_bytes -= data.len();
+                        take(Arrival::Data { lane, dir, data });
+                    } else {
+                        reader.keep(offset, data);
+                    }
+                }
+                Ok(None) => reader.on_end(LaneEnd::Finished),
+                Err(ReadError::Reset(_)) => reader.on_end(LaneEnd::Reset),
+                Err(ReadError::Blocked) => break true,
+            }
+        };
+        let waits = !is_all || reader.is_ready();
+        if let Some(end) = reader.end()
+            && !waits
+            && max_bytes > 0
+        {
+            take(match end {
+                LaneEnd::Finished => Arrival::Finished(lane),
+                LaneEnd::Reset => Arrival::Reset(lane),
+            });
+            return false;
+        }
+        let is_more = waits || reader.end().is_some();
+        self.reassembly.put_back(id, reader);
+        is_more
+    }
+}
