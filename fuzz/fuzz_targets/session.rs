@@ -13,7 +13,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Bytes, BytesMut};
 use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed, Lanes};
 use kwik::proto::config::{PathPolicy, SessionConfig, Window};
-use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::error::SessionError;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
 use kwik::proto::wire::frame::{
     Accept, Ack, AddPath, Close, Credentials, Frame, Hello, Intent, Parameters, PathReport, PathStatus,
@@ -498,9 +499,9 @@ impl World {
                 drop(session.write(stream(id), &mut Bytes::from(vec![0; usize::from(bytes)])));
             }
             Step::Finish { stream: id } => drop(session.finish(stream(id))),
-            Step::GiveUp { stream: id } => drop(session.reset(now, stream(id), AppCode(1))),
+            Step::GiveUp { stream: id } => drop(session.reset(now, stream(id), AppCode::new(1))),
             Step::Read { stream: id } => self.read(stream(id)),
-            Step::Stop { stream: id } => drop(session.stop(now, stream(id), AppCode(2))),
+            Step::Stop { stream: id } => drop(session.stop(now, stream(id), AppCode::new(2))),
             Step::Release { stream: id } => {
                 session.release_send(now, stream(id));
                 session.release_recv(now, stream(id));
@@ -526,15 +527,15 @@ impl World {
             Step::Standby { path: on, on: wish } => drop(session.set_standby(path(on), wish)),
             Step::Ping { path: on } => drop(session.ping(path(on))),
             Step::Drain => session.drain(now),
-            Step::Close => session.close(now, AppCode(3), Bytes::new()),
-            Step::Abort => session.abort(now, AppCode(4), Bytes::new()),
+            Step::Close => session.close(now, AppCode::new(3), Bytes::new()),
+            Step::Abort => session.abort(now, AppCode::new(4), Bytes::new()),
         }
         self.settle();
     }
 
     /// The application has had enough, and the peer says nothing more.
     fn end(&mut self) {
-        self.session.abort(self.now, AppCode(5), Bytes::new());
+        self.session.abort(self.now, AppCode::new(5), Bytes::new());
         self.settle();
         for _ in 0..MAX_TIMEOUTS {
             let Some(at) = self.session.poll_timeout() else { break };

@@ -12,9 +12,10 @@ use super::send_stream::SendStream;
 use super::shared::SessionRef;
 use super::waiters::Topic;
 use crate::proto::config::PathPolicy;
-use crate::proto::error::{AdvertiseError, AppCode, DatagramError, OpenError, PathError, SessionError};
+use crate::proto::error::{AdvertiseError, DatagramError, OpenError, PathError, SessionError};
 use crate::proto::event::PathAddress;
 use crate::proto::session::{PathInfo, SessionStats};
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::{Dir, PathId, SessionId, StreamId};
 
 /// Names an address that a server advertises, to withdraw it with.

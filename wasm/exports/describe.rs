@@ -7,10 +7,11 @@ use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::*;
 
 use crate::proto::config::SessionConfig;
-use crate::proto::error::{AppCode, ReadError, SessionError, WriteError};
+use crate::proto::error::{ReadError, SessionError, WriteError};
 use crate::proto::event::{PathAddress, SessionEvent};
 use crate::proto::paths::path::PathState;
 use crate::proto::session::{PathInfo, SessionStats};
+use crate::proto::wire::code::AppCode;
 use crate::wasm::bindings::object;
 
 /// A number of JavaScript's: exact up to 2^53; anything that is no such number becomes the nearest one that is.
@@ -18,10 +19,15 @@ pub(super) fn u64_of(number: f64) -> u64 {
     number as u64
 }
 
+/// A code of the page's, which has checked it. The largest, 2^62 - 1, is 2^62 as a number of JavaScript's.
+pub(super) fn code_of(number: f64) -> AppCode {
+    AppCode::from_wire(u64_of(number))
+}
+
 /// What is thrown: `{kind, message, code?}`.
 pub(super) fn failure(kind: &str, error: &dyn Display, code: Option<AppCode>) -> JsValue {
     let mut members = vec![("kind", kind.into()), ("message", error.to_string().into())];
-    members.extend(code.map(|code| ("code", (code.0 as f64).into())));
+    members.extend(code.map(|code| ("code", (code.as_u64() as f64).into())));
     object(&members).into()
 }
 
@@ -52,7 +58,7 @@ pub(super) fn closing(end: &SessionError) -> Result<Object, JsValue> {
         SessionError::ClosedByPeer { code, reason } => (code, String::from_utf8_lossy(reason).into_owned()),
         error => return Err(session_failure(error)),
     };
-    Ok(object(&[("closeCode", (code.0 as f64).into()), ("reason", reason.into())]))
+    Ok(object(&[("closeCode", (code.as_u64() as f64).into()), ("reason", reason.into())]))
 }
 
 /// `{type, path?, message?}`.

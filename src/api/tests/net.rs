@@ -18,10 +18,10 @@ use crate::api::shared::{Backend, SessionRef, Shared};
 use crate::proto::acceptor::Acceptor;
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
-use crate::proto::error::AppCode;
 use crate::proto::event::{PathAddress, PathLoss};
 use crate::proto::session::Session as Core;
 use crate::proto::time::Time;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::frame::Intent;
 use crate::proto::wire::id::{Dir, LaneId, PathId, Side};
 
@@ -167,7 +167,7 @@ impl End {
                 Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
                 Arrival::Datagram(data) => session.on_datagram(now, path, data),
                 Arrival::Closed(code) => {
-                    session.path_closed(now, path, PathLoss::ClosedByPeer(AppCode(code)))
+                    session.path_closed(now, path, PathLoss::ClosedByPeer(AppCode::from_wire(code)))
                 }
             });
             // By the one rule: what has received something may have something to say.

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use kwik::proto::acceptor::{self, Accepted, Acceptor};
 use kwik::proto::carrier::{Carrier, Lanes};
 use kwik::proto::config::{SessionConfig, Window};
-use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::error::SessionError;
 use kwik::proto::event::{Action, PathAddress, PathLoss};
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::frame::Intent;
 use kwik::proto::wire::id::{Dir, LaneId, PathId, Side};
@@ -179,7 +180,11 @@ impl Pair {
                 if let Some(one) = self.conns.get_mut(conn)
                     && let Some(code) = one.farewells[index(from)].take()
                 {
-                    self.lose(conn, from.peer(), PathLoss::ClosedByPeer(AppCode(code)));
+                    self.lose(
+                        conn,
+                        from.peer(),
+                        PathLoss::ClosedByPeer(AppCode::try_from(code).expect("it was on the wire")),
+                    );
                 }
             }
             Step::Break { conn, at } => self.lose(conn, at, PathLoss::TimedOut),

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kwik::proto::config::SessionConfig;
-use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::error::SessionError;
 use kwik::proto::event::{PathAddress, PathLoss, Scheme};
 use kwik::proto::paths::path::PathState;
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::id::{PathId, Side};
 
@@ -207,11 +208,13 @@ impl World {
 
     /// Closes the session from the client's end and sees both ends agree.
     pub(crate) fn close(&mut self) {
-        self.with(Side::Client, |session, now| session.close(now, AppCode(5), Bytes::from_static(b"done")));
+        self.with(Side::Client, |session, now| {
+            session.close(now, AppCode::new(5), Bytes::from_static(b"done"))
+        });
         self.run_until(|world| SIDES.iter().all(|side| world.session(*side).is_over()));
-        let closed = SessionError::LocallyClosed { code: AppCode(5), undelivered_bytes: 0 };
+        let closed = SessionError::LocallyClosed { code: AppCode::new(5), undelivered_bytes: 0 };
         assert_eq!(self.error(Side::Client), Some(closed));
-        self.expect_closed_by_peer(Side::Server, AppCode(5), "done");
+        self.expect_closed_by_peer(Side::Server, AppCode::new(5), "done");
     }
 
     /// The other end has closed the session, and this one knows.

@@ -1,6 +1,6 @@
 import { Buffers } from './buffers.js';
 import { KwikDatagrams } from './datagrams.js';
-import { codeOf, errorOf, KwikError } from './errors.js';
+import { checkedCode, codeOf, errorOf, KwikError } from './errors.js';
 import type { Executor, Lease } from './executor.js';
 import { Deferred, Questions } from './port.js';
 import type { Address, Failure, KwikPath, SessionEvent, ToPage } from './protocol.js';
@@ -42,6 +42,7 @@ export type KwikUrls = string | URL | (string | URL)[];
 
 /** How a session was closed. */
 export interface KwikCloseInfo {
+  /** 0 by default; a whole number below 2^62. Above 2^53 it is rounded, as all numbers are. */
   closeCode?: number;
   reason?: string;
 }
@@ -192,11 +193,12 @@ export class KwikSession extends EventTarget {
     return { ...stats, smoothedRtt: Number.isFinite(least) ? least : null };
   }
 
-  /** Ends the session once the server has everything that was written. */
+  /** Ends the session once the server has everything that was written. Throws a `RangeError` when the code is none. */
   close(info: KwikCloseInfo = {}): void {
+    const code = checkedCode('closeCode', info.closeCode ?? 0);
     if (this.#isOver) return;
     this.#closeReason = info;
-    this.#lease.postMessage({ type: 'close', code: info.closeCode ?? 0, reason: info.reason ?? '' });
+    this.#lease.postMessage({ type: 'close', code, reason: info.reason ?? '' });
   }
 
   override addEventListener<K extends keyof KwikEventMap>(

@@ -210,6 +210,21 @@ test('a cancelled reader stops the stream with its code', async () => {
   assert.deepEqual(core.stream(0).calls, [['stop', 9], ['releaseRecv']]);
 });
 
+test('a code is a whole number that fits on the wire, whoever is given it', async () => {
+  const { session, core } = await open();
+  for (const code of [-1, 0.5, NaN, Infinity, 2 ** 63]) {
+    assert.throws(() => new KwikError('', { streamErrorCode: code }), RangeError);
+    assert.throws(() => session.close({ closeCode: code }), RangeError);
+    const { readable } = await session.createBidirectionalStream();
+    await readable.cancel({ streamErrorCode: code });
+  }
+  await settle();
+  for (let stream = 0; stream < 5; stream += 1) {
+    assert.deepEqual(core.stream(stream).calls.at(0), ['stop', 0], 'a reason that has no code');
+  }
+  assert.equal(new KwikError('', { streamErrorCode: 2 ** 62 }).streamErrorCode, 2 ** 62, 'as a server may say');
+});
+
 test('a reset and a stop by the server carry their codes to reader and writer', async () => {
   const { session, core } = await open();
   const { readable, writable } = await session.createBidirectionalStream();
