@@ -71,7 +71,7 @@ cfg_if::cfg_if! {
         pub use api::*;
 
         pub use proto::wire::code::{AppCode, CodeTooLarge, TransportCode};
-        pub use proto::config::{PathPolicy, SessionConfig, Window};
+        pub use proto::config::{ConfigError, PathPolicy, SessionConfig, Window};
         pub use proto::error::{
             AdvertiseError,
             AddressError, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,

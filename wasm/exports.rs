@@ -43,7 +43,7 @@ impl JsSession {
     pub fn new(url: &str, pins: &Array, options: &Object) -> Result<Self, JsValue> {
         let config = Config { session: describe::config(options)? };
         let started = start(address_of(url, pins)?, config);
-        let (session, backend) = started.map_err(|error| failure("session", &error, None))?;
+        let (session, backend) = started.map_err(|error| describe::dial_failure(&error))?;
         Ok(Self { session, backend })
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Bytes, BytesMut};
 use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed, Lanes};
-use kwik::proto::config::{PathPolicy, SessionConfig, Window};
+use kwik::proto::config::{PathPolicy, SessionConfig, ValidConfig, Window};
 use kwik::proto::error::SessionError;
 use kwik::proto::wire::code::AppCode;
 use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
@@ -302,6 +302,10 @@ fn parameters() -> Parameters {
     }
 }
 
+fn valid_config() -> ValidConfig {
+    config().validate().expect("all numbers are in their ranges")
+}
+
 fn config() -> SessionConfig {
     let mut config = SessionConfig::default();
     config.stream_receive_window = Window { initial_bytes: 20_000, max_bytes: 40_000 };
@@ -352,10 +356,10 @@ impl World {
     fn new(side: Side, kind: Lanes) -> Self {
         let now = Time::from_epoch(Duration::from_secs(1));
         let session = match side {
-            Side::Client => Session::client(now, config(), [1; 32], address()),
+            Side::Client => Session::client(now, valid_config(), [1; 32], address()),
             Side::Server => {
                 let accepted = accepted(PathId::PRIMARY, Intent::New);
-                let mut session = Session::server(config(), [1; 32], &accepted.hello);
+                let mut session = Session::server(valid_config(), [1; 32], &accepted.hello);
                 session.attach(now, accepted);
                 session
             }

@@ -176,7 +176,7 @@ impl Session {
     }
 
     /// Says what a byte on a path costs. See [`PathHandle::set_cost`].
-    pub fn set_cost(&self, path: PathId, cost: u64) -> Result<(), PathError> {
+    pub fn set_cost(&self, path: PathId, cost: u32) -> Result<(), PathError> {
         self.path(path).set_cost(cost)
     }
 
@@ -204,7 +204,7 @@ impl Session {
         &self,
         authority: &str,
         pin: Option<[u8; 32]>,
-        priority: u64,
+        priority: u32,
     ) -> Result<AdviceId, AdvertiseError> {
         self.session_ref
             .with(|session, now| session.advertise(now, authority.to_owned(), pin, priority))

@@ -53,7 +53,7 @@ impl Victim {
         config.resume_timeout = 10 * MINUTE;
         let mut victim = Self {
             now,
-            session: Session::client(now, config, seed, address),
+            session: Session::client(now, config.validate().unwrap(), seed, address),
             paths: BTreeMap::new(),
             dials: BTreeMap::new(),
             initials: Vec::new(),

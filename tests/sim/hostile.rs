@@ -149,7 +149,7 @@ impl Victim {
         let accepted = Acceptor::new().on_lane_data(CONTROL, Dir::Bi, control(&frames)).unwrap();
         let accepted = accepted.unwrap();
         let now = Time::from_epoch(Duration::from_secs(1));
-        let mut session = Session::server(config, [9; 32], &accepted.hello);
+        let mut session = Session::server(config.validate().unwrap(), [9; 32], &accepted.hello);
         session.attach(now, accepted);
         let mut victim = Self { now, session, carrier: Sink::default() };
         victim.settle();
@@ -163,7 +163,7 @@ impl Victim {
     /// A client that has sent HELLO.
     fn dialling() -> Self {
         let now = Time::from_epoch(Duration::from_secs(1));
-        let session = Session::client(now, config(), [9; 32], address(0));
+        let session = Session::client(now, config().validate().unwrap(), [9; 32], address(0));
         let mut victim = Self { now, session, carrier: Sink::default() };
         victim.session.path_connected(now, PathId::PRIMARY);
         victim.settle();

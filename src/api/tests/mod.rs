@@ -1,5 +1,6 @@
 //! The handles on two sessions that are connected in memory.
 
+mod edges;
 mod net;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

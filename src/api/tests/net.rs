@@ -227,7 +227,12 @@ impl Net {
     pub(super) fn dialling(config: SessionConfig, address: &str) -> (Self, Arc<SessionRef>) {
         let clock = Arc::new(Mutex::new(Time::from_epoch(Duration::from_secs(1))));
         let (mut client, server) = (End::new(Side::Client, &clock), End::new(Side::Server, &clock));
-        let session = Core::client(client.backend.now(), config.clone(), [1; 32], address.parse().unwrap());
+        let session = Core::client(
+            client.backend.now(),
+            config.clone().validate().unwrap(),
+            [1; 32],
+            address.parse().unwrap(),
+        );
         let shared = Shared::new(session, client.backend.clone());
         client.shared = Some(shared.clone());
         let greeters = BTreeMap::new();
@@ -328,7 +333,8 @@ impl Net {
             let accepted = acceptor.on_lane_data(lane, dir(lane), data).unwrap().unwrap();
             self.server.backend.transmit(path);
             if accepted.hello.intent == Intent::New {
-                let session = Core::server(self.server_config.clone(), [2; 32], &accepted.hello);
+                let session =
+                    Core::server(self.server_config.clone().validate().unwrap(), [2; 32], &accepted.hello);
                 let shared = Shared::new(session, self.server.backend.clone());
                 self.server.shared = Some(shared.clone());
                 self.accepted = Some(SessionRef::new(shared));

@@ -209,7 +209,7 @@ impl Session {
         now: Time,
         authority: String,
         pin: Option<[u8; 32]>,
-        priority: u64,
+        priority: u32,
     ) -> Result<u64, AdvertiseError> {
         if self.side == Side::Client {
             return Err(AdvertiseError::NotServer);
@@ -223,7 +223,7 @@ impl Session {
         if self.advertised.count() >= max {
             return Err(AdvertiseError::TooMany { max });
         }
-        let advice = self.advertised.add(authority, pin, priority);
+        let advice = self.advertised.add(authority, pin, priority.into());
         self.effects.control.advice.insert(advice);
         self.wake_for_control(now);
         Ok(advice)

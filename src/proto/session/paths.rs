@@ -251,8 +251,8 @@ impl Session {
     }
 
     /// Says what a byte on this path costs, for both directions; only comparisons matter.
-    pub fn set_cost(&mut self, path: PathId, cost: u64) -> Result<(), PathError> {
-        self.prefer(path, |preference| PathPreference { cost, ..preference })
+    pub fn set_cost(&mut self, path: PathId, cost: u32) -> Result<(), PathError> {
+        self.prefer(path, |preference| PathPreference { cost: cost.into(), ..preference })
     }
 
     fn prefer(
@@ -267,7 +267,7 @@ impl Session {
         Ok(())
     }
 
-    /// This end's share of traffic for this path, under the weighted scheduler.
+    /// This end's share of traffic for this path, under the weighted scheduler; 0 counts as 1.
     pub fn set_weight(&mut self, path: PathId, weight: u32) -> Result<(), PathError> {
         self.paths.get_mut(path).ok_or(PathError::Unknown { path })?.set_weight(weight);
         Ok(())

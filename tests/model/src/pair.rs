@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kwik::proto::acceptor::{self, Accepted, Acceptor};
 use kwik::proto::carrier::{Carrier, Lanes};
-use kwik::proto::config::{SessionConfig, Window};
+use kwik::proto::config::{SessionConfig, ValidConfig, Window};
 use kwik::proto::error::SessionError;
 use kwik::proto::event::{Action, PathAddress, PathLoss};
 use kwik::proto::session::{CloseState, Session};
@@ -91,7 +91,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn config(self) -> SessionConfig {
+    fn config(self) -> ValidConfig {
         let mut config = SessionConfig::default();
         config.max_paths = 3;
         config.resume_timeout = Duration::from_secs(20);
@@ -103,7 +103,7 @@ impl Setting {
             config.max_streams_bidi = 2;
             config.max_streams_uni = 2;
         }
-        config
+        config.validate().expect("all numbers are in their ranges")
     }
 
     fn lanes(self) -> Lanes {

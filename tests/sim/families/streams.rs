@@ -146,7 +146,7 @@ fn any_policies_on_any_paths_deliver_everything() {
         let mut world = pair(seed, some_links(&mut rng, 3));
         let links = world.network.links.len() as u64;
         for path in 0..links {
-            let (cost, standby) = (rng.within(0..3), rng.happens(200_000));
+            let (cost, standby) = (rng.within(0..3) as u32, rng.happens(200_000));
             world.at(rng.ms(100..600), move |world| {
                 // The path may be gone, or not be there yet.
                 let _ = world.with(Side::Client, |session, _| session.set_cost(PathId(path), cost));

@@ -77,7 +77,7 @@ impl World {
     /// Dials the first link, and adds a path over each further one as soon as the session is open.
     pub(crate) fn dial(&mut self) {
         let seed = self.kernel.rng.seed();
-        let config = self.peers[0].config.clone();
+        let config = self.peers[0].config.clone().validate().unwrap();
         self.peers[0].session = Some(Session::client(self.now(), config, seed, address(0)));
         self.settle(Side::Client);
     }

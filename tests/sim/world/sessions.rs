@@ -204,7 +204,8 @@ impl World {
         match &accepted.hello.intent {
             Intent::New => {
                 assert!(peer.session.is_none(), "the client opens a second session");
-                peer.session = Some(Session::server(peer.config.clone(), seed, &accepted.hello));
+                peer.session =
+                    Some(Session::server(peer.config.clone().validate().unwrap(), seed, &accepted.hello));
             }
             intent @ Intent::Join { session: name, .. } => {
                 let known = peer.session.as_mut().filter(|session| session.id() == Some(*name));

@@ -27,13 +27,16 @@ export interface KwikOptions {
     | 'weighted'
     | 'redundant'
     | 'primary-backup';
-  /** How long a session without any path is kept. Default 30,000; the shorter of both ends' values counts. */
+  /**
+   * How long a session without any path is kept, in milliseconds, up to a year. Default 30,000; the shorter of both ends'
+   * values counts. With 0 a session ends with its last path.
+   */
   resumeTimeout?: number;
-  /** How long a path may stay silent before it is given up and dialled anew. Default 3,000. */
+  /** How long a path may stay silent before it is given up and dialled anew, in milliseconds: 1 to a year. Default 3,000. */
   pathTimeout?: number;
-  /** How long opening a path may take. Default 10,000. */
+  /** How long opening a path may take, in milliseconds: 1 to a year. Default 10,000. */
   handshakeTimeout?: number;
-  /** Most paths at one time. Default 8. */
+  /** Most paths at one time: 1 to 256. Default 8. */
   maxPaths?: number;
 }
 

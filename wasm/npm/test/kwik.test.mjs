@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { FakeCore, FakeWorker, settle } from './fake.mjs';
 import { Kwik, useWorkers } from '../dist/kwik.js';
-import { KwikError } from '../dist/errors.js';
+import { codeOf, KwikError } from '../dist/errors.js';
 import { GATHER_MS } from '../dist/batcher.js';
 import { DATAGRAM_CREDIT, MESSAGE_BYTES, READ_CREDIT, WRITE_CREDIT } from '../dist/protocol.js';
 
@@ -211,16 +211,11 @@ test('a cancelled reader stops the stream with its code', async () => {
 });
 
 test('a code is a whole number that fits on the wire, whoever is given it', async () => {
-  const { session, core } = await open();
+  const { session } = await open();
   for (const code of [-1, 0.5, NaN, Infinity, 2 ** 63]) {
     assert.throws(() => new KwikError('', { streamErrorCode: code }), RangeError);
     assert.throws(() => session.close({ closeCode: code }), RangeError);
-    const { readable } = await session.createBidirectionalStream();
-    await readable.cancel({ streamErrorCode: code });
-  }
-  await settle();
-  for (let stream = 0; stream < 5; stream += 1) {
-    assert.deepEqual(core.stream(stream).calls.at(0), ['stop', 0], 'a reason that has no code');
+    assert.equal(codeOf({ streamErrorCode: code }), 0, 'a reason that has none');
   }
   assert.equal(new KwikError('', { streamErrorCode: 2 ** 62 }).streamErrorCode, 2 ** 62, 'as a server may say');
 });
