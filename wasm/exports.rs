@@ -25,7 +25,6 @@ use crate::proto::config::PathPolicy;
 use crate::proto::event::PathAddress;
 use crate::proto::streams::recv::Read;
 use crate::proto::time::Time;
-use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::{Dir, PathId, StreamId};
 use describe::{code_of, failure, u64_of};
 
