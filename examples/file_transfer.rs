@@ -41,7 +41,7 @@ async fn client(urls: &[String]) -> Result<String, BoxError> {
     for path in session.paths() {
         writeln!(report, "path {}: {}, {} KiB received", path.id, path.state, path.received_bytes >> 10)?;
     }
-    session.close(AppCode(0), b"thanks");
+    session.close(AppCode::new(0), b"thanks");
     session.closed().await;
     if sent == received { Ok(report) } else { Err("the file was damaged".into()) }
 }

@@ -43,7 +43,7 @@ async fn main() -> Result<(), BoxError> {
         checked??;
     }
     println!("{RESOURCES} resources over one session in {:.1?}", started.elapsed());
-    session.close(AppCode(0), b"done");
+    session.close(AppCode::new(0), b"done");
     session.closed().await;
     Ok(())
 }

@@ -27,7 +27,7 @@ async fn client(url: &str) -> Result<String, BoxError> {
     let session = kwik::dial(url, Config::default()).await?;
     let mut report = describe("stream", on_a_stream(&session).await?)?;
     report += &describe("datagram", by_datagram(&session).await?)?;
-    session.close(AppCode(0), b"done");
+    session.close(AppCode::new(0), b"done");
     session.closed().await;
     Ok(report)
 }

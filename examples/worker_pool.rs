@@ -67,7 +67,7 @@ async fn echo(session: Session) -> Result<(), BoxError> {
     };
     let read = async { Ok::<_, BoxError>(recv.read_to_end(BYTES_EACH).await?) };
     let ((), answer) = tokio::try_join!(write, read)?;
-    session.close(AppCode(0), b"done");
+    session.close(AppCode::new(0), b"done");
     session.closed().await;
     if answer == message { Ok(()) } else { Err("what came back is not what was sent".into()) }
 }

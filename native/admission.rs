@@ -30,9 +30,6 @@ use super::path_driver::DriverKey;
 use super::reactor::{Order, ReactorHandle};
 use crate::proto::wire::id::SessionId;
 
-/// Longer timeouts are as good as this, and times stay within what the clock can say.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// What a reactor does with a client's first packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Welcome {
@@ -64,7 +61,7 @@ struct HalfOpenPath {
 
 impl Admission {
     pub(crate) fn new(limits: AdmissionLimits, max_sessions: usize) -> Arc<Self> {
-        let half_open_timeout = limits.half_open_timeout.min(LONGEST);
+        let half_open_timeout = limits.half_open_timeout;
         Arc::new(Self { account: Mutex::new(Account::new(limits, max_sessions)), half_open_timeout })
     }
 

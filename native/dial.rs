@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::backend::{NativeBackend, Role};
 use super::dial_error::DialError;
 use super::dialler::Dialler;
-use super::engine::Engine;
+use super::engine::{Engine, check_workers};
 use super::transport::{Congestion, TransportSettings};
 use crate::api::shared::{SessionRef, Shared};
 use crate::api::{Address, Session};
@@ -33,15 +33,15 @@ pub struct Config {
     /// How fast paths may send. Default: CUBIC.
     pub congestion: Congestion,
     /// A path on which nothing was sent for this long sends a packet, so that NATs remember it and its death is
-    /// noticed. Default 5 s.
+    /// noticed: 10 ms to 365 days. `None`: none is sent for that. Default 5 s.
     pub keep_alive: Option<Duration>,
     /// A path that heard nothing for this long is closed by QUIC itself, if the session has not given it up
-    /// before. Default 30 s.
+    /// before: 1 ms to 365 days. `None`: QUIC closes none. Default 30 s.
     pub idle_timeout: Option<Duration>,
     /// The local IP address that the first path is sent from. Default: the system's choice.
     pub local: Option<IpAddr>,
-    /// Threads of the worker pool: the first in the process to ask decides. Default: as many as there are cores,
-    /// at least 4.
+    /// Threads of the worker pool: 1 to 1,024, and the first in the process to ask decides. Default: as many as there are
+    /// cores, at least 4.
     pub workers: Option<NonZeroUsize>,
 }
 
@@ -70,25 +70,28 @@ impl Default for Config {
 ///
 /// # Errors
 ///
-/// When the address cannot be read or looked up, when nobody answers within `handshake_timeout`, and when either
+/// When the address cannot be read or looked up, when a number of `config` is not what it may be, when nobody answers within `handshake_timeout`, and when either
 /// end does not want the other. See [`DialError`].
 pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     let address: Address = address.parse()?;
-    let engine = Engine::shared(config.workers)?;
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(DialError::Random)?;
     let settings = TransportSettings {
         congestion: config.congestion,
         keep_alive: config.keep_alive,
         idle_timeout: config.idle_timeout,
     };
-    let handshake_timeout = config.session.handshake_timeout;
+    settings.check()?;
+    check_workers(config.workers)?;
+    let session_config = config.session.validate()?;
+    let engine = Engine::shared(config.workers)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(DialError::Random)?;
+    let handshake_timeout = session_config.handshake_timeout;
     let role = Role::Client(Dialler::new(settings, config.roots));
     let runtime = tokio::runtime::Handle::current();
     let backend = NativeBackend::new(Arc::clone(&engine), runtime, role);
     let first = PathAddress { local: config.local, ..PathAddress::from(&address) };
     let now = engine.clock.time(std::time::Instant::now());
-    let session = crate::proto::session::Session::client(now, config.session, seed, first);
+    let session = crate::proto::session::Session::client(now, session_config, seed, first);
     let shared = Shared::new(session, Arc::clone(&backend) as _);
     backend.start_clock(Arc::clone(&shared));
     let opened = Session::opened(SessionRef::new(shared)).await;

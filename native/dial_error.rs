@@ -10,6 +10,7 @@ use super::socket::BindError;
 use super::tls::TlsError;
 use super::worker_pool::WorkerPoolError;
 use crate::carrier::h3::Ended;
+use crate::proto::config::ConfigError;
 use crate::proto::error::{AddressError, SessionError};
 use crate::proto::event::PathLoss;
 use crate::proto::wire::code::TransportCode;
@@ -21,6 +22,9 @@ pub enum DialError {
     /// The address cannot be read.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// A number of the configuration is not what it may be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The host's name could not be looked up.
     #[error("cannot look up {host:?}: {source}")]
     Resolve {

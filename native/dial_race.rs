@@ -224,7 +224,7 @@ mod tests {
     use crate::native::engine::Engine;
     use crate::native::transport::TransportSettings;
     use crate::native::{Identity, ServerConfig, listen};
-    use crate::proto::config::SessionConfig;
+    use crate::proto::config::ValidConfig;
     use crate::proto::event::{PathLoss, SessionEvent};
     use crate::proto::session;
 
@@ -237,7 +237,7 @@ mod tests {
         let runtime = tokio::runtime::Handle::current();
         let backend = NativeBackend::new(engine, runtime, Role::Client(dialler));
         let core =
-            session::Session::client(now, SessionConfig::default(), [1; 32], PathAddress::from(&address));
+            session::Session::client(now, ValidConfig::default(), [1; 32], PathAddress::from(&address));
         let shared = Shared::new(core, Arc::clone(&backend) as _);
         backend.start_clock(Arc::clone(&shared));
         (Session::opened(SessionRef::new(Arc::clone(&shared))).await.unwrap(), shared)

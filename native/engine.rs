@@ -7,6 +7,15 @@ use std::time::Instant;
 use super::buffer_pool::{BufferPool, BufferPoolStats};
 use super::worker_pool::{WorkerPool, WorkerPoolError, WorkerPoolStats};
 use crate::carrier::Clock;
+use crate::proto::config::ConfigError;
+
+/// More threads than any machine has cores would only stand in each other's way.
+const MAX_WORKERS: u64 = 1_024;
+
+/// An error when that is no number of worker threads.
+pub(crate) fn check_workers(workers: Option<NonZeroUsize>) -> Result<(), ConfigError> {
+    workers.map_or(Ok(()), |workers| ConfigError::check("workers", workers.get() as u64, 1..=MAX_WORKERS))
+}
 
 /// The engine of this process, while anybody uses it.
 static SHARED: Mutex<Weak<Engine>> = Mutex::new(Weak::new());

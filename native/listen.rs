@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::admission::{Admission, AdmissionLimits};
 use super::certificate::{Identity, IdentityError, state_directory};
-use super::engine::Engine;
+use super::engine::{Engine, check_workers};
 use super::reactor::{Reactor, ReactorLease};
 use super::registry::{Registry, SessionTemplate};
 use super::socket::{BindError, PortSharing, UdpSocket};
@@ -19,7 +19,7 @@ use super::worker_pool::WorkerPoolError;
 use crate::api::CertificatePin;
 use crate::api::Session;
 use crate::carrier::h3::{ALPN_H3, OriginError, OriginPolicy};
-use crate::proto::config::SessionConfig;
+use crate::proto::config::{ConfigError, SessionConfig};
 use crate::proto::wire::limits::ALPN;
 
 /// How long a client that has proven its address may go on asking. With quinn-proto's 15 s, one that gets no answer for a
@@ -44,25 +44,27 @@ pub struct ServerConfig {
     /// this machine count as one host). Other pages get HTTP status 403. Programs, which have no origin, are not
     /// concerned.
     pub allowed_origins: Vec<String>,
-    /// Sessions at one time, those not accepted yet and those without a path included. One client's address or network
+    /// Sessions at one time, those not accepted yet and those without a path included; at least 1. One client's address or network
     /// cannot take all of them: see [`AdmissionLimits::share_of_free`]. Default 16,384: some 50 KB each when they do
     /// nothing, and 10,000 of them may come from one address.
     pub max_sessions: usize,
     /// Bytes of memory that all sessions together may hold for their peers and applications: what was written and is not
     /// acknowledged, what has arrived and was not read. Above three quarters of it windows grow no more and send buffers
-    /// shrink; above all of it, a session that holds more than its even share ends with LIMIT_EXCEEDED. Default 1 GiB: a
-    /// quarter of a small server's memory.
+    /// shrink; above all of it, a session that holds more than its even share ends with LIMIT_EXCEEDED. At least 1.
+    /// Default 1 GiB: a quarter of a small server's memory.
     pub max_memory_bytes: u64,
     /// How the room for clients is shared between those who come, so that none of them locks out the rest.
     pub admission: AdmissionLimits,
     /// How fast paths may send. Default: CUBIC.
     pub congestion: Congestion,
-    /// A path on which nothing was sent for this long sends a packet. Default 5 s.
+    /// A path on which nothing was sent for this long sends a packet: 10 ms to 365 days. `None`: none is sent for that.
+    /// Default 5 s.
     pub keep_alive: Option<Duration>,
-    /// A path that heard nothing for this long is closed by QUIC itself. Default 30 s.
+    /// A path that heard nothing for this long is closed by QUIC itself: 1 ms to 365 days. `None`: QUIC closes none.
+    /// Default 30 s.
     pub idle_timeout: Option<Duration>,
-    /// Threads of the worker pool: the first in the process to ask decides. Default: as many as there are cores,
-    /// at least 4.
+    /// Threads of the worker pool: 1 to 1,024, and the first in the process to ask decides. Default: as many as there are
+    /// cores, at least 4.
     pub workers: Option<NonZeroUsize>,
 }
 
@@ -97,6 +99,25 @@ impl ServerConfig {
     }
 }
 
+impl ServerConfig {
+    fn transport(&self) -> TransportSettings {
+        TransportSettings {
+            congestion: self.congestion,
+            keep_alive: self.keep_alive,
+            idle_timeout: self.idle_timeout,
+        }
+    }
+
+    /// An error when a number is not what it may be, those of the sessions excepted.
+    fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check("max_sessions", self.max_sessions as u64, 1..=u64::MAX)?;
+        ConfigError::check("max_memory_bytes", self.max_memory_bytes, 1..=u64::MAX)?;
+        self.admission.check()?;
+        self.transport().check()?;
+        check_workers(self.workers)
+    }
+}
+
 /// A server could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,6 +128,9 @@ pub enum ListenError {
     /// The address names no IP address.
     #[error("there is no address to listen on")]
     NoAddress,
+    /// A number of the configuration is not what it may be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -141,7 +165,7 @@ pub struct Listener {
 ///
 /// # Errors
 ///
-/// When an address cannot be bound, or the certificate is not usable.
+/// When an address cannot be bound, a number of `config` is not what it may be, or the certificate is not usable.
 pub async fn listen(
     addresses: impl tokio::net::ToSocketAddrs,
     config: ServerConfig,
@@ -150,6 +174,9 @@ pub async fn listen(
     if addresses.is_empty() {
         return Err(ListenError::NoAddress);
     }
+    config.check()?;
+    let settings = config.transport();
+    let session = config.session.validate()?;
     let engine = Engine::shared(config.workers)?;
     let origin_policy = Arc::new(OriginPolicy::new(&config.allowed_origins)?);
     let tls = server_config(&config.identity, &[ALPN, ALPN_H3])?;
@@ -158,12 +185,8 @@ pub async fn listen(
     base.incoming_buffer_size(EARLY_BYTES).incoming_buffer_size_total(ALL_EARLY_BYTES);
     let pin = config.identity.pin();
     let template = SessionTemplate {
-        session: config.session,
-        settings: TransportSettings {
-            congestion: config.congestion,
-            keep_alive: config.keep_alive,
-            idle_timeout: config.idle_timeout,
-        },
+        session,
+        settings,
         max_memory_bytes: config.max_memory_bytes,
         advertise: config.advertise,
         pin,

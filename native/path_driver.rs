@@ -28,11 +28,10 @@ use crate::carrier::quic::receive::Arrival;
 use crate::carrier::{Allowance, Change, PathCarrier};
 use crate::proto::acceptor::{Accepted, Acceptor, reject};
 use crate::proto::carrier::Carrier;
-use crate::proto::error::AppCode;
 use crate::proto::event::PathLoss;
 use crate::proto::session::Session;
 use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::id::{LaneId, PathId};
 
 /// Bursts that one turn may send before other paths of the same socket get theirs.
@@ -281,7 +280,7 @@ impl PathDriver {
     fn on_ended(&mut self, now: Instant, ended: &Ended) {
         tracing::debug!(remote = %self.remote(), reason = %ended, "a path's session over HTTP/3 is gone");
         let loss = match ended {
-            Ended::Closed { code } => PathLoss::ClosedByPeer(AppCode(u64::from(*code))),
+            Ended::Closed { code } => PathLoss::ClosedByPeer(AppCode::new(*code)),
             ended => PathLoss::Failed(ended.to_string()),
         };
         match std::mem::replace(&mut self.stage, Stage::Done) {
@@ -338,7 +337,7 @@ impl PathDriver {
         match reason {
             ConnectionError::ApplicationClosed(close) => {
                 let code = self.carrier.close_code(close.error_code.into_inner());
-                PathLoss::ClosedByPeer(AppCode(code))
+                PathLoss::ClosedByPeer(AppCode::from_wire(code))
             }
             ConnectionError::TimedOut => PathLoss::TimedOut,
             ConnectionError::LocallyClosed => PathLoss::Removed,

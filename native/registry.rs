@@ -19,7 +19,7 @@ use crate::api::shared::{SessionRef, Shared};
 use crate::carrier::Observations;
 use crate::carrier::h3::OriginPolicy;
 use crate::proto::acceptor::Accepted;
-use crate::proto::config::SessionConfig;
+use crate::proto::config::ValidConfig;
 use crate::proto::memory::MemoryBudget;
 use crate::proto::session::Session;
 use crate::proto::wire::code::TransportCode;
@@ -28,7 +28,7 @@ use crate::proto::wire::id::{PathId, SessionId, Side};
 
 /// What a listener makes its sessions of.
 pub(crate) struct SessionTemplate {
-    pub(crate) session: SessionConfig,
+    pub(crate) session: ValidConfig,
     pub(crate) settings: TransportSettings,
     pub(crate) max_memory_bytes: u64,
     /// Told to each client: `host:port`, with the certificate of this listener.

@@ -12,6 +12,7 @@ use quinn_proto::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewReno
 use quinn_proto::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use crate::carrier::{Clock, Observations, ObservedFactory};
+use crate::proto::config::{ConfigError, LONGEST, SHORTEST};
 use crate::proto::wire::id::Side;
 
 /// Lanes of each kind the peer may open at first. quinn-proto reserves memory for each (10,000 cost
@@ -52,6 +53,9 @@ const TIME_THRESHOLD: f32 = 1.5;
 /// several bursts are lost to an overflowing buffer, too, and short packets cost a fifth more of everything; a probe
 /// that is lost costs next to nothing. quinn-proto's own default is a minute.
 const BLACK_HOLE_COOLDOWN: Duration = Duration::from_secs(5);
+
+/// The shortest time between packets that are sent for want of others: a hundred a second cost next to nothing.
+const MIN_KEEP_ALIVE: Duration = Duration::from_millis(10);
 
 /// How fast a path may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -99,6 +103,17 @@ impl Default for TransportSettings {
 }
 
 impl TransportSettings {
+    /// An error when a number is not what it may be.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if let Some(keep_alive) = self.keep_alive {
+            ConfigError::check_time("keep_alive", keep_alive, MIN_KEEP_ALIVE..=LONGEST)?;
+        }
+        if let Some(idle_timeout) = self.idle_timeout {
+            ConfigError::check_time("idle_timeout", idle_timeout, SHORTEST..=LONGEST)?;
+        }
+        Ok(())
+    }
+
     /// The configuration of quinn-proto for one connection, with `remote`, and what its congestion controller tells.
     pub(crate) fn to_config(
         self,

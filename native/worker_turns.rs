@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::{Config, DialError, Identity, Listener, ServerConfig, dial, listen};
 use crate::api::Session;
-use crate::proto::error::{AppCode, SessionError};
+use crate::proto::error::SessionError;
 use crate::proto::scheduler::{Copies, PathView, Scheduler, SchedulerKind, Verdict, Work};
 use crate::proto::time::Time;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::PathId;
 
 /// Longer than anything here should take on a machine that does a lot else.
@@ -58,10 +59,10 @@ async fn a_session_lives_its_whole_life_without_a_runtime_around_its_turns() {
         client.send_datagram(b"tick".as_slice().into()).unwrap();
         assert_eq!(server.recv_datagram().await.unwrap(), b"tick".as_slice());
         echo(&client, &server).await;
-        client.close(AppCode(7), b"done");
+        client.close(AppCode::new(7), b"done");
         assert_eq!(
             server.closed().await,
-            SessionError::ClosedByPeer { code: AppCode(7), reason: "done".into() }
+            SessionError::ClosedByPeer { code: AppCode::new(7), reason: "done".into() }
         );
         listener.idle().await;
     })
@@ -74,9 +75,9 @@ async fn so_does_one_over_http3() {
         let listener = server(|_| ()).await;
         let (client, server) = pair(&listener, &https(&listener)).await;
         echo(&client, &server).await;
-        server.close(AppCode(8), b"enough");
+        server.close(AppCode::new(8), b"enough");
         let end = client.closed().await;
-        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(8), reason: "enough".into() });
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode::new(8), reason: "enough".into() });
         listener.idle().await;
     })
     .await;

@@ -70,11 +70,11 @@ cfg_if::cfg_if! {
 
         pub use api::*;
 
-        pub use proto::wire::code::TransportCode;
-        pub use proto::config::{PathPolicy, SessionConfig, Window};
+        pub use proto::wire::code::{AppCode, CodeTooLarge, TransportCode};
+        pub use proto::config::{ConfigError, PathPolicy, SessionConfig, Window};
         pub use proto::error::{
             AdvertiseError,
-            AddressError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
+            AddressError, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
         };
         pub use proto::event::{PathAddress, PathLoss, Scheme, SessionEvent};
         pub use proto::wire::id::{Dir, PathId, SessionId, Side, StreamId};

@@ -69,7 +69,7 @@ impl Scene {
         config.session.handshake_timeout = PATIENCE;
         let client = kwik::dial(&url, config).await.unwrap();
         is_answered(&client).await;
-        client.close(AppCode(0), b"");
+        client.close(AppCode::new(0), b"");
         client.closed().await;
     }
 

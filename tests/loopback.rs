@@ -34,11 +34,11 @@ async fn the_end_of_a_session_reaches_the_other_end_with_code_and_reason() {
         let mut send = client.open_uni().await.unwrap();
         send.write_all(b"last words").await.unwrap();
         drop(send);
-        client.close(AppCode(7), b"done");
+        client.close(AppCode::new(7), b"done");
         let mut recv = server.accept_uni().await.unwrap();
         assert_eq!(recv.read_to_end(100).await.unwrap(), b"last words", "what was written is delivered");
         let end = server.closed().await;
-        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(7), reason: "done".into() });
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode::new(7), reason: "done".into() });
         assert!(matches!(client.closed().await, SessionError::LocallyClosed { undelivered_bytes: 0, .. }));
         listener.idle().await;
     })

@@ -85,7 +85,7 @@ async fn dial_and_echo(url: &str, number: u32) -> Result<(), Box<dyn std::error:
     if answer != request {
         return Err(format!("{answer:?} came back for {request:?}").into());
     }
-    session.close(AppCode(0), b"");
+    session.close(AppCode::new(0), b"");
     Ok(())
 }
 
@@ -110,7 +110,7 @@ async fn keep_busy(session: Session, traffic: u8, stop: Arc<AtomicBool>, moved_b
             moved_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         }
     }
-    session.close(AppCode(0), b"");
+    session.close(AppCode::new(0), b"");
 }
 
 /// Whether `chunk` is what comes at `at` when `block` is repeated for ever.

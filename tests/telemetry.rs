@@ -65,7 +65,7 @@ async fn sessions_paths_and_bytes_are_counted_and_logged() {
         while !matches!(events.next().await.unwrap(), SessionEvent::PathLost(..)) {}
         figures.until("kwik_paths{server}", 1.0).await;
 
-        client.close(AppCode(0), b"");
+        client.close(AppCode::new(0), b"");
         client.closed().await;
         server.closed().await;
         drop((client, server));

@@ -35,9 +35,9 @@ async fn a_native_client_gets_through_over_http_3() {
         server.send_datagram(b"to the client".as_slice().into()).unwrap();
         assert_eq!(client.recv_datagram().await.unwrap().as_ref(), b"to the client");
 
-        client.close(AppCode(7), b"done");
+        client.close(AppCode::new(7), b"done");
         let end = server.closed().await;
-        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(7), reason: "done".into() });
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode::new(7), reason: "done".into() });
         listener.idle().await;
     })
     .await;
@@ -65,9 +65,9 @@ async fn a_session_that_the_server_closes_says_why() {
         let listener = listen_on(1, server_config()).await;
         let client = kwik::dial(&https(&listener.urls()[0]), Config::default()).await.unwrap();
         let server = listener.accept().await.unwrap();
-        server.close(AppCode(3), b"enough");
+        server.close(AppCode::new(3), b"enough");
         let end = client.closed().await;
-        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(3), reason: "enough".into() });
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode::new(3), reason: "enough".into() });
     })
     .await;
 }
@@ -200,7 +200,7 @@ async fn the_last_words_on_a_lane_count_although_the_farewell_comes_with_them() 
         said.unwrap();
         left.unwrap();
         let end = session.closed().await;
-        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(5), reason: "bye".into() });
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode::new(5), reason: "bye".into() });
     })
     .await;
 }

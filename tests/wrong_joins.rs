@@ -97,7 +97,7 @@ async fn a_session_that_is_not_there_cannot_be_joined_whatever_the_proof() {
         let refused = scene.path(PathId(1), join(other, &credentials, PathId(1))).await.refused().await;
         assert_eq!(refused, TransportCode::UnknownSession);
 
-        server.abort(kwik::AppCode(1), b"over");
+        server.abort(kwik::AppCode::new(1), b"over");
         server.closed().await;
         drop(server);
         scene.listener.idle().await;

@@ -9,7 +9,7 @@ use super::environment;
 use crate::api::shared::{SessionRef, Shared};
 use crate::api::{Address, Session};
 use crate::proto;
-use crate::proto::config::SessionConfig;
+use crate::proto::config::{ConfigError, SessionConfig};
 use crate::proto::error::{AddressError, SessionError};
 use crate::proto::event::PathAddress;
 use crate::proto::wire::code::TransportCode;
@@ -29,6 +29,9 @@ pub enum DialError {
     /// The address cannot be read.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// A number of the configuration is not what it may be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The browser gives no random numbers, without which a session is not safe.
     #[error("crypto.getRandomValues is missing or failed: open the page in a secure context")]
     Random,
@@ -63,7 +66,7 @@ pub enum DialError {
 ///
 /// # Errors
 ///
-/// When the address cannot be read, when nobody answers within `handshake_timeout`, and when either end does not want
+/// When the address cannot be read, when a number of `config` is not what it may be, when nobody answers within `handshake_timeout`, and when either end does not want
 /// the other. See [`DialError`].
 pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     let (session, _) = start(PathAddress::from(&address.parse::<Address>()?), config)?;
@@ -79,8 +82,9 @@ pub(crate) fn start(
     address: PathAddress,
     config: Config,
 ) -> Result<(Arc<SessionRef>, Arc<Browser>), DialError> {
+    let config = config.session.validate()?;
     let seed = environment::random_seed().ok_or(DialError::Random)?;
-    let session = proto::session::Session::client(environment::now(), config.session, seed, address);
+    let session = proto::session::Session::client(environment::now(), config, seed, address);
     // Not `Send`, and on this target nobody asks for that; the handles are made for an `Arc`.
     #[expect(clippy::arc_with_non_send_sync)]
     let backend = Arc::new(Browser::new());

@@ -33,6 +33,9 @@ pub(crate) async fn pause(wait: Duration) {
     let _ = wasm_bindgen_futures::JsFuture::from(turn).await;
 }
 
+/// The longest that a browser's timer waits; one that is set for longer calls back at once (HTML, "timers": a `long`).
+const MAX_WAIT_MS: f64 = i32::MAX as f64;
+
 /// One timer, for the earliest of the times that it was told.
 #[derive(Default)]
 pub(crate) struct Timer {
@@ -52,7 +55,7 @@ impl Timer {
         self.at.get().map_or(Duration::ZERO, |at| now() - at)
     }
 
-    /// Calls back at `at`, or at an earlier time that was told before.
+    /// Calls back at `at`, or at an earlier time that was told before; in 25 days at the latest, to be set again.
     pub(crate) fn arm(&self, at: Time) {
         if self.at.get().is_some_and(|armed| armed <= at) {
             return;
@@ -61,7 +64,7 @@ impl Timer {
         let callback = self.callback.borrow();
         let Some(callback) = callback.as_ref() else { return };
         // Timers have milliseconds, and one that comes early would only be set again.
-        let wait_ms = ((at - now()).as_secs_f64() * 1e3).ceil();
+        let wait_ms = ((at - now()).as_secs_f64() * 1e3).ceil().min(MAX_WAIT_MS);
         let function = callback.as_ref().unchecked_ref();
         self.armed.replace(Some(bindings::set_timeout(function, wait_ms)));
         self.at.set(Some(at));

@@ -22,12 +22,11 @@ use crate::api::shared::{Core, SessionRef};
 use crate::api::waiters::Topic;
 use crate::api::{Address, PathHandle, Session, SessionEvents};
 use crate::proto::config::PathPolicy;
-use crate::proto::error::AppCode;
 use crate::proto::event::PathAddress;
 use crate::proto::streams::recv::Read;
 use crate::proto::time::Time;
 use crate::proto::wire::id::{Dir, PathId, StreamId};
-use describe::{failure, u64_of};
+use describe::{code_of, failure, u64_of};
 
 /// One session.
 #[wasm_bindgen(js_name = Session)]
@@ -43,7 +42,7 @@ impl JsSession {
     pub fn new(url: &str, pins: &Array, options: &Object) -> Result<Self, JsValue> {
         let config = Config { session: describe::config(options)? };
         let started = start(address_of(url, pins)?, config);
-        let (session, backend) = started.map_err(|error| failure("session", &error, None))?;
+        let (session, backend) = started.map_err(|error| describe::dial_failure(&error))?;
         Ok(Self { session, backend })
     }
 
@@ -148,7 +147,7 @@ impl JsSession {
         let id = StreamId(u64_of(stream));
         // One that is over already needs no reset.
         self.end(&[Topic::Write(id), Topic::Delivered(id)], |core, now| {
-            drop(core.session.reset(now, id, AppCode(u64_of(code))));
+            drop(core.session.reset(now, id, code_of(code)));
         });
     }
 
@@ -156,7 +155,7 @@ impl JsSession {
     pub fn stop(&self, stream: f64, code: f64) {
         let id = StreamId(u64_of(stream));
         // One that is over already needs no stop.
-        self.end(&[Topic::Read(id)], |core, now| drop(core.session.stop(now, id, AppCode(u64_of(code)))));
+        self.end(&[Topic::Read(id)], |core, now| drop(core.session.stop(now, id, code_of(code))));
     }
 
     /// The page has done with the sending half; the session may forget it once the server has it all.
@@ -242,7 +241,7 @@ impl JsSession {
     /// Ends the session once everything that was written is there.
     pub fn close(&self, code: f64, reason: &str) {
         let reason = Bytes::copy_from_slice(reason.as_bytes());
-        self.session.with(|session, now| session.close(now, AppCode(u64_of(code)), reason));
+        self.session.with(|session, now| session.close(now, code_of(code), reason));
     }
 
     /// Applies what ends a half of a stream, and has those look who wait for it: the core tells them only of what

@@ -23,11 +23,10 @@ use super::read_lane::{LaneEnd, ReadLane};
 use super::signal::Signal;
 use crate::api::shared::Shared;
 use crate::proto::carrier::Carrier;
-use crate::proto::error::AppCode;
 use crate::proto::event::{PathAddress, PathLoss};
 use crate::proto::session::Session;
 use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::id::{Dir, LaneId, PathId};
 
 /// How often a path is filled before the event loop has its turn.
@@ -157,7 +156,7 @@ impl Path {
     /// Tells the session when the connection is gone.
     async fn watch(self: Rc<Self>, closed: JsFuture) {
         let loss = match closed.await {
-            Ok(info) => PathLoss::ClosedByPeer(AppCode(number(&info, "closeCode") as u64)),
+            Ok(info) => PathLoss::ClosedByPeer(AppCode::new(number(&info, "closeCode") as u32)),
             Err(exception) => PathLoss::Failed(message(&exception)),
         };
         // One that never was there is `connect`'s to report; a session does not mind being told twice.

@@ -115,7 +115,7 @@ impl Connection {
     /// Says goodbye, so that the server need not wait for us.
     async fn end(mut self) {
         self.pending.abort_all();
-        self.session.close(AppCode(0), b"done");
+        self.session.close(AppCode::new(0), b"done");
         // A server that does not hear it finds out by itself.
         let _ = tokio::time::timeout(GOODBYE_TIME, self.session.closed()).await;
     }

@@ -46,7 +46,7 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const MAX_LINE_BYTES: usize = 4096;
 
 /// The code of a stream whose sender could not go on.
-pub(crate) const GAVE_UP: AppCode = AppCode(1);
+pub(crate) const GAVE_UP: AppCode = AppCode::new(1);
 
 /// Begins the datagrams that come back.
 const ECHO_MAGIC: &[u8; 4] = b"ECHO";

@@ -12,8 +12,9 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Bytes, BytesMut};
 use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed, Lanes};
-use kwik::proto::config::{PathPolicy, SessionConfig, Window};
-use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::config::{PathPolicy, SessionConfig, ValidConfig, Window};
+use kwik::proto::error::SessionError;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::event::{Action, PathAddress, PathLoss, Scheme};
 use kwik::proto::wire::frame::{
     Accept, Ack, AddPath, Close, Credentials, Frame, Hello, Intent, Parameters, PathReport, PathStatus,
@@ -301,6 +302,10 @@ fn parameters() -> Parameters {
     }
 }
 
+fn valid_config() -> ValidConfig {
+    config().validate().expect("all numbers are in their ranges")
+}
+
 fn config() -> SessionConfig {
     let mut config = SessionConfig::default();
     config.stream_receive_window = Window { initial_bytes: 20_000, max_bytes: 40_000 };
@@ -351,10 +356,10 @@ impl World {
     fn new(side: Side, kind: Lanes) -> Self {
         let now = Time::from_epoch(Duration::from_secs(1));
         let session = match side {
-            Side::Client => Session::client(now, config(), [1; 32], address()),
+            Side::Client => Session::client(now, valid_config(), [1; 32], address()),
             Side::Server => {
                 let accepted = accepted(PathId::PRIMARY, Intent::New);
-                let mut session = Session::server(config(), [1; 32], &accepted.hello);
+                let mut session = Session::server(valid_config(), [1; 32], &accepted.hello);
                 session.attach(now, accepted);
                 session
             }
@@ -498,9 +503,9 @@ impl World {
                 drop(session.write(stream(id), &mut Bytes::from(vec![0; usize::from(bytes)])));
             }
             Step::Finish { stream: id } => drop(session.finish(stream(id))),
-            Step::GiveUp { stream: id } => drop(session.reset(now, stream(id), AppCode(1))),
+            Step::GiveUp { stream: id } => drop(session.reset(now, stream(id), AppCode::new(1))),
             Step::Read { stream: id } => self.read(stream(id)),
-            Step::Stop { stream: id } => drop(session.stop(now, stream(id), AppCode(2))),
+            Step::Stop { stream: id } => drop(session.stop(now, stream(id), AppCode::new(2))),
             Step::Release { stream: id } => {
                 session.release_send(now, stream(id));
                 session.release_recv(now, stream(id));
@@ -526,15 +531,15 @@ impl World {
             Step::Standby { path: on, on: wish } => drop(session.set_standby(path(on), wish)),
             Step::Ping { path: on } => drop(session.ping(path(on))),
             Step::Drain => session.drain(now),
-            Step::Close => session.close(now, AppCode(3), Bytes::new()),
-            Step::Abort => session.abort(now, AppCode(4), Bytes::new()),
+            Step::Close => session.close(now, AppCode::new(3), Bytes::new()),
+            Step::Abort => session.abort(now, AppCode::new(4), Bytes::new()),
         }
         self.settle();
     }
 
     /// The application has had enough, and the peer says nothing more.
     fn end(&mut self) {
-        self.session.abort(self.now, AppCode(5), Bytes::new());
+        self.session.abort(self.now, AppCode::new(5), Bytes::new());
         self.settle();
         for _ in 0..MAX_TIMEOUTS {
             let Some(at) = self.session.poll_timeout() else { break };

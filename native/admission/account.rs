@@ -234,7 +234,7 @@ impl<P, S: Copy> Account<P, S> {
 
     /// How many more someone who has `held` may take while `free` are left: as long as `held < share * free`.
     fn may_take(&self, held: usize, free: usize) -> usize {
-        let share = self.limits.share_of_free.max(1);
+        let share = self.limits.share_of_free;
         let above = share.saturating_mul(free).saturating_sub(held);
         above.div_ceil(share.saturating_add(1))
     }

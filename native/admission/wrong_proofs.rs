@@ -10,16 +10,14 @@ use super::source::{Prefix, Source};
 
 /// Sources that are remembered. Of more, those that have been wrong least are forgotten: 100 bytes each.
 const MAX_REMEMBERED: usize = 4_096;
-/// Nobody is remembered as wrong for longer than the bucket's size times this.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimit {
-    /// How many may come at once.
+    /// How many may come at once: 1 to 65,536.
     pub burst: u32,
-    /// After this long there may be one more.
+    /// After this long there may be one more: up to 24 h. Zero: no limit.
     pub every: Duration,
 }
 
@@ -63,8 +61,7 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn new(RateLimit { burst, every }: RateLimit) -> Self {
-        let rate = RateLimit { burst: burst.max(1), every: every.min(LONGEST) };
+    fn new(rate: RateLimit) -> Self {
         Self { rate, full_at: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 

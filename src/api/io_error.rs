@@ -43,12 +43,12 @@ fn kind(error: &SessionError) -> ErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::error::AppCode;
+    use crate::proto::wire::code::AppCode;
     use crate::proto::wire::id::StreamId;
 
     #[test]
     fn an_io_error_keeps_what_happened() {
-        let stopped = WriteError::Stopped { stream: StreamId(4), code: AppCode(7) };
+        let stopped = WriteError::Stopped { stream: StreamId(4), code: AppCode::new(7) };
         let error = Error::from(stopped.clone());
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<WriteError>());

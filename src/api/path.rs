@@ -75,12 +75,12 @@ impl PathHandle {
     }
 
     /// Says what a byte on the path costs, for both directions; only comparisons between paths matter. 0 by
-    /// default.
-    pub fn set_cost(&self, cost: u64) -> Result<(), PathError> {
+    /// default: free.
+    pub fn set_cost(&self, cost: u32) -> Result<(), PathError> {
         self.session.with(|session, _| session.set_cost(self.id, cost))
     }
 
-    /// The path's share of what this end sends, under the weighted scheduler. 1 by default.
+    /// The path's share of what this end sends, under the weighted scheduler. 1 by default; 0 counts as 1.
     pub fn set_weight(&self, weight: u32) -> Result<(), PathError> {
         self.session.with(|session, _| session.set_weight(self.id, weight))
     }

@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::shared::SessionRef;
 use super::waiters::{Topic, WaiterId};
-use crate::proto::error::{AppCode, ReadError};
+use crate::proto::error::ReadError;
 use crate::proto::streams::recv::Read;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::StreamId;
 
 /// Small reads are served from a piece of up to this many bytes, so that they need not take the session's lock

@@ -12,7 +12,8 @@ use tokio::io::AsyncWrite;
 use super::shared::SessionRef;
 use super::waiters::{Topic, WaiterId};
 use crate::proto::config::PathPolicy;
-use crate::proto::error::{AppCode, WriteError};
+use crate::proto::error::WriteError;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::StreamId;
 
 /// A slice is copied in pieces of at most this many bytes: what waits for room should not be copied in vain, and

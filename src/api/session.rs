@@ -12,9 +12,10 @@ use super::send_stream::SendStream;
 use super::shared::SessionRef;
 use super::waiters::Topic;
 use crate::proto::config::PathPolicy;
-use crate::proto::error::{AdvertiseError, AppCode, DatagramError, OpenError, PathError, SessionError};
+use crate::proto::error::{AdvertiseError, DatagramError, OpenError, PathError, SessionError};
 use crate::proto::event::PathAddress;
 use crate::proto::session::{PathInfo, SessionStats};
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::{Dir, PathId, SessionId, StreamId};
 
 /// Names an address that a server advertises, to withdraw it with.
@@ -175,7 +176,7 @@ impl Session {
     }
 
     /// Says what a byte on a path costs. See [`PathHandle::set_cost`].
-    pub fn set_cost(&self, path: PathId, cost: u64) -> Result<(), PathError> {
+    pub fn set_cost(&self, path: PathId, cost: u32) -> Result<(), PathError> {
         self.path(path).set_cost(cost)
     }
 
@@ -203,7 +204,7 @@ impl Session {
         &self,
         authority: &str,
         pin: Option<[u8; 32]>,
-        priority: u64,
+        priority: u32,
     ) -> Result<AdviceId, AdvertiseError> {
         self.session_ref
             .with(|session, now| session.advertise(now, authority.to_owned(), pin, priority))

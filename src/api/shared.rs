@@ -34,12 +34,13 @@ use super::pending_replies::PendingReplies;
 use super::subscribers::Subscribers;
 use super::trace;
 use super::waiters::{Topic, WaiterId, Waiters};
-use crate::proto::error::{AppCode, SessionError};
+use crate::proto::error::SessionError;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::proto::event::PathLoss;
 use crate::proto::event::{Action, Event, PathAddress, SessionEvent};
 use crate::proto::session::{CloseState, Session};
 use crate::proto::time::Time;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::PathId;
 
 /// What a session needs of the world. No method is called with the session's lock held, and several may be
@@ -375,6 +376,6 @@ impl Deref for SessionRef {
 
 impl Drop for SessionRef {
     fn drop(&mut self) {
-        self.0.with(|session, now| session.close(now, AppCode(0), Bytes::new()));
+        self.0.with(|session, now| session.close(now, AppCode::new(0), Bytes::new()));
     }
 }

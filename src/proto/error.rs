@@ -5,18 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::event::PathLoss;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::id::{PathId, StreamId};
-
-/// A code that the application gives to a reset, a stop or a close: up to 2^62 - 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct AppCode(pub u64);
-
-impl std::fmt::Display for AppCode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// Why a session has ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -273,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_session_that_was_closed_says_what_the_peer_did_not_get_if_there_is_any() {
-        let closed = |undelivered_bytes| SessionError::LocallyClosed { code: AppCode(3), undelivered_bytes };
+        let closed =
+            |undelivered_bytes| SessionError::LocallyClosed { code: AppCode::new(3), undelivered_bytes };
         assert_eq!(closed(0).to_string(), "the session was closed by this end with code 3");
         assert_eq!(
             closed(10).to_string(),
@@ -284,7 +275,7 @@ mod tests {
     #[test]
     fn a_reason_of_the_peers_is_readable_whatever_its_bytes() {
         let reason = Bytes::from_static(b"bye \xff");
-        let text = SessionError::ClosedByPeer { code: AppCode(7), reason: reason.clone() }.to_string();
+        let text = SessionError::ClosedByPeer { code: AppCode::new(7), reason: reason.clone() }.to_string();
         assert_eq!(text, "the session was closed by the peer with code 7: bye \u{fffd}");
         let text = SessionError::PeerError { code: TransportCode::FlowControl, reason }.to_string();
         assert_eq!(text, "the peer ended the session: flow control limit exceeded: bye \u{fffd}");

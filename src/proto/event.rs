@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-use super::error::AppCode;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::id::{Dir, PathId, StreamId};
 
 /// What a path is made of.
@@ -124,7 +123,7 @@ impl std::fmt::Display for PathLoss {
             Self::TimedOut => f.write_str("it did not answer"),
             Self::NotOpened => f.write_str("it took too long to open"),
             Self::Removed => f.write_str("it was removed"),
-            Self::ClosedByPeer(AppCode(code)) => match TransportCode::from_u64(*code) {
+            Self::ClosedByPeer(code) => match TransportCode::from_u64(code.as_u64()) {
                 Some(known) => write!(f, "the peer closed it: {known} (code {code})"),
                 None => write!(f, "the peer closed it with code {code}"),
             },
@@ -139,9 +138,9 @@ mod tests {
 
     #[test]
     fn a_path_that_the_peer_closed_says_why_in_words_if_there_are_any() {
-        let abandoned = PathLoss::ClosedByPeer(AppCode(TransportCode::PathAbandoned.as_u64()));
+        let abandoned = PathLoss::ClosedByPeer(TransportCode::PathAbandoned.into());
         assert_eq!(abandoned.to_string(), "the peer closed it: path abandoned (code 15)");
-        let unheard_of = PathLoss::ClosedByPeer(AppCode(1 << 40));
+        let unheard_of = PathLoss::ClosedByPeer(AppCode::from_wire(1 << 40));
         assert_eq!(unheard_of.to_string(), "the peer closed it with code 1099511627776");
     }
 

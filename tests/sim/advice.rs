@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kwik::proto::config::SessionConfig;
-use kwik::proto::error::AppCode;
 use kwik::proto::event::{Action, PathAddress, PathLoss};
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::frame::{Accept, AddPath, Frame, Parameters, Reject};
 use kwik::proto::wire::id::{Dir, LaneId, PathId};
@@ -53,7 +53,7 @@ impl Victim {
         config.resume_timeout = 10 * MINUTE;
         let mut victim = Self {
             now,
-            session: Session::client(now, config, seed, address),
+            session: Session::client(now, config.validate().unwrap(), seed, address),
             paths: BTreeMap::new(),
             dials: BTreeMap::new(),
             initials: Vec::new(),
@@ -264,7 +264,7 @@ fn a_server_that_ends_each_path_as_soon_as_it_is_there_is_not_dialled_in_a_loop(
         }),
         ("the connection closed", |victim, path| {
             victim.answer(path);
-            let code = AppCode(TransportCode::GoingAway.as_u64());
+            let code = AppCode::from(TransportCode::GoingAway);
             victim.session.path_closed(victim.now, path, PathLoss::ClosedByPeer(code));
         }),
         ("the connection broken", |victim, path| {

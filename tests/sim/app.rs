@@ -5,15 +5,16 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use kwik::proto::config::PathPolicy;
-use kwik::proto::error::{AppCode, OpenError, ReadError, WriteError};
+use kwik::proto::error::{OpenError, ReadError, WriteError};
 use kwik::proto::event::{Event, SessionEvent};
 use kwik::proto::session::Session;
 use kwik::proto::streams::recv::Read;
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::id::{Dir, Side, StreamId};
 
-pub(crate) const RESET: AppCode = AppCode(77);
-pub(crate) const STOP: AppCode = AppCode(88);
+pub(crate) const RESET: AppCode = AppCode::new(77);
+pub(crate) const STOP: AppCode = AppCode::new(88);
 
 /// A prime, so that no size of a chunk or a buffer divides it.
 const PERIOD: usize = 65_521;

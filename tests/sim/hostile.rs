@@ -8,11 +8,12 @@ use bytes::{Bytes, BytesMut};
 use kwik::proto::acceptor::Acceptor;
 use kwik::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use kwik::proto::config::{SessionConfig, Window};
-use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::error::SessionError;
 use kwik::proto::event::Action;
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::streams::recv::Read;
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::frame::{
     Accept, Ack, Credentials, Frame, Hello, Intent, Parameters, PathReport, PathStatus,
@@ -148,7 +149,7 @@ impl Victim {
         let accepted = Acceptor::new().on_lane_data(CONTROL, Dir::Bi, control(&frames)).unwrap();
         let accepted = accepted.unwrap();
         let now = Time::from_epoch(Duration::from_secs(1));
-        let mut session = Session::server(config, [9; 32], &accepted.hello);
+        let mut session = Session::server(config.validate().unwrap(), [9; 32], &accepted.hello);
         session.attach(now, accepted);
         let mut victim = Self { now, session, carrier: Sink::default() };
         victim.settle();
@@ -162,7 +163,7 @@ impl Victim {
     /// A client that has sent HELLO.
     fn dialling() -> Self {
         let now = Time::from_epoch(Duration::from_secs(1));
-        let session = Session::client(now, config(), [9; 32], address(0));
+        let session = Session::client(now, config().validate().unwrap(), [9; 32], address(0));
         let mut victim = Self { now, session, carrier: Sink::default() };
         victim.session.path_connected(now, PathId::PRIMARY);
         victim.settle();
@@ -528,10 +529,10 @@ fn a_wrong_proof_changes_nothing_and_uses_up_no_path_id() {
 fn nothing_is_read_from_a_peer_after_the_end() {
     let mut victim = Victim::server();
     let stream = victim.writes(Dir::Uni, 10);
-    victim.session.abort(victim.now, AppCode(1), Bytes::new());
+    victim.session.abort(victim.now, AppCode::new(1), Bytes::new());
     victim.settle();
     victim.say(Frame::Ack(Ack { stream, complete: false, contiguous: 10, ranges: Vec::new() }));
     victim.lane(LaneId(2), records(UNI, &[(0, 11_000, true)]));
-    let expected = SessionError::LocallyClosed { code: AppCode(1), undelivered_bytes: 10 };
+    let expected = SessionError::LocallyClosed { code: AppCode::new(1), undelivered_bytes: 10 };
     assert_eq!(victim.session.close_state(), CloseState::Closed(expected));
 }

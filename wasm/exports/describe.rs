@@ -7,22 +7,36 @@ use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::*;
 
 use crate::proto::config::SessionConfig;
-use crate::proto::error::{AppCode, ReadError, SessionError, WriteError};
+use crate::proto::error::{ReadError, SessionError, WriteError};
 use crate::proto::event::{PathAddress, SessionEvent};
 use crate::proto::paths::path::PathState;
 use crate::proto::session::{PathInfo, SessionStats};
+use crate::proto::wire::code::AppCode;
 use crate::wasm::bindings::object;
+use crate::wasm::dial::DialError;
 
 /// A number of JavaScript's: exact up to 2^53; anything that is no such number becomes the nearest one that is.
 pub(super) fn u64_of(number: f64) -> u64 {
     number as u64
 }
 
+/// A code of the page's, which has checked it. The largest, 2^62 - 1, is 2^62 as a number of JavaScript's.
+pub(super) fn code_of(number: f64) -> AppCode {
+    AppCode::from_wire(u64_of(number))
+}
+
 /// What is thrown: `{kind, message, code?}`.
 pub(super) fn failure(kind: &str, error: &dyn Display, code: Option<AppCode>) -> JsValue {
     let mut members = vec![("kind", kind.into()), ("message", error.to_string().into())];
-    members.extend(code.map(|code| ("code", (code.0 as f64).into())));
+    members.extend(code.map(|code| ("code", (code.as_u64() as f64).into())));
     object(&members).into()
+}
+
+pub(super) fn dial_failure(error: &DialError) -> JsValue {
+    match error {
+        DialError::Config(error) => failure("option", error, None),
+        error => failure("session", error, None),
+    }
 }
 
 pub(super) fn session_failure(error: &SessionError) -> JsValue {
@@ -52,7 +66,7 @@ pub(super) fn closing(end: &SessionError) -> Result<Object, JsValue> {
         SessionError::ClosedByPeer { code, reason } => (code, String::from_utf8_lossy(reason).into_owned()),
         error => return Err(session_failure(error)),
     };
-    Ok(object(&[("closeCode", (code.0 as f64).into()), ("reason", reason.into())]))
+    Ok(object(&[("closeCode", (code.as_u64() as f64).into()), ("reason", reason.into())]))
 }
 
 /// `{type, path?, message?}`.
@@ -117,7 +131,8 @@ pub(super) fn stats(stats: &SessionStats) -> Object {
     ])
 }
 
-/// The page's `KwikOptions`, as far as they concern the session; what is not there has its default.
+/// The page's `KwikOptions`, as far as they concern the session; what is not there has its default. Ranges are checked
+/// with those of all configurations.
 pub(super) fn config(options: &Object) -> Result<SessionConfig, JsValue> {
     let member = |name: &str| Reflect::get(options, &name.into()).unwrap_or_default();
     let duration = |name: &str, default: Duration| match member(name).as_f64() {
@@ -132,6 +147,10 @@ pub(super) fn config(options: &Object) -> Result<SessionConfig, JsValue> {
     config.resume_timeout = duration("resumeTimeout", config.resume_timeout)?;
     config.path_timeout = duration("pathTimeout", config.path_timeout)?;
     config.handshake_timeout = duration("handshakeTimeout", config.handshake_timeout)?;
-    config.max_paths = member("maxPaths").as_f64().map_or(config.max_paths, |max| max as usize);
+    config.max_paths = match member("maxPaths").as_f64() {
+        Some(max) if max.fract() == 0.0 && max >= 0.0 => max as usize,
+        Some(max) => return Err(failure("option", &format!("maxPaths: {max} is no whole number"), None)),
+        None => config.max_paths,
+    };
     Ok(config)
 }

@@ -143,7 +143,7 @@ async fn visit(
         figures = transfer => figures?,
         error = move_about(net, scenario.moves) => return Err(error),
     };
-    session.close(AppCode(0), b"done");
+    session.close(AppCode::new(0), b"done");
     // A server that does not hear it finds out by itself.
     let _ = tokio::time::timeout(GOODBYE, session.closed()).await;
     Ok(figures)

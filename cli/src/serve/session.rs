@@ -13,7 +13,7 @@ use crate::messages::Incoming;
 use crate::protocol::echo_path;
 
 /// The code of sessions that the server cuts off.
-const CUT_OFF: AppCode = AppCode(1);
+const CUT_OFF: AppCode = AppCode::new(1);
 
 /// Serves a client until it goes, or, once the server drains, until what it has begun is done, or until `stop`
 /// has no sender any more.
@@ -29,7 +29,7 @@ pub(super) async fn serve(session: Session, store: Arc<dyn Store>, mut stop: wat
         () = drained(&client.session) => {
             tokio::select! {
                 () = async { while requests.join_next().await.is_some() {} } => {
-                    client.session.close(AppCode(0), b"the server has stopped");
+                    client.session.close(AppCode::new(0), b"the server has stopped");
                     client.session.closed().await
                 }
                 _ = stop.changed() => cut_off(&client.session).await,

@@ -1,5 +1,6 @@
 //! The handles on two sessions that are connected in memory.
 
+mod edges;
 mod net;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,9 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use self::net::Net;
 use super::{ReadExactError, ReadToEndError, Session, Standby};
 use crate::proto::config::{SessionConfig, Window};
-use crate::proto::error::{AppCode, OpenError, PathError, ReadError, SessionError, WriteError};
+use crate::proto::error::{OpenError, PathError, ReadError, SessionError, WriteError};
 use crate::proto::event::SessionEvent;
 use crate::proto::paths::path::PathState;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::PathId;
 
 fn pair() -> (Net, Session, Session) {
@@ -178,13 +180,13 @@ fn a_reader_and_a_writer_that_wait_learn_of_reset_and_stop() {
         let (mut back, mut from) = server.accept_bi().await.unwrap();
         assert_eq!(from.read_chunk(9).await, Ok(Some(Bytes::from_static(b"x"))));
         let (reset, stopped, ()) = tokio::join!(recv.read_chunk(9), send.stopped(), async {
-            back.reset(AppCode(7)).unwrap();
-            from.stop(AppCode(8)).unwrap();
+            back.reset(AppCode::new(7)).unwrap();
+            from.stop(AppCode::new(8)).unwrap();
         });
-        assert_eq!(reset, Err(ReadError::Reset { stream: back.id(), code: AppCode(7) }));
-        assert_eq!(stopped, Ok(Some(AppCode(8))));
+        assert_eq!(reset, Err(ReadError::Reset { stream: back.id(), code: AppCode::new(7) }));
+        assert_eq!(stopped, Ok(Some(AppCode::new(8))));
         let written = send.write(b"y").await;
-        assert_eq!(written, Err(WriteError::Stopped { stream: send.id(), code: AppCode(8) }));
+        assert_eq!(written, Err(WriteError::Stopped { stream: send.id(), code: AppCode::new(8) }));
     });
 }
 
@@ -197,7 +199,7 @@ fn a_dropped_sender_finishes_and_a_dropped_receiver_stops() {
         drop((send, recv));
         let (back, mut from) = server.accept_bi().await.unwrap();
         assert_eq!(from.read_to_end(9).await.unwrap(), b"all");
-        assert_eq!(back.stopped().await, Ok(Some(AppCode(0))));
+        assert_eq!(back.stopped().await, Ok(Some(AppCode::new(0))));
     });
 }
 
@@ -325,16 +327,17 @@ fn closing_delivers_first_and_then_ends_everything_that_waits() {
     net.block_on(async {
         let mut send = client.open_uni().await.unwrap();
         send.write_all(b"last words").await.unwrap();
-        client.close(AppCode(5), b"done");
+        client.close(AppCode::new(5), b"done");
         assert_eq!(client.open_uni().await.err(), Some(OpenError::GoingAway));
-        let by_peer = SessionError::ClosedByPeer { code: AppCode(5), reason: Bytes::from_static(b"done") };
+        let by_peer =
+            SessionError::ClosedByPeer { code: AppCode::new(5), reason: Bytes::from_static(b"done") };
         let mut recv = server.accept_uni().await.unwrap();
         assert_eq!(recv.read_chunk(99).await, Ok(Some(Bytes::from_static(b"last words"))));
         assert_eq!(recv.read_chunk(99).await, Err(ReadError::Session(by_peer.clone())));
         assert_eq!(server.accept_bi().await.err(), Some(by_peer.clone()));
         assert_eq!(server.recv_datagram().await, Err(by_peer.clone()));
         assert_eq!(server.closed().await, by_peer);
-        let by_us = SessionError::LocallyClosed { code: AppCode(5), undelivered_bytes: 0 };
+        let by_us = SessionError::LocallyClosed { code: AppCode::new(5), undelivered_bytes: 0 };
         assert_eq!(client.closed().await, by_us);
         assert_eq!(send.write(b"more").await, Err(WriteError::Session(by_us)));
     });
@@ -351,12 +354,12 @@ fn handles_outlive_their_session() {
         (unread, client.open_uni().await.unwrap(), from)
     });
     net.block_on(unsent.write_all(&[2; 5_000])).unwrap();
-    from.stop(AppCode(5)).unwrap();
-    client.abort(AppCode(3), b"enough");
+    from.stop(AppCode::new(5)).unwrap();
+    client.abort(AppCode::new(3), b"enough");
     let end = client.close_reason().unwrap();
-    assert!(matches!(end, SessionError::LocallyClosed { code: AppCode(3), .. }));
+    assert!(matches!(end, SessionError::LocallyClosed { code, .. } if code == AppCode::new(3)));
     assert_eq!(unread.finish(), Err(WriteError::Session(end.clone())));
-    assert_eq!(unsent.reset(AppCode(4)), Err(WriteError::Session(end.clone())));
+    assert_eq!(unsent.reset(AppCode::new(4)), Err(WriteError::Session(end.clone())));
     assert_eq!(net.block_on(unsent.delivered()), Err(WriteError::Session(end)));
     // What the peer had said before it knew still arrives, and must not disturb what is over.
     net.settle();
@@ -370,7 +373,7 @@ fn events_end_with_the_session() {
     let (mut net, client, _server) = pair();
     let mut events = client.events();
     let (end, ()) =
-        net.block_on(async { tokio::join!(events.next(), async { client.abort(AppCode(1), b"") }) });
+        net.block_on(async { tokio::join!(events.next(), async { client.abort(AppCode::new(1), b"") }) });
     assert_eq!(end, None);
 }
 
@@ -386,7 +389,7 @@ fn a_session_closes_when_its_last_handle_is_dropped() {
         drop(send);
         assert_eq!(recv.read_to_end(99).await.unwrap(), b"still open");
         let end = server.closed().await;
-        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode(0), reason: Bytes::new() });
+        assert_eq!(end, SessionError::ClosedByPeer { code: AppCode::new(0), reason: Bytes::new() });
     });
     drop(events);
     net.settle();

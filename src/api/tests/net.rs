@@ -18,10 +18,10 @@ use crate::api::shared::{Backend, SessionRef, Shared};
 use crate::proto::acceptor::Acceptor;
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
-use crate::proto::error::AppCode;
 use crate::proto::event::{PathAddress, PathLoss};
 use crate::proto::session::Session as Core;
 use crate::proto::time::Time;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::frame::Intent;
 use crate::proto::wire::id::{Dir, LaneId, PathId, Side};
 
@@ -167,7 +167,7 @@ impl End {
                 Arrival::Reset(lane) => session.on_lane_reset(now, path, lane),
                 Arrival::Datagram(data) => session.on_datagram(now, path, data),
                 Arrival::Closed(code) => {
-                    session.path_closed(now, path, PathLoss::ClosedByPeer(AppCode(code)))
+                    session.path_closed(now, path, PathLoss::ClosedByPeer(AppCode::from_wire(code)))
                 }
             });
             // By the one rule: what has received something may have something to say.
@@ -227,7 +227,12 @@ impl Net {
     pub(super) fn dialling(config: SessionConfig, address: &str) -> (Self, Arc<SessionRef>) {
         let clock = Arc::new(Mutex::new(Time::from_epoch(Duration::from_secs(1))));
         let (mut client, server) = (End::new(Side::Client, &clock), End::new(Side::Server, &clock));
-        let session = Core::client(client.backend.now(), config.clone(), [1; 32], address.parse().unwrap());
+        let session = Core::client(
+            client.backend.now(),
+            config.clone().validate().unwrap(),
+            [1; 32],
+            address.parse().unwrap(),
+        );
         let shared = Shared::new(session, client.backend.clone());
         client.shared = Some(shared.clone());
         let greeters = BTreeMap::new();
@@ -328,7 +333,8 @@ impl Net {
             let accepted = acceptor.on_lane_data(lane, dir(lane), data).unwrap().unwrap();
             self.server.backend.transmit(path);
             if accepted.hello.intent == Intent::New {
-                let session = Core::server(self.server_config.clone(), [2; 32], &accepted.hello);
+                let session =
+                    Core::server(self.server_config.clone().validate().unwrap(), [2; 32], &accepted.hello);
                 let shared = Shared::new(session, self.server.backend.clone());
                 self.server.shared = Some(shared.clone());
                 self.accepted = Some(SessionRef::new(shared));

@@ -77,7 +77,8 @@ pub struct PathInfo {
     pub lost_packets: u64,
     /// Packets that the carrier sent, where it can tell.
     pub sent_packets: u64,
-    /// What a byte costs; only comparisons matter.
+    /// What a byte costs, the larger of what both ends say; only comparisons matter. (The peer's word may be any number
+    /// below 2^62, this end's is one of 32 bits.)
     pub cost: u64,
 }
 

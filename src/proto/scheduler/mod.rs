@@ -85,7 +85,7 @@ pub struct PathView {
     pub window_bytes: u64,
     /// What a byte costs; only comparisons matter.
     pub cost: u64,
-    /// Share of the traffic that a weighted scheduler gives it.
+    /// Share of the traffic that a weighted scheduler gives it; 0 counts as 1.
     pub weight: u32,
 }
 

@@ -66,7 +66,8 @@ impl Scheduler for Weighted {
         let floor =
             paths.iter().filter_map(|p| self.sent.get(&p.id).map(|_| self.share(p))).min().unwrap_or(0);
         for path in paths {
-            self.sent.entry(path.id).or_insert(floor / 1024 * u64::from(path.weight.max(1)));
+            let start = (floor / 1024).saturating_mul(path.weight.max(1).into());
+            self.sent.entry(path.id).or_insert(start);
         }
         self.sent.retain(|id, _| paths.iter().any(|p| p.id == *id));
         let next = paths.iter().filter(|p| p.has_room()).min_by_key(|p| (self.share(p), p.id));
@@ -77,7 +78,8 @@ impl Scheduler for Weighted {
     }
 
     fn on_sent(&mut self, path: PathId, bytes: usize) {
-        *self.sent.entry(path).or_default() += bytes as u64;
+        let sent = self.sent.entry(path).or_default();
+        *sent = sent.saturating_add(bytes as u64);
     }
 }
 

@@ -185,6 +185,18 @@ fn a_path_that_joins_late_does_not_make_up_for_its_absence() {
 }
 
 #[test]
+fn weights_of_any_size_may_change_at_any_time() {
+    let mut weighted = Weighted::default();
+    let light = [PathView { weight: 0, ..path(0, MB, 10) }];
+    weighted.decide(Time::ZERO, PathId(0), &light, &work(MB));
+    weighted.on_sent(PathId(0), usize::MAX);
+    let heavy = [light[0], PathView { weight: u32::MAX, ..path(1, MB, 10) }];
+    let taker = takers(&mut weighted, &heavy, &work(MB))[0];
+    weighted.on_sent(PathId(taker), usize::MAX);
+    assert_eq!(takers(&mut weighted, &heavy, &work(MB)).len(), 1);
+}
+
+#[test]
 fn primary_and_backup_use_the_first_path_alone() {
     assert_eq!(takers(&mut PrimaryBackup, &[full(path(0, MB, 99)), path(1, MB, 1)], &work(MB)), [0]);
 }

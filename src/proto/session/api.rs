@@ -6,14 +6,14 @@ use super::paths::Farewell;
 use super::{CloseState, Session, State};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::{
-    AdvertiseError, AppCode, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
+    AdvertiseError, DatagramError, OpenError, PathError, ReadError, SessionError, WriteError,
 };
 use crate::proto::event::{Event, PathAddress};
 use crate::proto::scheduler::Copies;
 use crate::proto::streams::SendOutcome;
 use crate::proto::streams::recv::Read;
 use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::frame::Close;
 use crate::proto::wire::id::{Dir, PathId, Side, StreamId};
 use crate::proto::wire::limits::{MAX_AUTHORITY_BYTES, MAX_REASON_BYTES};
@@ -119,7 +119,7 @@ impl Session {
     /// The application lets go of a receiving half; what it has not read is stopped with code 0.
     pub fn release_recv(&mut self, now: Time, id: StreamId) {
         // Stopping what is over already changes nothing, so there is nothing to report.
-        let _ = self.stop(now, id, AppCode(0));
+        let _ = self.stop(now, id, AppCode::new(0));
         self.streams.release_recv(id, &mut self.effects);
         self.carry_out(now);
     }
@@ -209,7 +209,7 @@ impl Session {
         now: Time,
         authority: String,
         pin: Option<[u8; 32]>,
-        priority: u64,
+        priority: u32,
     ) -> Result<u64, AdvertiseError> {
         if self.side == Side::Client {
             return Err(AdvertiseError::NotServer);
@@ -223,7 +223,7 @@ impl Session {
         if self.advertised.count() >= max {
             return Err(AdvertiseError::TooMany { max });
         }
-        let advice = self.advertised.add(authority, pin, priority);
+        let advice = self.advertised.add(authority, pin, priority.into());
         self.effects.control.advice.insert(advice);
         self.wake_for_control(now);
         Ok(advice)
@@ -260,7 +260,7 @@ impl Session {
 
     /// Ends the session at once.
     pub fn abort(&mut self, now: Time, code: AppCode, reason: Bytes) {
-        let close = Close { application: true, code: code.0, reason: clip(reason) };
+        let close = Close { application: true, code: code.as_u64(), reason: clip(reason) };
         let undelivered_bytes = self.streams.undelivered_bytes();
         self.end(now, SessionError::LocallyClosed { code, undelivered_bytes }, Some(close));
     }

@@ -35,10 +35,10 @@ use rand_core::{Rng, SeedableRng};
 pub use super::paths::dialing::advice::AdviceNotFollowed;
 pub use super::paths::path::PathInfo;
 
-use super::config::SessionConfig;
+use super::config::{SessionConfig, ValidConfig};
 use super::datagrams::Datagrams;
 use super::effects::Effects;
-use super::error::{AppCode, SessionError};
+use super::error::SessionError;
 use super::event::{Action, Event, PathAddress, PathLoss};
 use super::futile::WorkAccount;
 use super::memory::{MemoryBudget, MemoryShare, Pressure};
@@ -49,7 +49,7 @@ use super::scheduler::select::Selector;
 use super::streams::Streams;
 use super::streams::recv::Violation;
 use super::time::Time;
-use super::wire::code::TransportCode;
+use super::wire::code::{AppCode, TransportCode};
 use super::wire::frame::{Accept, Close, Credentials, Hello, Intent, Parameters};
 use super::wire::id::{PathId, SessionId, Side};
 use super::wire::limits::VERSION;
@@ -121,7 +121,7 @@ pub struct SessionStats {
 #[derive(Debug)]
 pub struct Session {
     side: Side,
-    config: SessionConfig,
+    config: ValidConfig,
     life: Life,
     identity: Identity,
     peer_parameters: Option<Parameters>,
@@ -164,7 +164,7 @@ struct Identity {
 impl Session {
     /// A client's session, which dials `address` for its first path. `seed` must come from a cryptographic
     /// source; with the same seed and the same inputs a session does the same.
-    pub fn client(now: Time, config: SessionConfig, seed: [u8; 32], address: PathAddress) -> Self {
+    pub fn client(now: Time, config: ValidConfig, seed: [u8; 32], address: PathAddress) -> Self {
         let mut session = Self::new(Side::Client, State::Opening, config, seed);
         session.dialing = Destinations::new(now, Some(address));
         session.dial_due(now);
@@ -173,7 +173,7 @@ impl Session {
 
     /// The server's end of the session that `hello` asks for. The caller has checked that it asks for a new
     /// one; its path is attached with [`attach`](Self::attach).
-    pub fn server(config: SessionConfig, seed: [u8; 32], hello: &Hello) -> Self {
+    pub fn server(config: ValidConfig, seed: [u8; 32], hello: &Hello) -> Self {
         let mut session = Self::new(Side::Server, State::Open, config, seed);
         let (mut id, mut resume_key, mut nonce) = ([0; 16], [0; 32], [0; 16]);
         session.identity.rng.fill_bytes(&mut id);
@@ -186,7 +186,7 @@ impl Session {
         session
     }
 
-    fn new(side: Side, state: State, config: SessionConfig, seed: [u8; 32]) -> Self {
+    fn new(side: Side, state: State, config: ValidConfig, seed: [u8; 32]) -> Self {
         Self {
             side,
             life: Life { state, suspended_since: None, draining: Draining::default() },

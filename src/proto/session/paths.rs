@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Session, State};
 use crate::proto::acceptor::Accepted;
-use crate::proto::error::{AppCode, PathError, SessionError};
+use crate::proto::error::{PathError, SessionError};
 use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::futile::Use;
 use crate::proto::paths::dialing::Redial;
@@ -16,7 +16,7 @@ use crate::proto::paths::path::{Path, PathInfo, PathPreference, Phase, PhaseEven
 use crate::proto::streams::PathFailure;
 use crate::proto::streams::recv::Violation;
 use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::frame::{Accept, AddPath, Intent, PathStatus, Reject};
 use crate::proto::wire::id::{PathId, Side};
 use crate::proto::wire::limits::{ADVISED_ANSWER_WITHIN, VERSION};
@@ -70,7 +70,7 @@ impl Session {
     pub fn path_closed(&mut self, now: Time, path: PathId, loss: PathLoss) {
         let code = TransportCode::SessionClosed;
         let is_attached = self.paths.get(path).is_some_and(Path::is_attached);
-        if is_attached && loss == PathLoss::ClosedByPeer(AppCode(code.as_u64())) {
+        if is_attached && loss == PathLoss::ClosedByPeer(code.into()) {
             // CLOSE did not make it, the carrier's own farewell did.
             self.lose_path(now, path, loss);
             self.end(now, SessionError::PeerError { code, reason: Bytes::new() }, None);
@@ -251,8 +251,8 @@ impl Session {
     }
 
     /// Says what a byte on this path costs, for both directions; only comparisons matter.
-    pub fn set_cost(&mut self, path: PathId, cost: u64) -> Result<(), PathError> {
-        self.prefer(path, |preference| PathPreference { cost, ..preference })
+    pub fn set_cost(&mut self, path: PathId, cost: u32) -> Result<(), PathError> {
+        self.prefer(path, |preference| PathPreference { cost: cost.into(), ..preference })
     }
 
     fn prefer(
@@ -267,7 +267,7 @@ impl Session {
         Ok(())
     }
 
-    /// This end's share of traffic for this path, under the weighted scheduler.
+    /// This end's share of traffic for this path, under the weighted scheduler; 0 counts as 1.
     pub fn set_weight(&mut self, path: PathId, weight: u32) -> Result<(), PathError> {
         self.paths.get_mut(path).ok_or(PathError::Unknown { path })?.set_weight(weight);
         Ok(())
@@ -499,7 +499,7 @@ impl Session {
                 code: answer,
                 reason: Bytes::new(),
             });
-            self.lose_path(now, id, PathLoss::ClosedByPeer(AppCode(code)));
+            self.lose_path(now, id, PathLoss::ClosedByPeer(AppCode::from_wire(code)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Session, State};
-use crate::proto::error::{AppCode, SessionError};
+use crate::proto::error::SessionError;
 use crate::proto::event::{Action, Event, PathLoss, SessionEvent};
 use crate::proto::futile::{TooMuch, Use};
 use crate::proto::paths::estimator::TooManyBytes;
@@ -14,7 +14,7 @@ use crate::proto::paths::reports::Report;
 use crate::proto::streams::recv::Violation;
 use crate::proto::streams::{Chunk, PeerReset};
 use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::frame::{Close, Frame};
 use crate::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
 use crate::proto::wire::lane::{LaneItem, LaneKind};
@@ -89,7 +89,7 @@ impl Session {
     fn lose_control(&mut self, now: Time, path: PathId) {
         let code = TransportCode::NoError.as_u64();
         self.effects.actions.push_back(Action::ClosePath { path, code, reason: Bytes::new() });
-        self.path_closed(now, path, PathLoss::ClosedByPeer(AppCode(code)));
+        self.path_closed(now, path, PathLoss::ClosedByPeer(AppCode::from_wire(code)));
     }
 
     /// The peer reads no more from a lane that this end writes to: what was on it goes another way.
@@ -317,11 +317,11 @@ impl Session {
             }
             Frame::MaxStreams { dir, max } => self.streams.on_max_streams(dir, max, effects),
             Frame::ResetStream { stream, code, final_size } => {
-                let reset = PeerReset { stream, code: AppCode(code), final_size };
+                let reset = PeerReset { stream, code: AppCode::from_wire(code), final_size };
                 self.streams.on_reset_stream(now, reset, self.paths.longest_rtt(), effects)?
             }
             Frame::StopSending { stream, code } => {
-                self.streams.on_stop_sending(now, stream, AppCode(code), effects)?
+                self.streams.on_stop_sending(now, stream, AppCode::from_wire(code), effects)?
             }
             Frame::Stream { stream, offset, fin, data } => {
                 return self.on_chunk(now, path, Chunk { stream, offset, fin, data });
@@ -345,7 +345,7 @@ impl Session {
             return;
         }
         let error = if close.application {
-            SessionError::ClosedByPeer { code: AppCode(close.code), reason: close.reason }
+            SessionError::ClosedByPeer { code: AppCode::from_wire(close.code), reason: close.reason }
         } else {
             let code = TransportCode::from_u64(close.code).unwrap_or(TransportCode::Internal);
             SessionError::PeerError { code, reason: close.reason }

@@ -5,8 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::send::SendStream;
-use crate::proto::error::{AppCode, WriteError};
+use crate::proto::error::WriteError;
 use crate::proto::scheduler::PathView;
+use crate::proto::wire::code::AppCode;
 use crate::proto::wire::id::{Dir, LaneId, PathId, Side, StreamId};
 
 /// A piece of a stream, as a record or a STREAM frame carries it.

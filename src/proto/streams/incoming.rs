@@ -8,12 +8,12 @@ use super::chunk::{Chunk, PeerReset};
 use super::flow::Growth;
 use super::recv::{Read, RecvState, RecvStream, ResetCredit, Violation};
 use crate::proto::effects::{ControlWake, Effects};
-use crate::proto::error::{AppCode, ReadError};
+use crate::proto::error::ReadError;
 use crate::proto::event::Event;
 use crate::proto::futile::Use;
 use crate::proto::memory::Pressure;
 use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::frame::{Ack, Frame};
 use crate::proto::wire::id::StreamId;
 
@@ -250,6 +250,6 @@ impl Streams {
     /// STOP_SENDING, if the peer has not ended the stream meanwhile.
     pub(crate) fn stop_frame(&self, id: StreamId) -> Option<Frame> {
         let code = self.recv.get(&id)?.stop_code()?;
-        Some(Frame::StopSending { stream: id, code: code.0 })
+        Some(Frame::StopSending { stream: id, code: code.as_u64() })
     }
 }

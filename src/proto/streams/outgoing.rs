@@ -10,12 +10,12 @@ use super::send_lanes::PathLane;
 use crate::proto::carrier::LaneCommand;
 use crate::proto::config::PathPolicy;
 use crate::proto::effects::{ControlWake, Effects};
-use crate::proto::error::{AppCode, WriteError};
+use crate::proto::error::WriteError;
 use crate::proto::event::Event;
 use crate::proto::futile::Use;
 use crate::proto::memory::Pressure;
 use crate::proto::time::Time;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::frame::{Ack, Frame};
 use crate::proto::wire::id::{LaneId, PathId, StreamId};
 
@@ -369,7 +369,7 @@ impl Streams {
     pub(crate) fn reset_frame(&self, id: StreamId) -> Option<Frame> {
         let stream = self.send.get(&id)?;
         let SendState::Reset { code } = stream.state else { return None };
-        Some(Frame::ResetStream { stream: id, code: code.0, final_size: stream.final_size() })
+        Some(Frame::ResetStream { stream: id, code: code.as_u64(), final_size: stream.final_size() })
     }
 }
 
@@ -410,7 +410,7 @@ mod tests {
         assert_eq!(streams.write(first, &mut Bytes::from_static(b"hello")), Ok(5));
         assert_eq!(streams.write(second, &mut Bytes::from_static(b"abc")), Ok(3));
         assert_eq!((streams.totals().retained, streams.totals().unsent), (8, 8));
-        streams.reset(Time::ZERO, first, AppCode(1), &mut effects).unwrap();
+        streams.reset(Time::ZERO, first, AppCode::new(1), &mut effects).unwrap();
         assert_eq!((streams.totals().retained, streams.totals().unsent), (3, 3));
         assert_eq!(effects.take_wake(), ControlWake::Due);
         assert!(effects.control.resets.contains(&first));

@@ -12,8 +12,7 @@ use bytes::Bytes;
 use super::assembler::{Assembler, Held, Pinning};
 use super::flow::RecvWindow;
 use crate::proto::config::Window;
-use crate::proto::error::AppCode;
-use crate::proto::wire::code::TransportCode;
+use crate::proto::wire::code::{AppCode, TransportCode};
 use crate::proto::wire::frame::Ack;
 use crate::proto::wire::id::StreamId;
 use crate::proto::wire::limits::{MAX_ACK_RANGES, MAX_STREAM_CHUNKS_OUTSTANDING};
@@ -319,7 +318,7 @@ mod tests {
         assert_eq!(stream.on_chunk(5, bytes(5), true, Pinning::Allowed), Ok(0));
         blames(stream.on_chunk(0, bytes(5), true, Pinning::Allowed), TransportCode::FinalSize);
         blames(stream.on_chunk(9, bytes(2), false, Pinning::Allowed), TransportCode::FinalSize);
-        blames(stream.on_reset(AppCode(0), 9), TransportCode::FinalSize);
+        blames(stream.on_reset(AppCode::new(0), 9), TransportCode::FinalSize);
     }
 
     #[test]
@@ -349,24 +348,24 @@ mod tests {
         let mut stream = stream();
         stream.on_chunk(0, bytes(10), false, Pinning::Allowed).unwrap();
         stream.read(4);
-        assert_eq!(stream.on_reset(AppCode(3), 30), Ok(ResetCredit { advance: 20, freed: 26 }));
-        assert_eq!(stream.state, RecvState::Reset { code: AppCode(3) });
+        assert_eq!(stream.on_reset(AppCode::new(3), 30), Ok(ResetCredit { advance: 20, freed: 26 }));
+        assert_eq!(stream.state, RecvState::Reset { code: AppCode::new(3) });
         assert_eq!((stream.held().buffered_bytes, stream.is_complete()), (0, true));
-        assert_eq!(stream.on_reset(AppCode(3), 30), Ok(ResetCredit::default()));
+        assert_eq!(stream.on_reset(AppCode::new(3), 30), Ok(ResetCredit::default()));
     }
 
     #[test]
     fn a_reset_before_the_first_byte_is_a_reset_and_no_empty_stream() {
         let mut stream = stream();
-        stream.on_reset(AppCode(3), 0).unwrap();
-        assert_eq!(stream.state, RecvState::Reset { code: AppCode(3) });
+        stream.on_reset(AppCode::new(3), 0).unwrap();
+        assert_eq!(stream.state, RecvState::Reset { code: AppCode::new(3) });
     }
 
     #[test]
     fn a_reset_after_all_has_arrived_comes_too_late() {
         let mut stream = stream();
         stream.on_chunk(0, bytes(5), true, Pinning::Allowed).unwrap();
-        assert_eq!(stream.on_reset(AppCode(3), 5), Ok(ResetCredit::default()));
+        assert_eq!(stream.on_reset(AppCode::new(3), 5), Ok(ResetCredit::default()));
         assert_eq!(stream.read(10), Read::Data(bytes(5)));
         assert_eq!(stream.read(10), Read::Finished);
     }
@@ -375,15 +374,15 @@ mod tests {
     fn a_stopped_stream_drops_what_comes_and_is_over_with_its_end() {
         let mut stream = stream();
         stream.on_chunk(0, bytes(10), false, Pinning::Allowed).unwrap();
-        assert_eq!(stream.stop(AppCode(1)), Some(10));
-        assert_eq!(stream.stop_code(), Some(AppCode(1)));
+        assert_eq!(stream.stop(AppCode::new(1)), Some(10));
+        assert_eq!(stream.stop_code(), Some(AppCode::new(1)));
         assert_eq!(stream.on_chunk(10, bytes(10), false, Pinning::Allowed), Ok(10));
         assert_eq!((stream.settle_stopped(), stream.held().buffered_bytes), (10, 0));
         assert!(!stream.is_complete());
         stream.on_chunk(20, bytes(1), true, Pinning::Allowed).unwrap();
         assert_eq!(stream.settle_stopped(), 1);
         assert_eq!(stream.state, RecvState::Done);
-        assert_eq!(stream.stop(AppCode(1)), None);
+        assert_eq!(stream.stop(AppCode::new(1)), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Error codes on the wire (docs/PROTOCOL.md section 7). The numbers are stable: one that was given out once
-//! keeps its meaning in every later version.
+//! Codes on the wire (docs/PROTOCOL.md section 7): the transport's, and the application's. The transport's numbers are
+//! stable: one that was given out once keeps its meaning in every later version.
 
+use super::varint;
 use super::wire_enum::wire_enum;
 
 wire_enum! {
@@ -52,6 +53,77 @@ wire_enum! {
     }
 }
 
+/// A code that the application gives to a reset, a stop or a close. What it means is the application's business; it fits
+/// into a varint (RFC 9000 section 16), so it is 2^62 - 1 at most.
+///
+/// ```
+/// # #[cfg(feature = "native")] {
+/// use kwik::AppCode;
+///
+/// const TOO_LATE: AppCode = AppCode::new(7);
+/// assert_eq!(AppCode::from(7), TOO_LATE);
+/// assert_eq!(AppCode::try_from(1_u64 << 40).map(AppCode::as_u64), Ok(1 << 40));
+/// assert!(AppCode::try_from(u64::MAX).is_err());
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct AppCode(u64);
+
+impl AppCode {
+    /// The largest there is.
+    pub const MAX: AppCode = AppCode(varint::MAX);
+
+    /// A code of 32 bits, which is what a browser's has. Larger ones: `AppCode::try_from` with a `u64`.
+    pub const fn new(code: u32) -> Self {
+        Self(code as u64)
+    }
+
+    /// A code that a varint carried here, and which is therefore no larger than one carries.
+    pub(crate) const fn from_wire(code: u64) -> Self {
+        if code > varint::MAX { Self::MAX } else { Self(code) }
+    }
+
+    /// The number on the wire.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u32> for AppCode {
+    fn from(code: u32) -> Self {
+        Self::new(code)
+    }
+}
+
+impl TryFrom<u64> for AppCode {
+    type Error = CodeTooLarge;
+    fn try_from(code: u64) -> Result<Self, CodeTooLarge> {
+        if code > varint::MAX { Err(CodeTooLarge { code }) } else { Ok(Self(code)) }
+    }
+}
+
+/// As the transport's codes are, where a carrier's closing has one of these.
+impl From<TransportCode> for AppCode {
+    fn from(code: TransportCode) -> Self {
+        Self(code.as_u64())
+    }
+}
+
+impl std::fmt::Display for AppCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A number is too large for an [`AppCode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code} is no code: at most {max} (2^62 - 1) fits on the wire", max = AppCode::MAX)]
+#[non_exhaustive]
+pub struct CodeTooLarge {
+    /// The number.
+    pub code: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +141,20 @@ mod tests {
     fn a_number_that_was_never_given_out_has_no_code() {
         assert_eq!(TransportCode::from_u64(0x15), None);
         assert_eq!(TransportCode::from_u64(u64::MAX), None);
+    }
+
+    #[test]
+    fn an_applications_code_is_any_number_that_a_varint_carries() {
+        for code in [0, 7, u64::from(u32::MAX), 1 << 40, varint::MAX] {
+            assert_eq!(AppCode::try_from(code).map(AppCode::as_u64), Ok(code));
+            assert_eq!(AppCode::from_wire(code).as_u64(), code);
+        }
+        for code in [varint::MAX + 1, u64::MAX] {
+            let error = AppCode::try_from(code).unwrap_err();
+            assert_eq!(error, CodeTooLarge { code });
+            let text = format!("{code} is no code: at most 4611686018427387903 (2^62 - 1) fits on the wire");
+            assert_eq!(error.to_string(), text);
+            assert_eq!(AppCode::from_wire(code), AppCode::MAX);
+        }
     }
 }

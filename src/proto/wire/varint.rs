@@ -1,8 +1,8 @@
 //! Variable-length integers (RFC 9000 section 16): 1, 2, 4 or 8 bytes, the length in the top two bits.
 //!
 //! Values above [`MAX`] do not exist on the wire. What comes from a peer cannot be larger; everything else is
-//! bounded where it enters the core (codes, costs and limits by the API, offsets and stream ids by flow control
-//! and stream limits). Writing asserts it in debug builds; in a release build a value that slipped through
+//! bounded where it enters the core (codes and costs by their types, limits by `SessionConfig::validate`, offsets and
+//! stream ids by flow control and stream limits). Writing asserts it in debug builds; in a release build a value that slipped through
 //! loses its top two bits, which keeps the frame well-formed.
 
 use bytes::{Buf, BufMut};

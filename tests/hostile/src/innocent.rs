@@ -135,7 +135,7 @@ async fn live(
         }
     };
     tokio::join!(echoes, dial_on(url, tally, stopped.clone()));
-    session.close(AppCode(0), b"");
+    session.close(AppCode::new(0), b"");
 }
 
 async fn begin_echo(url: &str) -> Result<(kwik::Session, SendStream, RecvStream), Error> {
@@ -202,7 +202,7 @@ async fn dial_once(url: &str) -> Result<(), Error> {
     send.write_all(b"Ehello").await?;
     send.finish()?;
     let echo = tokio::time::timeout(Duration::from_secs(10), recv.read_to_end(10)).await??;
-    session.close(AppCode(0), b"");
+    session.close(AppCode::new(0), b"");
     if echo == b"hello" { Ok(()) } else { Err("an echo of something else".into()) }
 }
 

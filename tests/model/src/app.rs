@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kwik::proto::config::PathPolicy;
-use kwik::proto::error::{AppCode, ReadError};
+use kwik::proto::error::ReadError;
 use kwik::proto::session::Session;
 use kwik::proto::streams::recv::Read;
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::id::{Dir, Side, StreamId};
 
 /// A call that an application may make on its session.
@@ -106,13 +107,13 @@ impl App {
             }
             Call::Reset { stream } => {
                 let Some(id) = nth(&self.writes, stream) else { return };
-                if session.reset(now, id, AppCode(7)).is_ok() {
+                if session.reset(now, id, AppCode::new(7)).is_ok() {
                     accounts.entry((side, id)).or_default().given_up = true;
                 }
             }
             Call::Stop { stream } => {
                 let Some(id) = nth(&self.reads, stream) else { return };
-                if session.stop(now, id, AppCode(8)).is_ok() {
+                if session.stop(now, id, AppCode::new(8)).is_ok() {
                     accounts.entry((side.peer(), id)).or_default().given_up = true;
                 }
             }
@@ -128,8 +129,8 @@ impl App {
                 }
             }
             Call::Drain => session.drain(now),
-            Call::Close => session.close(now, AppCode(5), Bytes::from_static(b"done")),
-            Call::Abort => session.abort(now, AppCode(6), Bytes::new()),
+            Call::Close => session.close(now, AppCode::new(5), Bytes::from_static(b"done")),
+            Call::Abort => session.abort(now, AppCode::new(6), Bytes::new()),
         }
     }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use kwik::proto::acceptor::{self, Accepted, Acceptor};
 use kwik::proto::carrier::{Carrier, Lanes};
-use kwik::proto::config::{SessionConfig, Window};
-use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::config::{SessionConfig, ValidConfig, Window};
+use kwik::proto::error::SessionError;
 use kwik::proto::event::{Action, PathAddress, PathLoss};
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::frame::Intent;
 use kwik::proto::wire::id::{Dir, LaneId, PathId, Side};
@@ -90,7 +91,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn config(self) -> SessionConfig {
+    fn config(self) -> ValidConfig {
         let mut config = SessionConfig::default();
         config.max_paths = 3;
         config.resume_timeout = Duration::from_secs(20);
@@ -102,7 +103,7 @@ impl Setting {
             config.max_streams_bidi = 2;
             config.max_streams_uni = 2;
         }
-        config
+        config.validate().expect("all numbers are in their ranges")
     }
 
     fn lanes(self) -> Lanes {
@@ -179,7 +180,11 @@ impl Pair {
                 if let Some(one) = self.conns.get_mut(conn)
                     && let Some(code) = one.farewells[index(from)].take()
                 {
-                    self.lose(conn, from.peer(), PathLoss::ClosedByPeer(AppCode(code)));
+                    self.lose(
+                        conn,
+                        from.peer(),
+                        PathLoss::ClosedByPeer(AppCode::try_from(code).expect("it was on the wire")),
+                    );
                 }
             }
             Step::Break { conn, at } => self.lose(conn, at, PathLoss::TimedOut),

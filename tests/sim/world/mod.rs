@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kwik::proto::config::SessionConfig;
-use kwik::proto::error::{AppCode, SessionError};
+use kwik::proto::error::SessionError;
 use kwik::proto::event::{PathAddress, PathLoss, Scheme};
 use kwik::proto::paths::path::PathState;
 use kwik::proto::session::{CloseState, Session};
 use kwik::proto::time::Time;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::id::{PathId, Side};
 
@@ -76,7 +77,7 @@ impl World {
     /// Dials the first link, and adds a path over each further one as soon as the session is open.
     pub(crate) fn dial(&mut self) {
         let seed = self.kernel.rng.seed();
-        let config = self.peers[0].config.clone();
+        let config = self.peers[0].config.clone().validate().unwrap();
         self.peers[0].session = Some(Session::client(self.now(), config, seed, address(0)));
         self.settle(Side::Client);
     }
@@ -207,11 +208,13 @@ impl World {
 
     /// Closes the session from the client's end and sees both ends agree.
     pub(crate) fn close(&mut self) {
-        self.with(Side::Client, |session, now| session.close(now, AppCode(5), Bytes::from_static(b"done")));
+        self.with(Side::Client, |session, now| {
+            session.close(now, AppCode::new(5), Bytes::from_static(b"done"))
+        });
         self.run_until(|world| SIDES.iter().all(|side| world.session(*side).is_over()));
-        let closed = SessionError::LocallyClosed { code: AppCode(5), undelivered_bytes: 0 };
+        let closed = SessionError::LocallyClosed { code: AppCode::new(5), undelivered_bytes: 0 };
         assert_eq!(self.error(Side::Client), Some(closed));
-        self.expect_closed_by_peer(Side::Server, AppCode(5), "done");
+        self.expect_closed_by_peer(Side::Server, AppCode::new(5), "done");
     }
 
     /// The other end has closed the session, and this one knows.

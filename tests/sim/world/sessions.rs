@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kwik::proto::error::AppCode;
 use kwik::proto::event::{Action, PathAddress, PathLoss};
 use kwik::proto::session::Session;
+use kwik::proto::wire::code::AppCode;
 use kwik::proto::wire::code::TransportCode;
 use kwik::proto::wire::frame::Intent;
 use kwik::proto::wire::id::{Dir, LaneId, PathId, Side};
@@ -27,7 +27,7 @@ impl World {
             }
             Event::Close { conn, to, code } => {
                 if self.network.is_link_up(conn, to.peer()) {
-                    self.lose(conn, to, PathLoss::ClosedByPeer(AppCode(code)));
+                    self.lose(conn, to, PathLoss::ClosedByPeer(AppCode::try_from(code).unwrap()));
                 }
             }
             Event::CarrierTimer { conn, side } => self.network.on_carrier_timer(&mut self.kernel, conn, side),
@@ -204,7 +204,8 @@ impl World {
         match &accepted.hello.intent {
             Intent::New => {
                 assert!(peer.session.is_none(), "the client opens a second session");
-                peer.session = Some(Session::server(peer.config.clone(), seed, &accepted.hello));
+                peer.session =
+                    Some(Session::server(peer.config.clone().validate().unwrap(), seed, &accepted.hello));
             }
             intent @ Intent::Join { session: name, .. } => {
                 let known = peer.session.as_mut().filter(|session| session.id() == Some(*name));

@@ -113,9 +113,9 @@ impl Request {
             if !self.pattern().is_at(0, &some) {
                 return Err(Failure::Damaged(format!("{self:?}: wrong bytes at 0")));
             }
-            recv.stop(AppCode(9))?;
+            recv.stop(AppCode::new(9))?;
         }
-        Ok(send.reset(AppCode(9))?)
+        Ok(send.reset(AppCode::new(9))?)
     }
 }
 

@@ -132,7 +132,7 @@ async fn dial_and_get(url: &str, seed: u64) -> Result<(), Failure> {
 
 /// Closes a session, which has to end with everything delivered.
 pub(crate) async fn close(session: &Session) -> Result<(), Failure> {
-    session.close(AppCode(0), b"");
+    session.close(AppCode::new(0), b"");
     match session.closed().await {
         SessionError::LocallyClosed { undelivered_bytes: 0, .. } => Ok(()),
         other => Err(Failure::Broken(format!("closed, and {other}"))),

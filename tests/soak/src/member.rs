@@ -236,7 +236,7 @@ impl Member {
         if let Some(session) = state.session.clone() {
             state.is_doomed = true;
             drop(state);
-            session.abort(AppCode(3), b"told to");
+            session.abort(AppCode::new(3), b"told to");
         }
     }
 

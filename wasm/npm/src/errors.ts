@@ -10,6 +10,19 @@ type Base = new (...args: unknown[]) => DOMException;
 
 const browsers = (globalThis as { WebTransportError?: Base }).WebTransportError;
 
+/** What a varint carries is less than this (RFC 9000 section 16); the server's largest code is rounded up to it. */
+const CODE_END = 2 ** 62;
+
+function isCode(code: unknown): code is number {
+  return Number.isInteger(code) && (code as number) >= 0 && (code as number) <= CODE_END;
+}
+
+/** The code itself, if it is one that can be sent. */
+export function checkedCode(name: string, code: number): number {
+  if (!isCode(code)) throw new RangeError(`${name}: a whole number from 0 to 2^62 - 1`);
+  return code;
+}
+
 /** Chromium (156) has the constructor of an earlier draft, which takes one object. */
 function argumentsFor(message: string): unknown[] {
   if (!browsers) return [message, 'WebTransportError'];
@@ -30,6 +43,7 @@ export class KwikError extends (browsers ?? (DOMException as Base)) {
   declare readonly streamErrorCode: number | null;
 
   constructor(message = '', { source = 'stream', streamErrorCode = null }: KwikErrorOptions = {}) {
+    if (streamErrorCode !== null) checkedCode('streamErrorCode', streamErrorCode);
     super(...argumentsFor(message));
     // The browser's are accessors, and Chromium's constructor sets no source.
     Object.defineProperty(this, 'source', { value: source });
@@ -54,8 +68,8 @@ export function errorOf(failure: Failure): Error {
   }
 }
 
-/** The code that an application gave with the reason for an abort or a cancellation; 0 if it gave none. */
+/** The code that an application gave with the reason for an abort or a cancellation; 0 if it gave none that is one. */
 export function codeOf(reason: unknown): number {
   const code = (reason as { streamErrorCode?: unknown } | undefined)?.streamErrorCode;
-  return typeof code === 'number' ? code : 0;
+  return isCode(code) ? code : 0;
 }

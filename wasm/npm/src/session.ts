@@ -1,6 +1,6 @@
 import { Buffers } from './buffers.js';
 import { KwikDatagrams } from './datagrams.js';
-import { codeOf, errorOf, KwikError } from './errors.js';
+import { checkedCode, codeOf, errorOf, KwikError } from './errors.js';
 import type { Executor, Lease } from './executor.js';
 import { Deferred, Questions } from './port.js';
 import type { Address, Failure, KwikPath, SessionEvent, ToPage } from './protocol.js';
@@ -27,13 +27,16 @@ export interface KwikOptions {
     | 'weighted'
     | 'redundant'
     | 'primary-backup';
-  /** How long a session without any path is kept. Default 30,000; the shorter of both ends' values counts. */
+  /**
+   * How long a session without any path is kept, in milliseconds, up to a year. Default 30,000; the shorter of both ends'
+   * values counts. With 0 a session ends with its last path.
+   */
   resumeTimeout?: number;
-  /** How long a path may stay silent before it is given up and dialled anew. Default 3,000. */
+  /** How long a path may stay silent before it is given up and dialled anew, in milliseconds: 1 to a year. Default 3,000. */
   pathTimeout?: number;
-  /** How long opening a path may take. Default 10,000. */
+  /** How long opening a path may take, in milliseconds: 1 to a year. Default 10,000. */
   handshakeTimeout?: number;
-  /** Most paths at one time. Default 8. */
+  /** Most paths at one time: 1 to 256. Default 8. */
   maxPaths?: number;
 }
 
@@ -42,6 +45,7 @@ export type KwikUrls = string | URL | (string | URL)[];
 
 /** How a session was closed. */
 export interface KwikCloseInfo {
+  /** 0 by default; a whole number below 2^62. Above 2^53 it is rounded, as all numbers are. */
   closeCode?: number;
   reason?: string;
 }
@@ -192,11 +196,12 @@ export class KwikSession extends EventTarget {
     return { ...stats, smoothedRtt: Number.isFinite(least) ? least : null };
   }
 
-  /** Ends the session once the server has everything that was written. */
+  /** Ends the session once the server has everything that was written. Throws a `RangeError` when the code is none. */
   close(info: KwikCloseInfo = {}): void {
+    const code = checkedCode('closeCode', info.closeCode ?? 0);
     if (this.#isOver) return;
     this.#closeReason = info;
-    this.#lease.postMessage({ type: 'close', code: info.closeCode ?? 0, reason: info.reason ?? '' });
+    this.#lease.postMessage({ type: 'close', code, reason: info.reason ?? '' });
   }
 
   override addEventListener<K extends keyof KwikEventMap>(

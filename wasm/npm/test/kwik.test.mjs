@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { FakeCore, FakeWorker, settle } from './fake.mjs';
 import { Kwik, useWorkers } from '../dist/kwik.js';
-import { KwikError } from '../dist/errors.js';
+import { codeOf, KwikError } from '../dist/errors.js';
 import { GATHER_MS } from '../dist/batcher.js';
 import { DATAGRAM_CREDIT, MESSAGE_BYTES, READ_CREDIT, WRITE_CREDIT } from '../dist/protocol.js';
 
@@ -208,6 +208,16 @@ test('a cancelled reader stops the stream with its code', async () => {
   await readable.cancel(new KwikError('enough', { streamErrorCode: 9 }));
   await settle();
   assert.deepEqual(core.stream(0).calls, [['stop', 9], ['releaseRecv']]);
+});
+
+test('a code is a whole number that fits on the wire, whoever is given it', async () => {
+  const { session } = await open();
+  for (const code of [-1, 0.5, NaN, Infinity, 2 ** 63]) {
+    assert.throws(() => new KwikError('', { streamErrorCode: code }), RangeError);
+    assert.throws(() => session.close({ closeCode: code }), RangeError);
+    assert.equal(codeOf({ streamErrorCode: code }), 0, 'a reason that has none');
+  }
+  assert.equal(new KwikError('', { streamErrorCode: 2 ** 62 }).streamErrorCode, 2 ** 62, 'as a server may say');
 });
 
 test('a reset and a stop by the server carry their codes to reader and writer', async () => {

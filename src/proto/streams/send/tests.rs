@@ -219,7 +219,7 @@ fn an_acknowledgement_of_what_was_not_sent_is_not_plausible() {
 fn a_reset_lets_everything_go_and_states_what_was_sent() {
     let mut stream = stream(10);
     sent(&mut stream, A, 0..6);
-    assert_eq!(stream.reset(AppCode(1)), [lane(A, 0), lane(B, 0)]);
+    assert_eq!(stream.reset(AppCode::new(1)), [lane(A, 0), lane(B, 0)]);
     assert_eq!((stream.final_size(), stream.retained_bytes(), next(&stream)), (6, 0, None));
 }
 

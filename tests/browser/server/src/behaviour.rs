@@ -46,12 +46,12 @@ enum Act {
     Sink {},
     Hold {},
     Reset {
-        code: u64,
+        code: u32,
         #[serde(default)]
         after: u64,
     },
     Stop {
-        code: u64,
+        code: u32,
     },
 }
 
@@ -119,8 +119,8 @@ pub(crate) async fn perform(records: &StreamRecords, request: Request, halves: H
             record.released().await;
             sink(&record, send.as_mut(), recv).await
         }
-        (Act::Reset { code, after }, Some(send), _) => reset(&record, send, AppCode(code), after).await,
-        (Act::Stop { code }, send, Some(recv)) => stop(&record, send.as_mut(), recv, AppCode(code)).await,
+        (Act::Reset { code, after }, Some(send), _) => reset(&record, send, code.into(), after).await,
+        (Act::Stop { code }, send, Some(recv)) => stop(&record, send.as_mut(), recv, code.into()).await,
         (act, ..) => Err(Failure::Other(format!("{act:?} needs a half that this stream does not have"))),
     };
     record.end(outcome.unwrap_or_else(Failure::into_json));
@@ -136,8 +136,8 @@ enum Failure {
 impl Failure {
     fn into_json(self) -> Value {
         match self {
-            Self::Reset(code) => json!({ "reset": code.0 }),
-            Self::Stopped(code) => json!({ "stopped": code.0 }),
+            Self::Reset(code) => json!({ "reset": code.as_u64() }),
+            Self::Stopped(code) => json!({ "stopped": code.as_u64() }),
             Self::Other(error) => json!({ "error": error }),
         }
     }

@@ -58,7 +58,7 @@ impl Control {
                 Ok(Value::Null)
             }
             Command::Close { server, session, code, reason } => {
-                self.session(server, session).await?.close(AppCode(code), reason.as_bytes());
+                self.session(server, session).await?.close(AppCode::try_from(code)?, reason.as_bytes());
                 Ok(Value::Null)
             }
             Command::Closed { server, session } => {
@@ -135,10 +135,10 @@ impl Control {
 fn describe_end(end: &SessionError) -> Value {
     match end {
         SessionError::ClosedByPeer { code, reason } => {
-            json!({ "closedByPeer": { "code": code.0, "reason": String::from_utf8_lossy(reason) } })
+            json!({ "closedByPeer": { "code": code.as_u64(), "reason": String::from_utf8_lossy(reason) } })
         }
         SessionError::LocallyClosed { code, undelivered_bytes } => {
-            json!({ "closedHere": { "code": code.0, "undelivered": undelivered_bytes } })
+            json!({ "closedHere": { "code": code.as_u64(), "undelivered": undelivered_bytes } })
         }
         other => json!({ "other": other.to_string() }),
     }

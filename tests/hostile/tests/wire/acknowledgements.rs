@@ -118,7 +118,7 @@ async fn a_stop_is_answered_by_a_reset_with_its_code() {
     path.say(&wire::numbers(kind::STOP_SENDING, &[server_uni(0), 77])).await;
     let reset = path.until(kind::RESET_STREAM).await;
     assert_eq!(reset.fields(), [server_uni(0), 77, 10]);
-    assert_eq!(send.stopped().await.unwrap(), Some(kwik::AppCode(77)));
+    assert_eq!(send.stopped().await.unwrap(), Some(kwik::AppCode::new(77)));
     path.say(&wire::ack(server_uni(0), true, 0, &[])).await;
     path.is_served().await;
 }

@@ -132,7 +132,7 @@ async fn bytes_that_are_dropped_unread_make_room_for_others() {
     let (mut path, _, session) = scene.open().await;
     path.whole_lane(&lane(client_uni(0), &record(0, false, &[1; 10_000]))).await;
     let mut recv = session.accept_uni().await.unwrap();
-    recv.stop(kwik::AppCode(7)).unwrap();
+    recv.stop(kwik::AppCode::new(7)).unwrap();
     // When to tell is the receiver's choice: here, when half of the window is used up.
     grants(&mut path, 10_000 + 7_500).await;
     path.whole_lane(&lane(client_uni(1), &record(0, false, &[1; 7_400]))).await;

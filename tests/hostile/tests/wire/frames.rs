@@ -120,7 +120,7 @@ async fn a_reason_that_is_not_utf_8() {
     path.say(&wire::close(1, 42, &[0xff, 0xfe])).await;
     match super::scene::end_of(&session).await {
         kwik::SessionError::ClosedByPeer { code, reason } => {
-            assert_eq!((code.0, &reason[..]), (42, &[0xff, 0xfe][..]));
+            assert_eq!((code.as_u64(), &reason[..]), (42, &[0xff, 0xfe][..]));
         }
         other => panic!("{other:?}"),
     }
@@ -174,7 +174,7 @@ async fn what_follows_a_close_does_not_count() {
     path.say(&[wire::close(1, 9, b"bye"), wire::frame(kind::GOAWAY, b"junk"), vec![0xff; 100]].concat())
         .await;
     let end = super::scene::end_of(&session).await;
-    assert!(matches!(end, kwik::SessionError::ClosedByPeer { code: kwik::AppCode(9), .. }), "{end:?}");
+    assert!(matches!(end, kwik::SessionError::ClosedByPeer { code, .. } if code.as_u64() == 9), "{end:?}");
     path.carrier_code().await;
 }
 

@@ -28,7 +28,7 @@ async fn a_session_that_is_not_there() {
     let (_first, credentials, session) = scene.open().await;
     let other = Credentials { session: [9; 16], ..credentials.clone() };
     scene.client.ask_to_join(&other, 1).await.is_refused(UNKNOWN_SESSION).await;
-    session.abort(kwik::AppCode(1), b"over");
+    session.abort(kwik::AppCode::new(1), b"over");
     end_of(&session).await;
     drop(session);
     scene.listener.idle().await;
@@ -196,8 +196,8 @@ async fn whatever_was_stated_on_a_path_that_dies_is_stated_again() {
     first.say(&wire::stream(client_uni(1), 0, false, b"unwanted")).await;
     first.is_served().await;
     let _kept = session.accept_uni().await.unwrap();
-    session.accept_uni().await.unwrap().stop(kwik::AppCode(5)).unwrap();
-    session.open_uni().await.unwrap().reset(kwik::AppCode(6)).unwrap();
+    session.accept_uni().await.unwrap().stop(kwik::AppCode::new(5)).unwrap();
+    session.open_uni().await.unwrap().reset(kwik::AppCode::new(6)).unwrap();
     session.set_cost(kwik::PathId(1), 7).unwrap();
     session.advertise("192.0.2.1:443", None, 0).unwrap();
     let withdrawn = session.advertise("192.0.2.2:443", None, 0).unwrap();
