@@ -16,6 +16,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::carrier::quic::receive::Arrival;
 use crate::carrier::quic::{Change, MAX_SLACK_BYTES, QuicCarrier};
+use crate::carrier::reassembly::Order;
 use crate::carrier::{Allowance, Clock, Observations, ObservedFactory};
 use crate::native::transport::TransportSettings;
 use crate::proto::carrier::{Carrier, LaneClosed};
@@ -543,4 +544,24 @@ fn a_lane_whose_bytes_are_not_wanted_yet_waits_with_its_end_and_is_counted() {
     assert_eq!(pair.server.received[&lane.0], b"some words");
     assert_eq!(pair.server.finished, [lane]);
     assert_eq!(pair.server.carrier().held_bytes(), 0);
+}
+
+#[test]
+fn only_lanes_with_gaps_are_taken_out_of_the_hands_of_quic() {
+    let mut pair = Pair::new();
+    let lanes = [(); 2].map(|()| pair.client.carrier().open_lane(Dir::Uni).unwrap());
+    let write = |pair: &mut Pair, lane| {
+        for _ in 0..20 {
+            pair.client.carrier().write(lane, Bytes::from_static(b"a few words")).unwrap();
+            pair.run(ms(1));
+        }
+    };
+    write(&mut pair, lanes[0]);
+    pair.loses_every_second = true;
+    write(&mut pair, lanes[1]);
+    pair.loses_every_second = false;
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.server.received[&lanes[0].0], pair.server.received[&lanes[1].0]);
+    let server = pair.server.carrier();
+    assert_eq!((server.lanes_in(Order::Quic), server.lanes_in(Order::Own)), (1, 1));
 }

@@ -11,7 +11,7 @@ mod observed;
 pub(crate) mod outage;
 mod path_carrier;
 pub(crate) mod quic;
-mod reassembly;
+pub(crate) mod reassembly;
 mod unsent;
 
 pub(crate) use allowance::Allowance;

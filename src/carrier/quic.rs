@@ -17,7 +17,7 @@
 
 pub(crate) mod receive;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ use quinn_proto::{
 use super::ack_hold::AckHold;
 use super::observed::Observations;
 use super::outage::{self, Probes};
-use super::reassembly::Reassembly;
+use super::reassembly::{Frames, Reassembly};
 use super::unsent::{Sent, UnsentBytes};
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
@@ -66,8 +66,9 @@ struct HeldBack {
 pub(crate) struct QuicCarrier {
     connection: Connection,
     observations: Arc<Observations>,
-    /// Streams that may have something to read.
-    readable: BTreeSet<StreamId>,
+    /// Streams that may have something to read, and how many frames came for each since it was last read: one or more
+    /// with the first, and then as many as there were events.
+    readable: BTreeMap<StreamId, Frames>,
     reassembly: Reassembly,
     stopped: Vec<LaneId>,
     held_back: BTreeMap<LaneId, HeldBack>,
@@ -90,7 +91,7 @@ impl QuicCarrier {
         Self {
             connection,
             observations,
-            readable: BTreeSet::new(),
+            readable: BTreeMap::new(),
             reassembly: Reassembly::default(),
             stopped: Vec::new(),
             held_back: BTreeMap::new(),
@@ -192,10 +193,10 @@ impl QuicCarrier {
         match event {
             StreamEvent::Opened { dir } => {
                 while let Some(id) = self.connection.streams().accept(dir) {
-                    self.readable.insert(id);
+                    *self.readable.entry(id).or_default() += 1;
                 }
             }
-            StreamEvent::Readable { id } => drop(self.readable.insert(id)),
+            StreamEvent::Readable { id } => *self.readable.entry(id).or_default() += 1,
             StreamEvent::Writable { id } => self.flush(lane_of(id)),
             StreamEvent::Stopped { id, .. } => {
                 self.held_back.remove(&lane_of(id));

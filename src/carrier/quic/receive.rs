@@ -5,7 +5,7 @@ use quinn_proto::{Chunk, ReadError, StreamId, VarInt};
 
 use super::{QuicCarrier, dir_of, lane_of};
 use crate::carrier::allowance::Allowance;
-use crate::carrier::reassembly::LaneEnd;
+use crate::carrier::reassembly::{Frames, LaneEnd, LaneReader, Order};
 use crate::proto::wire::id::{Dir, LaneId};
 
 /// Something that has arrived.
@@ -36,10 +36,11 @@ impl QuicCarrier {
     pub(crate) fn receive(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
         self.receive_stopped(&mut take);
         while !allowance.is_spent()
-            && let Some(id) = self.readable.pop_first()
+            && let Some((id, frames)) = self.readable.pop_first()
         {
-            if self.read(id, allowance, usize::MAX, &mut take) {
-                self.readable.insert(id);
+            let reader = self.reassembly.take(id);
+            if let Some(frames) = self.read(id, reader, frames, allowance, usize::MAX, &mut take) {
+                *self.readable.entry(id).or_default() += frames;
             }
         }
         self.receive_datagrams(allowance, take);
@@ -92,10 +93,13 @@ impl QuicCarrier {
         wanted: impl Fn(LaneId, Dir) -> usize,
         mut take: impl FnMut(Arrival),
     ) {
-        for id in std::mem::take(&mut self.readable) {
+        for (id, frames) in std::mem::take(&mut self.readable) {
             let max_bytes = wanted(lane_of(id), dir_of(id));
-            if self.read(id, &Allowance::unlimited(), max_bytes, &mut take) {
-                self.readable.insert(id);
+            let mut reader = self.reassembly.take(id);
+            reader.take_order();
+            if let Some(frames) = self.read(id, reader, frames, &Allowance::unlimited(), max_bytes, &mut take)
+            {
+                *self.readable.entry(id).or_default() += frames;
             }
         }
     }
@@ -111,24 +115,30 @@ impl QuicCarrier {
         self.reassembly.held_bytes()
     }
 
-    /// Hands on what there is of a lane, and no more than may be. Returns whether there is more.
+    /// How many lanes that are open are in this order.
+    #[cfg(test)]
+    pub(crate) fn lanes_in(&self, order: Order) -> usize {
+        self.reassembly.count(order)
+    }
+
+    /// Hands on what there is of a lane, and no more than may be. Returns how many of the `frames` that came for it were
+    /// not looked at, if there may be more to hand on.
     fn read(
         &mut self,
         id: StreamId,
+        mut reader: LaneReader,
+        mut frames: Frames,
         allowance: &Allowance,
         mut max_bytes: usize,
         take: &mut impl FnMut(Arrival),
-    ) -> bool {
+    ) -> Option<Frames> {
         let (lane, dir) = (lane_of(id), dir_of(id));
-        let mut reader = self.reassembly.take(id);
         let mut stream = self.connection.recv_stream(id);
-        let mut chunks = match stream.read(false) {
-            Ok(chunks) => Some(chunks),
-            // Its end is known, and waits here.
-            Err(_) if reader.end().is_some() => None,
+        let mut chunks = stream.read(reader.order() == Order::Quic).ok();
+        if chunks.is_none() && reader.end().is_none() {
             // Nothing more is wanted of it.
-            Err(_) => return false,
-        };
+            return None;
+        }
         let is_all = loop {
             if allowance.is_spent() {
                 break false;
@@ -138,9 +148,10 @@ impl QuicCarrier {
                 take(Arrival::Data { lane, dir, data });
                 continue;
             }
-            let Some(chunks) = chunks.as_mut().filter(|_| reader.end().is_none()) else { break true };
-            match chunks.next(usize::MAX) {
+            let Some(next) = chunks.as_mut().filter(|_| reader.end().is_none()) else { break true };
+            match next.next(usize::MAX) {
                 Ok(Some(Chunk { offset, bytes: data })) => {
+                    frames = frames.saturating_sub(1);
                     self.observations.on_heard();
                     if data.len() <= max_bytes && reader.pass(offset, data.len()) {
                         max_bytes -= data.len();
@@ -151,9 +162,15 @@ impl QuicCarrier {
                 }
                 Ok(None) => reader.on_end(LaneEnd::Finished),
                 Err(ReadError::Reset(_)) => reader.on_end(LaneEnd::Reset),
+                Err(ReadError::Blocked) if frames > 0 && reader.order() == Order::Quic => {
+                    reader.take_order();
+                    drop(chunks);
+                    chunks = stream.read(false).ok();
+                }
                 Err(ReadError::Blocked) => break true,
             }
         };
+        drop(chunks);
         let waits = !is_all || reader.is_ready();
         if let Some(end) = reader.end()
             && !waits
@@ -163,10 +180,10 @@ impl QuicCarrier {
                 LaneEnd::Finished => Arrival::Finished(lane),
                 LaneEnd::Reset => Arrival::Reset(lane),
             });
-            return false;
+            return None;
         }
         let is_more = waits || reader.end().is_some();
         self.reassembly.put_back(id, reader);
-        is_more
+        is_more.then_some(frames)
     }
 }
