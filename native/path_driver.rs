@@ -39,6 +39,8 @@ const BURSTS_PER_TURN: usize = 16;
 /// Frames, records and other items that one turn may take in before other paths of the same socket get theirs: what bulk
 /// data makes of one batch of packets, and half a millisecond's work when the items are as small as they can be.
 const ITEMS_PER_TURN: u64 = 512;
+/// Packets for which an inbox keeps room when a burst is over.
+const QUIET_INBOX: usize = 32;
 /// What the carrier of a path that belongs to no session may hold for lanes that nobody reads: more than a HELLO, and all
 /// that HTTP/3 says before it.
 const UNBOUND_HELD_BYTES: u64 = 128 * 1024;
@@ -178,9 +180,7 @@ impl PathDriver {
 
     /// Does what there is to do.
     pub(crate) fn work(&mut self, turn: &Turn<'_>) {
-        for event in self.inbox.drain(..) {
-            self.carrier.handle_event(event);
-        }
+        self.take_packets();
         if self.deadline.is_some_and(|at| at <= turn.now) {
             self.carrier.handle_timeout(turn.now);
         }
@@ -199,6 +199,18 @@ impl PathDriver {
         // The rest of what has arrived waits until the other paths have had their turn.
         self.wants_turn |= matches!(self.stage, Stage::Bound(_)) && self.carrier.has_arrivals();
         self.conclude();
+    }
+
+    /// Hands QUIC the packets that have arrived.
+    fn take_packets(&mut self) {
+        let count = self.inbox.len();
+        for event in self.inbox.drain(..) {
+            self.carrier.handle_event(event);
+        }
+        // A path that was busy once does not keep what that took, some 100 KB.
+        if count < self.inbox.capacity() / 8 {
+            self.inbox.shrink_to(QUIET_INBOX.max(2 * count));
+        }
     }
 
     /// Gives up a path that belongs to no session when its lanes hold too much. (A session sees to its own.)

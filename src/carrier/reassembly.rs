@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use quinn_proto::StreamId;
 
-use crate::proto::streams::assembler::{Assembler, Held, Pinning};
+use crate::proto::streams::assembler::{Assembler, Pinning};
 
 /// What quinn-proto keeps for each gap, to know again what it has given already: a share of a tree's nodes.
 const GAP_COST_BYTES: u64 = 32;
@@ -22,8 +22,7 @@ const GAP_COST_BYTES: u64 = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Reassembly {
     lanes: HashMap<StreamId, LaneReader>,
-    held: Held,
-    gaps: u64,
+    held_bytes: u64,
 }
 
 /// A number of frames with bytes of a lane; too high does no harm.
@@ -38,14 +37,6 @@ pub(crate) enum Order {
     Own,
 }
 
-/// One lane: what has arrived of it and was not handed on.
-#[derive(Debug)]
-pub(crate) struct LaneReader {
-    bytes: Assembler,
-    end: Option<LaneEnd>,
-    order: Order,
-}
-
 /// How the peer's half of a lane ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LaneEnd {
@@ -53,19 +44,41 @@ pub(crate) enum LaneEnd {
     Reset,
 }
 
+/// One lane: what has arrived of it and was not handed on.
+#[derive(Debug, Default)]
+pub(crate) struct LaneReader {
+    /// All before this offset was handed on, when `early` was last empty.
+    base: u64,
+    /// If it is in its own order: what has arrived behind `base`, and where behind it.
+    early: Option<Box<Early>>,
+    end: Option<LaneEnd>,
+}
+
+#[derive(Debug)]
+struct Early {
+    bytes: Assembler,
+    /// Pieces that were kept since it was last empty: no fewer than there are gaps.
+    pieces: u64,
+}
+
+impl Default for Early {
+    /// What may wait is bounded by what it costs, not by the number of gaps: a fast path that reorders has thousands.
+    fn default() -> Self {
+        Self { bytes: Assembler::new(usize::MAX), pieces: 0 }
+    }
+}
+
 impl Reassembly {
     /// The lane, to be given back with [`put_back`](Self::put_back) unless its end was handed on.
     pub(crate) fn take(&mut self, id: StreamId) -> LaneReader {
-        let Some(lane) = self.lanes.remove(&id) else { return LaneReader::new() };
-        self.held.exchange(lane.bytes.held(), Held::default());
-        self.gaps -= lane.bytes.gaps() as u64;
+        let lane = self.lanes.remove(&id).unwrap_or_default();
+        self.held_bytes -= lane.held_bytes();
         lane
     }
 
     /// There is more to come of it.
     pub(crate) fn put_back(&mut self, id: StreamId, lane: LaneReader) {
-        self.held.exchange(Held::default(), lane.bytes.held());
-        self.gaps += lane.bytes.gaps() as u64;
+        self.held_bytes += lane.held_bytes();
         self.lanes.insert(id, lane);
     }
 
@@ -74,60 +87,85 @@ impl Reassembly {
         drop(self.take(id));
     }
 
+    /// What was not handed on, most of it because it waits for bytes before it, in bytes of memory.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
     /// How many lanes are in this order.
     #[cfg(test)]
     pub(crate) fn count(&self, order: Order) -> usize {
-        self.lanes.values().filter(|lane| lane.order == order).count()
-    }
-
-    /// What was not handed on, most of it because it waits for bytes before it, in bytes of memory.
-    pub(crate) fn held_bytes(&self) -> u64 {
-        self.held.memory_bytes() + self.gaps * GAP_COST_BYTES
+        self.lanes.values().filter(|lane| lane.order() == order).count()
     }
 }
 
 impl LaneReader {
-    /// At its beginning. What may wait is bounded by what it costs, not by the number of gaps: a fast path that reorders
-    /// has thousands.
-    fn new() -> Self {
-        Self { bytes: Assembler::new(usize::MAX), end: None, order: Order::Quic }
-    }
-
     pub(crate) fn order(&self) -> Order {
-        self.order
+        if self.early.is_some() { Order::Own } else { Order::Quic }
     }
 
     /// From now on it is read as it comes: some of it has come early, or is not wanted yet.
     pub(crate) fn take_order(&mut self) {
-        self.order = Order::Own;
+        self.early.get_or_insert_default();
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.early
+            .as_ref()
+            .map_or(0, |early| early.bytes.held().memory_bytes() + early.pieces * GAP_COST_BYTES)
     }
 
     /// Lets the `len` bytes at `offset` pass, if they are the next ones and nothing else waits. Returns whether they are:
     /// then they are handed on as they are.
     pub(crate) fn pass(&mut self, offset: u64, len: usize) -> bool {
-        self.bytes.pass(offset, len as u64)
+        let passes = match &mut self.early {
+            None => true,
+            Some(early) if early.bytes.buffered_bytes() > 0 => false,
+            Some(early) => {
+                let is_next = offset == self.base + early.bytes.read_offset();
+                if is_next {
+                    **early = Early::default();
+                }
+                is_next
+            }
+        };
+        if passes {
+            self.base = offset + len as u64;
+        }
+        passes
     }
 
     /// Keeps the bytes at `offset`; as a copy, so that they keep no packet alive.
     pub(crate) fn keep(&mut self, offset: u64, piece: Bytes) {
-        let outcome = self.bytes.insert(offset, piece, Pinning::Denied);
+        let early = self.early.get_or_insert_default();
+        // QUIC gives no byte twice.
+        let Some(offset) = offset.checked_sub(self.base) else { return };
+        early.pieces += 1;
+        let outcome = early.bytes.insert(offset, piece, Pinning::Denied);
         debug_assert!(outcome.is_ok(), "any number of gaps is allowed");
     }
 
     /// The next bytes that can be handed on, at most so many.
     pub(crate) fn next(&mut self, max_bytes: usize) -> Option<Bytes> {
-        self.bytes.read(max_bytes)
+        let early = self.early.as_mut()?;
+        let data = early.bytes.read(max_bytes)?;
+        if early.bytes.buffered_bytes() == 0 {
+            early.pieces = 0;
+        }
+        Some(data)
     }
 
     /// Whether [`next`](Self::next) would give something.
     pub(crate) fn is_ready(&self) -> bool {
-        self.bytes.read_offset() < self.bytes.contiguous_end()
+        self.early.as_ref().is_some_and(|early| early.bytes.read_offset() < early.bytes.contiguous_end())
     }
 
     /// Nothing more arrives. What waits for bytes before it is of no use if these never come.
     pub(crate) fn on_end(&mut self, end: LaneEnd) {
-        if end == LaneEnd::Reset {
-            self.bytes.clear();
+        if end == LaneEnd::Reset
+            && let Some(early) = &mut self.early
+        {
+            **early = Early::default();
         }
         self.end = Some(end);
     }
@@ -156,7 +194,10 @@ mod tests {
         let mut lane = lanes.take(id(0));
         assert!(lane.pass(0, 1_200));
         assert!(lane.pass(1_200, 1_200));
-        assert!(!lane.pass(2_401, 1_200), "there is a gap");
+        assert_eq!(lane.order(), Order::Quic);
+        lane.take_order();
+        assert!(lane.pass(2_400, 1_200));
+        assert!(!lane.pass(3_601, 1_200), "there is a gap");
         lanes.put_back(id(0), lane);
         assert_eq!(lanes.held_bytes(), 0);
     }
@@ -185,7 +226,7 @@ mod tests {
 
     #[test]
     fn no_more_is_handed_on_than_is_asked_for() {
-        let mut lane = LaneReader::new();
+        let mut lane = LaneReader::default();
         lane.keep(10, piece(10));
         assert_eq!(lane.next(15), None);
         lane.keep(0, piece(10));
@@ -196,15 +237,28 @@ mod tests {
 
     #[test]
     fn a_piece_that_waits_does_not_keep_its_packet_alive() {
-        let mut lane = LaneReader::new();
+        let mut lane = LaneReader::default();
         let packet = piece(1_200);
         lane.keep(1, packet.slice(600..601));
         assert!(packet.is_unique());
     }
 
     #[test]
+    fn what_comes_next_passes_again_when_the_gaps_are_filled() {
+        let mut lane = LaneReader::default();
+        assert!(lane.pass(0, 10));
+        lane.keep(20, piece(10));
+        assert!(!lane.pass(10, 10), "something waits behind it");
+        lane.keep(10, piece(10));
+        while lane.next(usize::MAX).is_some() {}
+        assert!(lane.pass(30, 10));
+        assert!(lane.pass(40, 10));
+        assert!(!lane.pass(51, 10));
+    }
+
+    #[test]
     fn a_reset_takes_what_was_not_handed_on_with_it() {
-        let mut lane = LaneReader::new();
+        let mut lane = LaneReader::default();
         lane.keep(0, piece(10));
         lane.on_end(LaneEnd::Reset);
         assert_eq!((lane.next(10), lane.end()), (None, Some(LaneEnd::Reset)));

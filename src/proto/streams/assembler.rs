@@ -215,17 +215,6 @@ impl Assembler {
         Ok(new_bytes)
     }
 
-    /// Lets the `len` bytes at `offset` pass, when they are the next ones and nothing waits: then they count as handed
-    /// out. Returns whether they are.
-    pub(crate) fn pass(&mut self, offset: u64, len: u64) -> bool {
-        let passes = offset == self.read_offset && self.ready.is_empty() && self.held.is_empty();
-        if passes {
-            self.read_offset += len;
-            self.contiguous_end = self.read_offset;
-        }
-        passes
-    }
-
     /// Keeps a piece that touches held ones at most, joined with small neighbours.
     fn hold(&mut self, offset: u64, piece: Piece) {
         let end = offset + piece.len() as u64;
@@ -327,11 +316,6 @@ impl Assembler {
     /// The ranges that have arrived beyond [`Self::contiguous_end`], ascending, apart from one another.
     pub(crate) fn received_ranges(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
         self.held_ranges.iter()
-    }
-
-    /// How many separate ranges wait for bytes before them.
-    pub(crate) fn gaps(&self) -> usize {
-        self.held_ranges.len()
     }
 
     /// Bytes that have arrived and have not been handed out.

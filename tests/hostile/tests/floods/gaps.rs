@@ -13,7 +13,7 @@ use quinn_proto::StreamId;
 use super::memory::{PROCESS, WINDOW};
 use super::siege;
 
-/// Gaps of one lane: quinn-proto ends the connection with an error of its own at 1,024.
+/// Gaps of one lane. quinn-proto, left to itself, ends the connection with an error of its own at 1,024.
 const MOST_GAPS: usize = 1_000;
 /// Lanes that a session is granted on each path, at the least: 100 streams of each kind.
 const LANES: usize = 200;
@@ -76,7 +76,8 @@ async fn every_second_byte_of_all_lanes_is_lost() {
         }
     }
     client.settle();
-    is_withstood(siege, &mut [client], 4 * WINDOW + PROCESS).await;
+    // Beside what counts there are the slabs that packets wait in; the pool keeps them.
+    is_withstood(siege, &mut [client], 4 * WINDOW + 2 * PROCESS).await;
 }
 
 /// As many gaps as a bad network may make in what an honest peer sends: nobody is cut off for them.
