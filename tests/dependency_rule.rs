@@ -5,17 +5,10 @@
 #[path = "support/imports.rs"]
 mod imports;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use imports::{Graph, rust_files};
-
-/// Circles of files in `src` that there are still: no more may come, and one that is gone has to go from here.
-const TOLERATED_CIRCLES: &[&[&str]] = &[
-    &["proto/scheduler/earliest_completion.rs", "proto/scheduler/mod.rs", "proto/scheduler/simple.rs"],
-    &["proto/wire/codec.rs", "proto/wire/frame.rs", "proto/wire/parameters.rs"],
-];
 
 /// Names that belong to backends.
 const FORBIDDEN: [&str; 8] = [
@@ -86,34 +79,25 @@ fn sources(dir: &str) -> Graph {
     Graph::of_crate(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir))
 }
 
-fn check_circles(dir: &str, tolerated: &[&[&str]]) {
+fn check_circles(dir: &str) {
     let graph = sources(dir);
     let circles = graph.circles();
-    let tolerated: Vec<BTreeSet<&str>> =
-        tolerated.iter().map(|files| files.iter().copied().collect()).collect();
-    let is_tolerated = |circle: &&BTreeSet<&str>| tolerated.iter().any(|files| circle.is_subset(files));
-    let new: Vec<_> = circles.iter().filter(|circle| !is_tolerated(circle)).collect();
-    let told: Vec<_> =
-        new.iter().map(|circle| format!("{}\n  all of them: {circle:?}", graph.describe(circle))).collect();
+    let told: Vec<_> = circles
+        .iter()
+        .map(|circle| format!("{}\n  all of them: {circle:?}", graph.describe(circle)))
+        .collect();
     assert!(told.is_empty(), "circles in {dir}:\n{}", told.join("\n"));
-    for files in &tolerated {
-        let is_there = circles.contains(files);
-        assert!(
-            is_there,
-            "this circle is gone or has become smaller; so must its entry in the list: {files:?}"
-        );
-    }
 }
 
 /// Files that need each other can only be understood together, and changed together.
 #[test]
 fn no_files_of_the_library_need_each_other() {
-    check_circles("src", TOLERATED_CIRCLES);
+    check_circles("src");
 }
 
 #[test]
 fn no_files_of_the_program_need_each_other() {
-    check_circles("cli/src", &[]);
+    check_circles("cli/src");
 }
 
 /// Imports of files that are `from` of files that are `of`, as `file:line: path`.

@@ -1,7 +1,7 @@
 //! Where a server is: `kwik://HOST:PORT[/NAME][?pin=BASE64URL[&pin=...]]`, or `https://HOST:PORT[?pin=...]`.
 //!
 //! The address says whom to trust as well: with pins, the server is exactly the one whose certificate
-//! has one of these SHA-256 hashes; without, whoever the platform's certificate authorities vouch for.
+//! has one of these SHA-256 hashes; without one, a certificate that the platform's authorities vouch for.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Subscriptions to what happens to a session.
+//! Subscriptions to a session's events.
 
 use std::sync::Arc;
 

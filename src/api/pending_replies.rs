@@ -1,6 +1,6 @@
 //! Replies that have been asked for and may not have come yet.
 //!
-//! Promises: only what somebody waits for is kept, one answer for each question, until it is taken or the one who
+//! Promises: only what a task waits for is kept, one answer for each question, until it is taken or the one who
 //! asked is gone; so peers and paths cannot make it grow.
 
 use std::collections::BTreeMap;
@@ -24,12 +24,12 @@ impl<Q, T> Default for PendingReplies<Q, T> {
 }
 
 impl<Q: Ord + Copy, T> PendingReplies<Q, T> {
-    /// Somebody wants to know.
+    /// A task waits for this reply.
     pub(crate) fn ask(&mut self, path: PathId, question: Q) {
         self.outcomes.insert((path, question), None);
     }
 
-    /// The answer, if anybody has asked. The first one counts.
+    /// The reply, if a task waits for it. The first one counts.
     pub(crate) fn answer(&mut self, path: PathId, question: Q, answer: T) {
         if let Some(outcome @ None) = self.outcomes.get_mut(&(path, question)) {
             *outcome = Some(Ok(answer));
@@ -47,7 +47,7 @@ impl<Q: Ord + Copy, T> PendingReplies<Q, T> {
         self.outcomes.get_mut(&(path, question)).and_then(Option::take)
     }
 
-    /// Nobody wants to know any more.
+    /// The task has stopped waiting.
     pub(crate) fn forget(&mut self, path: PathId, question: Q) {
         self.outcomes.remove(&(path, question));
     }

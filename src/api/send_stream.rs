@@ -23,7 +23,7 @@ const COPY_BYTES: usize = 64 * 1024;
 /// The sending half of a stream.
 ///
 /// What is written is kept until the peer has it, whatever happens to paths meanwhile. Writing waits while too
-/// much is kept or nobody takes it; the limits are in [`SessionConfig`](crate::proto::config::SessionConfig).
+/// much is kept or no path takes it; the limits are in [`SessionConfig`](crate::proto::config::SessionConfig).
 ///
 /// Dropping it finishes the stream, unless it was finished or reset before: what was written is still delivered.
 /// A session stays open as long as one of its streams is held.
@@ -162,7 +162,7 @@ impl AsyncWrite for SendStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match self.finish() {
             // Shutting down twice is allowed, and a peer that has what it wants misses no end: over TCP, too, only
-            // those who write learn that nobody reads. HTTP libraries end every connection like this.
+            // a writer learns that the peer reads no more. HTTP libraries end every connection like this.
             Ok(()) | Err(WriteError::Closed { .. } | WriteError::Stopped { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         })

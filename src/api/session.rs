@@ -248,7 +248,7 @@ impl Session {
         self.session_ref.with(|session, now| session.abort(now, code, reason));
     }
 
-    /// Waits for the end of the session, whoever ends it, and until the peer was told; returns why it has ended.
+    /// Waits for the end of the session, caused by either end, and until the peer was told; returns why it has ended.
     ///
     /// Cancel safe.
     pub async fn closed(&self) -> SessionError {

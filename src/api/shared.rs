@@ -96,9 +96,9 @@ pub(crate) struct Core {
     pub(crate) session: Session,
     pub(crate) waiters: Waiters,
     pub(crate) subscribers: Subscribers,
-    /// Paths whose opening somebody waits for.
+    /// Paths whose opening a task waits for.
     pub(crate) openings: PendingReplies<(), ()>,
-    /// Pings, by token, that somebody waits for.
+    /// Pings, by token, that a task waits for.
     pub(crate) pongs: PendingReplies<u64, Duration>,
     /// The time that the backend waits for.
     armed: Option<Time>,
@@ -261,7 +261,7 @@ impl Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The session itself may be locked, perhaps by whoever formats this.
+        // The session itself may be locked, perhaps by the caller of this.
         f.debug_struct("Shared").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The events that wait for those who have subscribed to them.
+//! Event queues, one for each subscription to a session.
 
 use std::collections::{BTreeMap, VecDeque};
 

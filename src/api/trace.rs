@@ -1,4 +1,4 @@
-//! What happens to sessions and their paths, as `tracing` events.
+//! `tracing` events of sessions and their paths.
 
 use tracing::field::display;
 

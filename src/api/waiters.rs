@@ -53,7 +53,7 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    /// An id that nobody else has.
+    /// An id that is not in use.
     pub(crate) fn new_id(&mut self) -> WaiterId {
         self.last_id += 1;
         WaiterId(self.last_id)

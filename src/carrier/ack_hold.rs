@@ -1,4 +1,4 @@
-//! Acknowledgements that go out alone wait for one another.
+//! Delayed sending of packets that would carry nothing but acknowledgements.
 //!
 //! quinn-proto has an acknowledgement ready after every second packet (RFC 9000 section 13.2.2), and would send it
 //! as soon as it is asked for packets: with bulk data that is after each batch that the socket gives, three or four

@@ -1,12 +1,12 @@
-//! How much of what has arrived one turn of a path may work on.
+//! The budget of work for one turn of a path.
 //!
 //! What one turn leaves is for the next, after the other paths of the socket have had theirs; meanwhile it stays in QUIC's
 //! buffers, and flow control holds the peer back.
 
 use std::cell::Cell;
 
-/// Items (frames, records, datagrams, events of lanes) that may still be worked on. Whoever takes arrivals in spends it;
-/// whoever hands them out looks whether any is left.
+/// Items (frames, records, datagrams, events of lanes) that may still be worked on. The one that takes arrivals in
+/// spends it; the one that hands them out checks whether any is left.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     items: u64,

@@ -1,4 +1,4 @@
-//! Between quinn-proto's time and the core's.
+//! Conversion between quinn-proto's `Instant` and the core's `Time`.
 
 use std::time::Instant;
 

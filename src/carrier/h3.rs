@@ -173,7 +173,7 @@ impl H3 {
         self.is_open
     }
 
-    /// How many bytes are to be read of a stream before the session has somebody who takes its lanes. What is left
+    /// How many bytes are to be read of a stream before the lanes of the session are taken. What is left
     /// waits in the carrier, which counts it.
     pub(crate) fn wanted_early(&self, lane: LaneId, dir: Dir) -> usize {
         match (self.readings.get(&lane), &self.role) {
@@ -256,7 +256,7 @@ impl H3 {
             Arrival::Reset(lane) => self.on_end(lane, Arrival::Reset(lane), &mut take)?,
             Arrival::Stopped(lane) if Some(lane) == self.own_control => return Err(CRITICAL_STREAM_CLOSED),
             Arrival::Stopped(lane) => {
-                // Of what else this end writes on, nobody has to read the answer.
+                // No other stream that this end writes on has an answer.
                 if matches!(self.readings.get(&lane), None | Some(Reading::Lane)) {
                     take(Arrival::Stopped(lane));
                 }
@@ -264,7 +264,7 @@ impl H3 {
             Arrival::Datagram(mut data) => {
                 let id = varint::get(&mut data).filter(|id| *id <= MAX_QUARTER_STREAM_ID);
                 let id = id.ok_or(violation(H3Code::DatagramError, "a datagram that belongs to nothing"))?;
-                // One for a session that is not there is nobody's.
+                // One for a session that does not exist is dropped.
                 if self.is_open && id == self.quarter_stream_id() {
                     take(Arrival::Datagram(data));
                 }
@@ -424,7 +424,7 @@ impl H3 {
             }
             // RFC 9114 sections 4.6 and 6.2.2.
             streams::PUSH if self.is_server() => Err(violation(H3Code::StreamCreation, "a push of a client")),
-            streams::PUSH => Err(violation(H3Code::IdError, "a push that nobody allowed")),
+            streams::PUSH => Err(violation(H3Code::IdError, "a push without MAX_PUSH_ID")),
             _ => {
                 self.effects.push(Effect::Stop(lane, H3Code::StreamCreation));
                 Ok(Reading::Ignored)

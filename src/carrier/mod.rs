@@ -1,4 +1,4 @@
-//! What paths are made of: sans-IO adapters that give the core its lanes.
+//! Carriers: sans-IO adapters from QUIC and from WebTransport over HTTP/3 to the lanes of the core.
 //!
 //! They know [`proto`](crate::proto) and the protocol that they adapt; no socket, no thread, no clock.
 #![forbid(unsafe_code)]

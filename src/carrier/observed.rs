@@ -1,4 +1,4 @@
-//! A congestion controller that tells what it hears.
+//! A congestion controller around another, which records what quinn-proto tells only a controller.
 //!
 //! quinn-proto does not say how much is in flight or when an acknowledgement last came, which failure detection
 //! and late binding rest on. Its congestion controller is told both: so a thin layer around the real one writes
@@ -67,7 +67,7 @@ impl Observations {
         }
     }
 
-    /// A probe of a larger MTU went out, on its own. Nobody waits for its acknowledgement: it may not fit.
+    /// A probe of a larger MTU went out, on its own. Its acknowledgement is not waited for: it may not fit.
     pub(crate) fn on_probe_sent(&self, bytes: u64) {
         self.in_flight_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.probe_bytes.store(bytes, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use crate::proto::config::SessionConfig;
 use crate::proto::wire::code::TransportCode;
 use crate::proto::wire::id::{Dir, LaneId};
 
-/// Datagrams that are kept until there is somebody who takes them (draft-ietf-webtrans-http3 section 4.6): a few may
+/// Datagrams that are kept until the session is open (draft-ietf-webtrans-http3 section 4.6): a few may
 /// overtake the first words of a session.
 const MAX_EARLY_DATAGRAMS: usize = 16;
 
@@ -44,7 +44,7 @@ enum Layer {
 pub(crate) struct PathCarrier {
     quic: QuicCarrier,
     layer: Layer,
-    /// Over HTTP/3: what has come before there was somebody to take it.
+    /// Over HTTP/3: datagrams that came before the session was open.
     early_datagrams: Vec<Bytes>,
 }
 
@@ -207,7 +207,7 @@ impl PathCarrier {
             Layer::Undecided(_) => {}
             Layer::Bare => {
                 self.quic.receive_from(|lane, _| if lane == LaneId(0) { usize::MAX } else { 0 }, take);
-                // Nobody can know what they are of: so they are not kept for it either.
+                // Their session is not known, so they are not kept.
                 self.quic.drop_datagrams();
             }
             Layer::Http(_) => drop(self.receive_http(&mut take)?),
@@ -215,7 +215,7 @@ impl PathCarrier {
         Ok(())
     }
 
-    /// Over HTTP/3: reads on as far as it can without anybody who takes lanes. Returns whether there is a session.
+    /// Over HTTP/3: reads on as far as is possible before lanes are taken. Returns whether there is a session.
     fn receive_http(&mut self, mut take: impl FnMut(Arrival)) -> Result<bool, Ended> {
         let Layer::Http(h3) = &mut self.layer else { return Ok(false) };
         let early_datagrams = &mut self.early_datagrams;
@@ -275,7 +275,7 @@ impl PathCarrier {
     }
 
     /// Ends the path. Returns whether that is all; if not, the connection has to stay until the peer has heard, to
-    /// be [`cut`](Self::cut) then: a browser tells nobody the code of a connection that is gone.
+    /// be [`cut`](Self::cut) then: a browser does not tell the page the code of a connection that is gone.
     pub(crate) fn close(&mut self, now: Instant, code: u64, reason: Bytes) -> bool {
         match &mut self.layer {
             Layer::Http(h3) if h3.is_open() => {
@@ -355,7 +355,7 @@ impl Carrier for PathCarrier {
         let lane = self.quic.open_lane(dir)?;
         if let Layer::Http(h3) = &mut self.layer {
             let head = h3.lane_head(lane, dir);
-            // Nobody can have stopped it yet.
+            // The peer cannot have stopped it yet.
             let _ = self.quic.write(lane, head);
         }
         Some(lane)

@@ -1,14 +1,14 @@
-//! A path made of a QUIC connection: its streams are the lanes, its datagrams the datagrams.
+//! A QUIC connection as a carrier: its streams are the lanes, its datagrams the datagrams.
 //!
 //! Promises: what the core hands over leaves soon. quinn-proto would buffer as much as it is given, and the
 //! scheduler would have decided long before the bytes leave: so the carrier keeps account of what was written
 //! and not sent yet, and [`capacity`](Carrier::capacity) keeps that to about one burst.
 //!
-//! What arrives does not wait in quinn-proto, where nobody counts what it costs: it is taken out as it comes, and what
+//! What arrives does not wait in quinn-proto, where its cost is not counted: it is taken out as it comes, and what
 //! is not handed on yet is [counted](QuicCarrier::held_bytes). QUIC's flow control then bounds only what arrives between
 //! two turns. The session's own bounds what an honest peer sends, and the count is for the others.
 //!
-//! Whoever drives the connection calls, in this order, after anything has happened to it: [`poll`] until it
+//! The driver of the connection calls, in this order, after anything has happened to it: [`poll`] until it
 //! gives nothing, [`receive`], the core's `transmit`, and [`poll_transmit`] until that gives nothing.
 //!
 //! [`poll`]: QuicCarrier::poll

@@ -1,4 +1,4 @@
-//! Lanes in order again, from pieces that QUIC gives as they arrive.
+//! Reassembly of lanes from stream data that QUIC delivers out of order.
 //!
 //! Promise: what was not handed on is counted, in memory, so that it can be bounded. quinn-proto bounds it in bytes of
 //! streams and in gaps of each, and keeps the packets alive that the pieces lie in: a connection whose every lane has gaps

@@ -1,4 +1,4 @@
-//! What was handed to quinn-proto and has not been sent, which it does not tell: an account of it from outside.
+//! An account of the bytes that were handed to quinn-proto and have not been sent, a figure that it does not tell.
 //!
 //! Promise: it errs on the low side, so that a path never waits for bytes that have left already, and it is set right
 //! whenever nothing can be left.

@@ -1,4 +1,4 @@
-//! The server's first look at a new path: which session does it want?
+//! The server's part of the handshake on a new path: the HELLO, and the session that it asks for.
 
 use bytes::{Bytes, BytesMut};
 

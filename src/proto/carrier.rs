@@ -1,4 +1,4 @@
-//! What the core asks of a carrier: lanes to write on, datagrams, and the figures that it knows.
+//! The interface between the core and a carrier: lanes, datagrams, metrics.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an application may choose about a session, with the defaults and their reasons.
+//! Configuration of a session, with the defaults and their reasons.
 
 mod error;
 

@@ -124,58 +124,58 @@ mod tests {
 
     #[test]
     fn acknowledgements_wait_for_the_first_that_is_due_and_then_go_together() {
-        let mut statements = PendingControl::default();
-        statements.ack(StreamId(4), at(30));
-        statements.ack(StreamId(8), at(20));
-        assert_eq!(statements.ack_deadline(), Some(at(20)));
-        assert!(!statements.is_due(at(19)));
-        assert!(statements.take_acks(at(19)).is_empty());
-        assert!(statements.is_due(at(20)));
-        assert_eq!(statements.take_acks(at(20)), BTreeSet::from([StreamId(4), StreamId(8)]));
-        assert_eq!(statements.ack_deadline(), None);
-        assert!(!statements.is_due(at(100)));
+        let mut pending = PendingControl::default();
+        pending.ack(StreamId(4), at(30));
+        pending.ack(StreamId(8), at(20));
+        assert_eq!(pending.ack_deadline(), Some(at(20)));
+        assert!(!pending.is_due(at(19)));
+        assert!(pending.take_acks(at(19)).is_empty());
+        assert!(pending.is_due(at(20)));
+        assert_eq!(pending.take_acks(at(20)), BTreeSet::from([StreamId(4), StreamId(8)]));
+        assert_eq!(pending.ack_deadline(), None);
+        assert!(!pending.is_due(at(100)));
     }
 
     #[test]
     fn bulk_data_is_acknowledged_at_once_but_not_without_end() {
-        let mut statements = PendingControl::default();
-        statements.ack_bulk(StreamId(4), at(10));
-        assert_eq!(statements.take_acks(at(10)).len(), 1);
-        statements.ack_bulk(StreamId(4), at(11));
-        assert_eq!(statements.ack_deadline(), Some(at(20)));
-        statements.ack(StreamId(8), at(11));
-        assert_eq!(statements.take_acks(at(11)).len(), 2, "an end does not wait");
-        statements.ack_bulk(StreamId(4), at(30));
-        assert_eq!(statements.take_acks(at(30)).len(), 1, "the last ones are long ago");
+        let mut pending = PendingControl::default();
+        pending.ack_bulk(StreamId(4), at(10));
+        assert_eq!(pending.take_acks(at(10)).len(), 1);
+        pending.ack_bulk(StreamId(4), at(11));
+        assert_eq!(pending.ack_deadline(), Some(at(20)));
+        pending.ack(StreamId(8), at(11));
+        assert_eq!(pending.take_acks(at(11)).len(), 2, "an end does not wait");
+        pending.ack_bulk(StreamId(4), at(30));
+        assert_eq!(pending.take_acks(at(30)).len(), 1, "the last ones are long ago");
     }
 
     #[test]
     fn a_fact_is_stated_once_however_often_it_changed() {
-        let mut statements = PendingControl::default();
-        statements.ack(StreamId(4), at(1));
-        statements.ack(StreamId(4), at(2));
-        assert_eq!(statements.take_acks(at(2)).len(), 1);
+        let mut pending = PendingControl::default();
+        pending.ack(StreamId(4), at(1));
+        pending.ack(StreamId(4), at(2));
+        assert_eq!(pending.take_acks(at(2)).len(), 1);
     }
 
     #[test]
     fn the_closing_of_a_path_is_stated_again_when_what_said_it_may_be_lost() {
-        let mut statements = PendingControl::default();
-        statements.path_closes.insert(PathId(1), 15);
-        assert_eq!(statements.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
-        assert!(!statements.is_due(at(0)));
-        statements.requeue_path_closes();
-        assert_eq!(statements.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
-        statements.path_closes.extend((2..100).map(|path| (PathId(path), 0)));
-        statements.take_path_closes();
-        statements.requeue_path_closes();
-        assert_eq!(statements.take_path_closes().len(), MAX_REMEMBERED_PATH_CLOSES, "there is an end to it");
+        let mut pending = PendingControl::default();
+        pending.path_closes.insert(PathId(1), 15);
+        assert_eq!(pending.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
+        assert!(!pending.is_due(at(0)));
+        pending.requeue_path_closes();
+        assert_eq!(pending.take_path_closes(), BTreeMap::from([(PathId(1), 15)]));
+        pending.path_closes.extend((2..100).map(|path| (PathId(path), 0)));
+        pending.take_path_closes();
+        pending.requeue_path_closes();
+        assert_eq!(pending.take_path_closes().len(), MAX_REMEMBERED_PATH_CLOSES, "there is an end to it");
     }
 
     #[test]
     fn everything_but_acknowledgements_is_due_at_once() {
-        let mut statements = PendingControl::default();
-        assert!(!statements.is_due(at(0)));
-        statements.stops.insert(StreamId(4));
-        assert!(statements.is_due(at(0)));
+        let mut pending = PendingControl::default();
+        assert!(!pending.is_due(at(0)));
+        pending.stops.insert(StreamId(4));
+        assert!(pending.is_due(at(0)));
     }
 }

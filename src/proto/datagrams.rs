@@ -1,4 +1,4 @@
-//! Datagrams: what waits to go out or to be read, and which have been seen.
+//! Datagram queues in both directions, and the sequence numbers that have been seen.
 //!
 //! Promises: a datagram that came over two paths is delivered once; what waits is bounded by count and by
 //! bytes; when it is too much the oldest go first, since old news is worth least.

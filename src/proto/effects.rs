@@ -1,4 +1,4 @@
-//! What a change of streams or paths asks of their session: frames, lanes, wake-ups, and what the application hears.
+//! Effects of a change in streams or paths, for the session to carry out: control frames, lane commands, wake-ups, events.
 //!
 //! The aggregates write into this and know nothing of the session, which carries it out.
 

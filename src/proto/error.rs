@@ -1,4 +1,4 @@
-//! How calls on a session fail, and why sessions end.
+//! Errors of calls on a session, and the reasons for which sessions end.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a session tells its application and its backend.
+//! Events for the application, and actions for the backend.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! How much a peer may send that changes nothing.
+//! The limit on work that a peer causes without any effect.
 //!
 //! Frames and chunks that say what is known already are not wrong: copies travel on several paths, and what may have been
 //! lost is said again. A peer that sends little else makes work for nothing, and its session ends with LIMIT_EXCEEDED

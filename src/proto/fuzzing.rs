@@ -1,4 +1,4 @@
-//! Mechanisms that have no public face, as fuzz targets see them.
+//! Internal types wrapped for fuzz targets.
 
 use std::ops::Range;
 

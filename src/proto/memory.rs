@@ -1,6 +1,6 @@
-//! The memory that the sessions of one server hold together, and what each of them holds.
+//! Memory accounting: what the sessions of one server hold together, and the share of each.
 //!
-//! Promises: while all together hold less than three quarters of the budget, nobody is held back. Above that, windows
+//! Promises: while all together hold less than three quarters of the budget, no session is held back. Above that, windows
 //! grow no more and send buffers shrink. Above the budget, a session that holds more than its even share has to end, so
 //! that the sum is bounded whatever the number of sessions, and a session that holds little is never the one to go.
 

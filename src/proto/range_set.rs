@@ -1,4 +1,4 @@
-//! Sets of numbered things (bytes of a stream, mostly), kept as ranges.
+//! Sets of integers (bytes of a stream, mostly), kept as ranges.
 //!
 //! Promise: every operation costs O(log n) in the number of ranges, plus O(log n) for each range that it
 //! takes out, whatever order a peer chooses; appending at the end costs one look at the last range. The set

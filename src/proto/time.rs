@@ -1,4 +1,4 @@
-//! The core's time: an argument, never a clock.
+//! The core's time, which is an argument and never a clock.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};

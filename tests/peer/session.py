@@ -228,7 +228,7 @@ class Session:
         return [path for path in self.paths.values() if path.accepted and not path.closed]
 
     def best(self) -> Path | None:
-        """Where statements go: the path that answered last."""
+        """Where control frames go: the path that answered last."""
         alive = self.alive()
         healthy = [path for path in alive if not path.suspect] or alive
         return max(healthy, key=lambda path: path.heard_at, default=None)

@@ -303,7 +303,7 @@ fn bytes_on_a_stream_on_which_only_the_victim_sends() {
 }
 
 #[test]
-fn statements_about_a_half_that_the_victim_does_not_have() {
+fn frames_about_a_half_that_the_victim_does_not_have() {
     for frame in [
         Frame::Ack(Ack { stream: UNI, complete: false, contiguous: 0, ranges: Vec::new() }),
         Frame::MaxStreamData { stream: UNI, max_bytes: 1 },

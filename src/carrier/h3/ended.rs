@@ -1,4 +1,4 @@
-//! How a session of HTTP/3 ends.
+//! Ends of a WebTransport session: why it is over, or why there is none.
 
 use super::code::H3Code;
 

@@ -1,4 +1,4 @@
-//! Which headers are well-formed (RFC 9114 sections 4.2 and 4.3, RFC 9220, RFC 9297 section 3.2).
+//! Validation of header fields (RFC 9114 sections 4.2 and 4.3, RFC 9220, RFC 9297 section 3.2).
 
 use std::borrow::Cow;
 

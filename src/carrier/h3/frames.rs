@@ -1,4 +1,4 @@
-//! Frames of HTTP/3: which may stand where (RFC 9114 section 7, table 1), and how much of each is read.
+//! Rules for HTTP/3 frames: which may stand where (RFC 9114 section 7, table 1), and how much of each is read.
 
 use super::code::H3Code;
 use super::ended::{Ended, violation};
@@ -48,7 +48,7 @@ pub(super) fn treat(place: Place, kind: u64) -> Result<Treatment, Ended> {
         (Place::Tunnel, DATA) => Ok(Treatment::Pieces),
         (_, WT_STREAM) => Err(violation(H3Code::FrameError, "the signal of a lane where no lane begins")),
         (Place::ResponseHead, PUSH_PROMISE) => {
-            Err(violation(H3Code::IdError, "a promise of a push that nobody allowed"))
+            Err(violation(H3Code::IdError, "a promise of a push without MAX_PUSH_ID"))
         }
         (_, DATA | HEADERS | SETTINGS | PUSH_PROMISE | GOAWAY | CANCEL_PUSH | MAX_PUSH_ID) => {
             Err(violation(H3Code::FrameUnexpected, "this frame on this stream"))

@@ -1,4 +1,4 @@
-//! HTTP/3 as a fuzz target sees it: streams by their numbers.
+//! The HTTP/3 layer wrapped for a fuzz target, with streams by their numbers.
 
 use bytes::Bytes;
 
@@ -50,7 +50,7 @@ impl FuzzedH3 {
         self.on_arrival(Arrival::Reset(LaneId(stream)));
     }
 
-    /// Nobody reads a stream any more.
+    /// The peer reads no more from a stream.
     pub fn on_stopped(&mut self, stream: u64) {
         self.on_arrival(Arrival::Stopped(LaneId(stream)));
     }

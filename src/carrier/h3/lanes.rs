@@ -1,4 +1,4 @@
-//! Lanes among the streams: how they begin, and whose they are (draft-ietf-webtrans-http3 sections 4 and 4.6).
+//! Lanes among the streams: their headers, and the session of each (draft-ietf-webtrans-http3 sections 4 and 4.6).
 
 use bytes::{Bytes, BytesMut};
 

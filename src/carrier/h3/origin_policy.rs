@@ -1,4 +1,4 @@
-//! Whom a server lets in: which path, and pages of which origins.
+//! Access policy of a server: the path that a request has to name, and the origins of pages that may connect.
 
 use std::borrow::Cow;
 

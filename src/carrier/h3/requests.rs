@@ -1,4 +1,4 @@
-//! CONNECT and its answer.
+//! The CONNECT request and its response.
 
 use bytes::{Bytes, BytesMut};
 

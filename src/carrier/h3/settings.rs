@@ -1,4 +1,4 @@
-//! SETTINGS (RFC 9114 section 7.2.4): what the two ends say they can do.
+//! SETTINGS (RFC 9114 section 7.2.4): the capabilities of the two ends.
 
 use std::collections::BTreeMap;
 

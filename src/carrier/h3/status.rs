@@ -1,4 +1,4 @@
-//! Statuses of HTTP.
+//! HTTP status codes that are used.
 
 /// What a server says to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::proto::wire::varint;
 /// What is to be done with a value, as its type says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Treatment {
-    /// Nobody wants it, whatever its length.
+    /// It is skipped, whatever its length.
     Skip,
     /// It is passed on as it arrives.
     Pieces,

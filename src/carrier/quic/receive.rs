@@ -1,4 +1,4 @@
-//! What arrives on a QUIC connection, lane by lane and in order.
+//! Input of a QUIC connection: lanes in order, ends of lanes, datagrams.
 
 use bytes::Bytes;
 use quinn_proto::{Chunk, ReadError, StreamId, VarInt};
@@ -32,7 +32,7 @@ impl QuicCarrier {
     }
 
     /// Takes in what has arrived, as far as the allowance goes, which `take` spends. What is left of the lanes waits;
-    /// of datagrams, which nobody holds back, nothing is left.
+    /// of datagrams, which flow control does not cover, nothing is left.
     pub(crate) fn receive(&mut self, allowance: &Allowance, mut take: impl FnMut(Arrival)) {
         self.receive_stopped(&mut take);
         while !allowance.is_spent()
@@ -67,7 +67,7 @@ impl QuicCarrier {
         }
     }
 
-    /// Datagrams that have arrived before anybody could want them.
+    /// Drops datagrams that arrived before there was a session.
     pub(crate) fn drop_datagrams(&mut self) {
         while self.connection.datagrams().recv().is_some() {}
         self.datagrams_wait = false;
@@ -121,7 +121,7 @@ impl QuicCarrier {
         self.reassembly.count(order)
     }
 
-    /// Hands on what there is of a lane, and no more than may be. Returns how many of the `frames` that came for it were
+    /// Hands on what has arrived of a lane, as much as may be. Returns how many of the `frames` that came for it were
     /// not looked at, if there may be more to hand on.
     fn read(
         &mut self,

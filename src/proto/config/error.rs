@@ -1,4 +1,4 @@
-//! Numbers of a configuration that are none: the one check, and what it says.
+//! Validation of configuration values, and the error that names the field.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The server's own advice: addresses by which clients can reach it, and those that were withdrawn.
+//! Addresses that the server advertises (ADD_PATH), and those that it has withdrawn.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is known of a path's speed: its round trip, its rate, and what is under way on it.
+//! Estimator of a path's speed: round-trip time, delivery rate, bytes under way.
 //!
 //! Where the carrier tells, its word counts; where it does not (a browser), the peer's reports and PONGs do.
 

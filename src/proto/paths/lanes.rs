@@ -1,4 +1,4 @@
-//! The lanes of a path: their readers, whose they are, and what is to be done to them.
+//! The lanes of a path: their readers, their owners, and the commands that are pending for them.
 
 use std::collections::BTreeMap;
 

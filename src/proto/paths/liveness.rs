@@ -1,4 +1,4 @@
-//! Whether a path answers: what was asked on it, since when an answer is due, and when to ask or to doubt.
+//! Liveness of a path: probes, since when an answer is due, and the deadlines for the next probe and for suspicion.
 
 use std::collections::VecDeque;
 use std::time::Duration;

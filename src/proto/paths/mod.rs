@@ -1,8 +1,9 @@
-//! The paths of a session: the life of each, what is known of its speed, and where clients dial.
+//! The paths of a session: phases, estimates, and the destinations that a client dials.
 
 pub(crate) mod advertised;
 pub(crate) mod dialing;
 pub(crate) mod estimator;
+pub mod info;
 pub(crate) mod lanes;
 mod liveness;
 pub mod path;

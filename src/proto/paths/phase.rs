@@ -1,4 +1,4 @@
-//! The phases of a path's life, and the one place where they change.
+//! The state machine of a path's life, with every transition in one `match`.
 //!
 //! ```text
 //!   Dialling --> Greeting --+                  silent for its probe timeout

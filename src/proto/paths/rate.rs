@@ -1,4 +1,4 @@
-//! What a path carries: bytes in flight, delivery rate and round trips, from the peer's reports alone.
+//! Delivery rate, bytes in flight and round-trip samples of a path, from the peer's reports alone.
 //!
 //! A browser says little about its connections, so nothing here asks the carrier. The sender notes when it
 //! committed which bytes to the path; the receiver reports how many have arrived (PATH_REPORT). The rate is

@@ -1,4 +1,4 @@
-//! PATH_REPORT: when to tell the peer how much of what it sent on a path has arrived.
+//! Timing of PATH_REPORT, which tells the peer how much of what it sent on a path has arrived.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Round-trip time of a path, estimated as RFC 9002 section 5 says.
+//! Round-trip time estimation of a path (RFC 9002 section 5).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which path ids a client has used: each joins at most once, so that a proof is good for one path.
+//! Path ids that a client has used: each joins at most once, so that a proof is good for one path.
 
 use crate::proto::range_set::RangeSet;
 use crate::proto::wire::id::PathId;

@@ -1,4 +1,4 @@
-//! How many bytes may be sent a second time on a healthy session.
+//! The budget of bytes that may be sent a second time while nothing is lost.
 //!
 //! Sending outstanding bytes again on another path buys latency with capacity. The budget keeps the price
 //! fixed: copies are never more than a share of what was sent for the first time, plus a floor that lets a

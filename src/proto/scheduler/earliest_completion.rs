@@ -1,4 +1,4 @@
-//! The default scheduler: a chunk goes where it arrives first.
+//! The default scheduler: earliest completion first.
 //!
 //! Three questions, after ECF (CoNEXT 2017) and BLEST (IFIP Networking 2016):
 //!
@@ -11,12 +11,12 @@
 //! While paths start up, rates from before they grew answer these wrongly. So a path of which nothing is known
 //! waits until there is, and one that is twice as far away until the nearer one has shown its rate.
 //!
-//! Somebody always takes the chunk: paths that wait are declined for by nobody, and among the others all that
+//! A path always takes the chunk: no path declines in favour of one that waits, and among the others all that
 //! waits takes no less time than one chunk of it, so the path on which the chunk arrives first never declines.
 
 use std::time::Duration;
 
-use super::{PathView, Scheduler, Verdict, Work};
+use super::interface::{PathView, Scheduler, Verdict, Work};
 use crate::proto::time::Time;
 use crate::proto::wire::id::PathId;
 

@@ -1,4 +1,4 @@
-//! Which chunk a path carries next: what was lost, what is new, or a copy of what is late.
+//! Selection of the next chunk for a path: lost data, then new data, then copies of what is late.
 
 use super::budget::ReinjectionBudget;
 use super::{Copies, PathView, Scheduler, Verdict, Work};

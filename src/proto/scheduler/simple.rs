@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Copies, PathView, Scheduler, Verdict, Work};
+use super::interface::{Copies, PathView, Scheduler, Verdict, Work};
 use crate::proto::time::Time;
 use crate::proto::wire::id::PathId;
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::proto::time::Time;
+use crate::proto::wire::id::PathId;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

@@ -1,8 +1,8 @@
-//! What the application asks of its session.
+//! Calls of the application on its session.
 
 use bytes::Bytes;
 
-use super::paths::Farewell;
+use super::path_health::Farewell;
 use super::{CloseState, Session, State};
 use crate::proto::config::PathPolicy;
 use crate::proto::error::{
@@ -265,7 +265,7 @@ impl Session {
         self.end(now, SessionError::LocallyClosed { code, undelivered_bytes }, Some(close));
     }
 
-    /// Ends the session at once, through no fault of the peer's: something here has failed, and nobody knows how far
+    /// Ends the session at once, through no fault of the peer's: something here has failed, and it is not known how far
     /// it came.
     pub fn fail(&mut self, now: Time, reason: String) {
         let close =

@@ -1,4 +1,4 @@
-//! The session: routes every input to the mechanism that it concerns, and collects what comes of it.
+//! The session: input routed to the part that it concerns, and the effects collected.
 //!
 //! # The one rule
 //!
@@ -21,6 +21,7 @@
 
 mod api;
 mod control;
+mod path_health;
 mod paths;
 mod recv;
 mod transmit;

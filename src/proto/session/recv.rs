@@ -1,4 +1,4 @@
-//! Bytes that arrive: lanes, frames, chunks, datagrams.
+//! Input from carriers: lanes, frames, chunks, datagrams.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::proto::wire::lane::{LaneItem, LaneKind};
 const LANES_HELD_WINDOWS: u64 = 3;
 
 impl Session {
-    /// Bytes arrived on a lane, in the lane's order. `dir` is the lane's, whoever opened it.
+    /// Bytes arrived on a lane, in the lane's order. `dir` is the lane's, opened by either end.
     pub fn on_lane_data(&mut self, now: Time, path: PathId, lane: LaneId, dir: Dir, data: Bytes) {
         if self.is_closed() {
             return;

@@ -1,4 +1,4 @@
-//! A path can take more: greetings, pending control frames, datagrams, chunks, in this order; and who gets to ask.
+//! Output to carriers: handshake, pending control frames, datagrams, chunks, in this order; and which path is asked first.
 
 use super::Session;
 use crate::proto::carrier::{Carrier, LaneCommand};
@@ -192,7 +192,7 @@ impl Session {
 
     // ---- streams whose time has come ----
 
-    /// An acknowledgement can be lost with a path that only the peer knew to be bad. Whoever waits for the last
+    /// An acknowledgement can be lost with a path that only the peer knew to be bad. A stream that waits for the last
     /// one of a stream asks for it, by saying once more how the stream ended.
     pub(super) fn ask_overdue(&mut self, now: Time) {
         if self.streams.overdue_at().is_none_or(|at| now < at) {

@@ -1,4 +1,4 @@
-//! What streams are told and what they tell: chunks that arrive and go out, why they go, and how halves end.
+//! Types that pass between streams and their session: chunks in and out, reasons for sending, ends of halves.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Credit: how much one end may send before the other has read (docs/PROTOCOL.md, flow control).
+//! Flow-control credit: how much one end may send before the other has read (docs/PROTOCOL.md section 5.5).
 //!
 //! The same two structs serve the session as a whole and every stream. All limits are absolute counts since
 //! the beginning, so that a statement repeated on another path, late or twice, does no harm.
@@ -40,7 +40,7 @@ pub(crate) struct RecvWindow {
     max_window: u64,
     received: u64,
     consumed: u64,
-    /// When the half window that is being used up was granted; `None` before anybody asked.
+    /// When the half window that is being used up was granted; `None` before the first grant.
     granted_at: Option<Time>,
 }
 

@@ -1,4 +1,4 @@
-//! Which streams may be opened, by either end, and which were.
+//! Stream ids: those that either end may open, and those that it has opened.
 
 use crate::proto::wire::id::{Dir, Side, StreamId};
 use crate::proto::wire::limits::MAX_STREAMS;
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(ids.open(Dir::Uni), None);
         assert!(ids.raise_limit(Dir::Uni, 1), "someone waits");
         assert_eq!(ids.open(Dir::Uni), Some(StreamId::new(Side::Server, Dir::Uni, 0)));
-        assert!(!ids.raise_limit(Dir::Uni, 2), "nobody waits");
+        assert!(!ids.raise_limit(Dir::Uni, 2), "no open call waits");
         assert!(!ids.raise_limit(Dir::Uni, 1), "an old limit");
         assert_eq!(ids.open(Dir::Uni), Some(StreamId::new(Side::Server, Dir::Uni, 1)));
     }

@@ -1,4 +1,4 @@
-//! Receiving halves: chunks that arrive, what is read of them, and the credit that this gives.
+//! Receiving halves of all streams: arrivals, reads, and the credit that reads free.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The streams of a session: both halves of each, who may send next, and what all of them hold together.
+//! The streams of a session: both halves of each, the indexes over them, and what all of them hold together.
 //!
 //! Only this room changes the byte totals and the indexes over streams (ready, outstanding, redundant, timed, ending):
 //! whatever asks "which streams need X" asks one of these, never all streams. What a change asks of the session goes

@@ -1,4 +1,4 @@
-//! Sending halves: what the application writes, what the peer says of it, and what has to go again.
+//! Sending halves of all streams: writes, acknowledgements, and what has to be sent again.
 
 use bytes::Bytes;
 
@@ -373,7 +373,7 @@ impl Streams {
     }
 }
 
-/// A half that takes bytes, or what is to be told to whoever wants to write to it.
+/// A half that takes bytes, or the error for a write to it.
 fn open_half(stream: Option<&mut SendStream>, id: StreamId) -> Result<&mut SendStream, WriteError> {
     let stream = stream.ok_or(WriteError::Closed { stream: id })?;
     if let Some(code) = stream.stopped {

@@ -1,4 +1,4 @@
-//! The queue of streams with something to send: by priority, and in turns among those of the same.
+//! The queue of streams with something to send: by priority, round-robin within one.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};

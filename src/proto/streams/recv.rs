@@ -1,4 +1,4 @@
-//! The receiving half of a stream: from chunks of any path to bytes in order.
+//! The receiving half of one stream.
 //!
 //! ```text
 //!           end known          all arrived          all read
@@ -67,7 +67,7 @@ pub(crate) struct RecvStream {
 pub(crate) struct ResetCredit {
     /// By how much it advances what the peer has used.
     pub(crate) advance: u64,
-    /// How much of that comes back, since nobody is going to read it.
+    /// How much of that comes back, since it is not going to be read.
     pub(crate) freed: u64,
 }
 

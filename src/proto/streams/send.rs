@@ -1,4 +1,4 @@
-//! The sending half of a stream: what was written, where it went, what has to go again.
+//! The sending half of one stream: what was written, what was sent, what has to be sent again.
 //!
 //! ```text
 //!            finish            all acknowledged
@@ -138,7 +138,7 @@ impl SendStream {
         }
     }
 
-    /// Drops what is kept: nobody is going to ask for it.
+    /// Drops what is kept, which will not be sent again.
     fn let_go(&mut self) {
         self.buffer.ack(0..self.buffer.end_offset());
         self.again = RangeSet::new();
@@ -198,7 +198,7 @@ impl SendStream {
     }
 
     /// The next piece, what was lost first. A path that is `suspect` still has what it was given: to give it
-    /// the same again would help nobody.
+    /// the same again would not help.
     pub(crate) fn next_piece(
         &self,
         max_bytes: u64,

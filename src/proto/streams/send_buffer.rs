@@ -1,4 +1,4 @@
-//! Keeps the bytes of one sending stream until the peer has acknowledged them.
+//! The bytes of one sending stream, kept until the peer has acknowledged them.
 //!
 //! A carrier's own acknowledgement is not enough to let go of a byte, because the carrier can die with it; so
 //! every byte stays here, ready to be sent again on any path. Long writes are kept by reference, never

@@ -1,4 +1,4 @@
-//! The lanes that carry a stream: which ranges of it went out on which of them, and when each is expected at the peer.
+//! The lanes that carry one stream: the ranges that went out on each, and when they are expected at the peer.
 //!
 //! Promise: what is recorded for a lane is what was written on it and is not acknowledged; nothing else. Which of that has
 //! to go again, and where, is the stream's to decide.

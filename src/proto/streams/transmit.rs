@@ -1,4 +1,4 @@
-//! From streams to lanes: which stream is next for a path, and the record or frame that carries a piece of it.
+//! Writing of chunks to lanes: the next stream for a path, and the record or frame that carries a piece of it.
 
 use std::time::Duration;
 

@@ -1,136 +1,20 @@
-//! Frames to bytes and back (docs/PROTOCOL.md section 4).
+//! Encoding and decoding of frames (docs/PROTOCOL.md section 4).
 //!
 //! Decoding never panics and takes memory in proportion to the frame's own length; payloads are slices of the
 //! bytes given, not copies.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::code::TransportCode;
 use super::frame::{
     Accept, Ack, AddPath, Close, Credentials, Frame, Hello, Intent, PathReport, PathStatus, Reject,
 };
-use super::id::{Dir, PathId, SessionId, StreamId};
+use super::frame_type::{FrameError, FrameType};
+use super::id::{Dir, PathId, SessionId};
 use super::limits::{
     MAX_ACK_RANGES, MAX_AUTHORITY_BYTES, MAX_FRAME_BYTES, MAX_REASON_BYTES, MAX_STREAMS, MAX_VERSIONS,
 };
-use super::wire_enum::wire_enum;
+use super::reader::Body;
 use super::{parameters, varint};
-
-wire_enum! {
-    /// The type that a frame begins with.
-    pub enum FrameType {
-        /// [`Frame::Hello`]
-        Hello = 0x01, "HELLO";
-        /// [`Frame::Accept`]
-        Accept = 0x02, "ACCEPT";
-        /// [`Frame::Reject`]
-        Reject = 0x03, "REJECT";
-        /// [`Frame::PathStatus`]
-        PathStatus = 0x04, "PATH_STATUS";
-        /// [`Frame::Ping`]
-        Ping = 0x05, "PING";
-        /// [`Frame::Pong`]
-        Pong = 0x06, "PONG";
-        /// [`Frame::Ack`]
-        Ack = 0x07, "ACK";
-        /// [`Frame::PathReport`]
-        PathReport = 0x08, "PATH_REPORT";
-        /// [`Frame::MaxData`]
-        MaxData = 0x09, "MAX_DATA";
-        /// [`Frame::MaxStreamData`]
-        MaxStreamData = 0x0a, "MAX_STREAM_DATA";
-        /// [`Frame::MaxStreams`]
-        MaxStreams = 0x0b, "MAX_STREAMS";
-        /// [`Frame::ResetStream`]
-        ResetStream = 0x0c, "RESET_STREAM";
-        /// [`Frame::StopSending`]
-        StopSending = 0x0d, "STOP_SENDING";
-        /// [`Frame::AddPath`]
-        AddPath = 0x0e, "ADD_PATH";
-        /// [`Frame::RemovePath`]
-        RemovePath = 0x0f, "REMOVE_PATH";
-        /// [`Frame::PathClose`]
-        PathClose = 0x10, "PATH_CLOSE";
-        /// [`Frame::GoAway`]
-        GoAway = 0x11, "GOAWAY";
-        /// [`Frame::Close`]
-        Close = 0x12, "CLOSE";
-        /// [`Frame::Stream`]
-        Stream = 0x13, "STREAM";
-        /// [`Frame::Datagram`]
-        Datagram = 0x14, "DATAGRAM";
-    }
-}
-
-/// A frame from the peer could not be understood. The session ends with [`FrameError::code`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FrameError {
-    /// The body ended too soon.
-    #[error("the peer's {frame} frame ends before or inside its {field}")]
-    Truncated {
-        /// The frame at fault.
-        frame: FrameType,
-        /// The first field that is not there as a whole.
-        field: &'static str,
-    },
-    /// Something follows the last field.
-    #[error("the peer's {frame} frame has {extra_bytes} bytes too many")]
-    TrailingBytes {
-        /// The frame at fault.
-        frame: FrameType,
-        /// How much was left over.
-        extra_bytes: usize,
-    },
-    /// A field has a value without meaning.
-    #[error("the peer's {frame} frame has a {field} that the protocol does not allow")]
-    InvalidField {
-        /// The frame at fault.
-        frame: FrameType,
-        /// The field at fault.
-        field: &'static str,
-    },
-    /// A count or length exceeds what [`limits`](super::limits) allows.
-    #[error("the peer's {frame} frame has {value} for its {field}, the limit is {limit}")]
-    TooLarge {
-        /// The frame at fault.
-        frame: FrameType,
-        /// The field at fault.
-        field: &'static str,
-        /// What the peer sent.
-        value: u64,
-        /// What is allowed.
-        limit: u64,
-    },
-    /// A frame, perhaps of an unknown type, is longer than [`MAX_FRAME_BYTES`].
-    #[error("the peer's frame of type {frame_type:#x} has {length} bytes, the limit is {MAX_FRAME_BYTES}")]
-    FrameTooLong {
-        /// The type as sent.
-        frame_type: u64,
-        /// The length as sent.
-        length: u64,
-    },
-}
-
-impl FrameError {
-    /// The code to close the session with.
-    pub fn code(&self) -> TransportCode {
-        match self {
-            FrameError::Truncated { .. }
-            | FrameError::TrailingBytes { .. }
-            | FrameError::InvalidField { .. } => TransportCode::FrameEncoding,
-            FrameError::TooLarge { .. } | FrameError::FrameTooLong { .. } => TransportCode::LimitExceeded,
-        }
-    }
-
-    /// An error when a frame of this length cannot be taken, of whatever type it is.
-    pub(crate) fn check_length(frame_type: u64, length: u64) -> Result<(), FrameError> {
-        if length > MAX_FRAME_BYTES as u64 {
-            return Err(FrameError::FrameTooLong { frame_type, length });
-        }
-        Ok(())
-    }
-}
 
 const FLAG_CREDENTIALS: u64 = 1;
 const FLAG_COMPLETE: u64 = 1;
@@ -241,9 +125,9 @@ impl Frame {
     pub fn decode_body(frame_type: u64, body: Bytes) -> Result<Option<Frame>, FrameError> {
         FrameError::check_length(frame_type, body.len() as u64)?;
         let Some(frame) = FrameType::from_u64(frame_type) else { return Ok(None) };
-        let mut body = Body { frame, rest: body };
+        let mut body = Body::new(frame, body);
         let decoded = decode_fields(&mut body)?;
-        match body.rest.len() {
+        match body.len() {
             0 => Ok(Some(decoded)),
             extra_bytes => Err(FrameError::TrailingBytes { frame, extra_bytes }),
         }
@@ -322,7 +206,7 @@ fn put_add_path(buf: &mut BytesMut, advice: &AddPath) {
 }
 
 fn decode_fields(body: &mut Body) -> Result<Frame, FrameError> {
-    Ok(match body.frame {
+    Ok(match body.frame() {
         FrameType::Hello => Frame::Hello(decode_hello(body)?),
         FrameType::Accept => Frame::Accept(decode_accept(body)?),
         FrameType::Reject => Frame::Reject(Reject { code: body.varint("code")?, reason: body.reason()? }),
@@ -439,93 +323,6 @@ fn decode_stream(body: &mut Body) -> Result<Frame, FrameError> {
         return Err(body.invalid("offset"));
     }
     Ok(Frame::Stream { stream, offset, fin, data })
-}
-
-/// What is left of a frame's body, taken field by field from the front.
-pub(super) struct Body {
-    frame: FrameType,
-    rest: Bytes,
-}
-
-impl Body {
-    pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, FrameError> {
-        varint::get(&mut self.rest).ok_or(FrameError::Truncated { frame: self.frame, field })
-    }
-
-    /// A varint that must not exceed `limit`.
-    pub(super) fn bounded(&mut self, field: &'static str, limit: u64) -> Result<u64, FrameError> {
-        let value = self.varint(field)?;
-        if value > limit {
-            return Err(FrameError::TooLarge { frame: self.frame, field, value, limit });
-        }
-        Ok(value)
-    }
-
-    /// A varint that must not be zero.
-    fn positive(&mut self, field: &'static str) -> Result<u64, FrameError> {
-        match self.varint(field)? {
-            0 => Err(self.invalid(field)),
-            value => Ok(value),
-        }
-    }
-
-    /// A varint of which only the bits in `known` may be set.
-    fn flags(&mut self, field: &'static str, known: u64) -> Result<u64, FrameError> {
-        match self.varint(field)? {
-            flags if flags & !known == 0 => Ok(flags),
-            _ => Err(self.invalid(field)),
-        }
-    }
-
-    fn stream(&mut self) -> Result<StreamId, FrameError> {
-        self.varint("stream id").map(StreamId)
-    }
-
-    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], FrameError> {
-        let array = self.rest.first_chunk().copied();
-        let array = array.ok_or(FrameError::Truncated { frame: self.frame, field })?;
-        self.rest.advance(N);
-        Ok(array)
-    }
-
-    /// A length of at most `limit`, and as many bytes.
-    fn text(&mut self, field: &'static str, limit: u64) -> Result<Bytes, FrameError> {
-        let length = self.bounded(field, limit)?;
-        self.bytes(field, length)
-    }
-
-    fn reason(&mut self) -> Result<Bytes, FrameError> {
-        self.text("reason", MAX_REASON_BYTES as u64)
-    }
-
-    fn bytes(&mut self, field: &'static str, length: u64) -> Result<Bytes, FrameError> {
-        match usize::try_from(length) {
-            Ok(length) if length <= self.rest.len() => Ok(self.rest.split_to(length)),
-            _ => Err(FrameError::Truncated { frame: self.frame, field }),
-        }
-    }
-
-    /// A length and as many bytes, as a body of its own.
-    pub(super) fn nested(&mut self, field: &'static str) -> Result<Body, FrameError> {
-        let length = self.varint(field)?;
-        Ok(Body { frame: self.frame, rest: self.bytes(field, length)? })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    fn rest(&mut self) -> Bytes {
-        std::mem::take(&mut self.rest)
-    }
-
-    pub(super) fn invalid(&self, field: &'static str) -> FrameError {
-        FrameError::InvalidField { frame: self.frame, field }
-    }
-
-    pub(super) fn too_large(&self, field: &'static str, value: u64, limit: u64) -> FrameError {
-        FrameError::TooLarge { frame: self.frame, field, value, limit }
-    }
 }
 
 #[cfg(test)]

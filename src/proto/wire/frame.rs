@@ -1,4 +1,4 @@
-//! The frames of the control lane (docs/PROTOCOL.md section 4) as types; no decisions.
+//! Frames of the control lane as types (docs/PROTOCOL.md section 4).
 //!
 //! Every frame is `type (varint), length (varint), body`, so that one of an unknown type is skipped.
 //! [`Frame::encode`] and [`Frame::decode_body`] are beside this file, in `codec.rs`.
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::id::{Dir, PathId, SessionId, StreamId};
 
-pub use super::codec::{FrameError, FrameType};
+pub use super::frame_type::{FrameError, FrameType};
 
 /// A frame of the control lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ pub struct Accept {
     pub parameters: Parameters,
 }
 
-/// What joins paths to a session: known to its client and its origin, to nobody else.
+/// What joins paths to a session: known to its client and its origin only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The key of the proof.

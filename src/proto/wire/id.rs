@@ -1,4 +1,4 @@
-//! Names of things: sessions, paths, streams, lanes, and who opened what.
+//! Identifiers of sessions, paths, streams and lanes.
 
 use std::fmt;
 

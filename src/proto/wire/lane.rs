@@ -1,4 +1,4 @@
-//! What stands on a lane (docs/PROTOCOL.md sections 2.2 and 5.1).
+//! Lane headers and records (docs/PROTOCOL.md sections 2.2 and 5.1).
 //!
 //! Every direction of a lane begins with a lane type. A control lane goes on with frames; a stream's lane with
 //! the stream id and then records, each a chunk of the stream: `offset, tag, bytes` with
@@ -136,7 +136,7 @@ pub struct LaneReader {
     /// The beginning of a varint or of a frame's body that `input` ended in the middle of.
     held: BytesMut,
     state: State,
-    /// Frames of unknown types, and empty records, since somebody asked.
+    /// Frames of unknown types and empty records since the last call.
     skipped: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Every limit of the wire, once, with its reason (docs/PROTOCOL.md section 4.1).
+//! Limits of the wire, each in one place with its reason (docs/PROTOCOL.md section 4.1).
 //!
 //! They hold for both ends and are not configurable: an implementation that keeps them can talk to any other.
 //! What one end may choose for itself is a parameter of HELLO and ACCEPT instead. The last ones bound what a

@@ -3,9 +3,10 @@
 
 use bytes::BytesMut;
 
-use super::codec::{Body, FrameError};
 use super::frame::Parameters;
+use super::frame_type::FrameError;
 use super::limits::{MAX_PARAMETERS, MAX_STREAMS};
+use super::reader::Body;
 use super::varint;
 
 const INITIAL_MAX_DATA: u64 = 0x01;

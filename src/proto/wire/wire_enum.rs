@@ -1,4 +1,4 @@
-//! Numbers with names: the one shape that frame types and error codes share.
+//! Enumerations with numbers on the wire, as frame types and error codes are.
 
 /// Defines an enum whose variants stand for fixed numbers on the wire, each with a text.
 macro_rules! wire_enum {

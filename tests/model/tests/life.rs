@@ -272,7 +272,7 @@ impl Protocol {
                 life.server = Session::Open;
                 life.paths[path].accepted += 1;
                 life.paths[path].server = View::Active;
-                // After a suspension every statement is made again.
+                // After a suspension every control frame is sent again.
                 life.ack_due |= life.received != 0 && self.broken != Broken::AcknowledgeAgain;
                 Message::Accept
             }

@@ -1,4 +1,4 @@
-//! The scope of an IP address: from where it can be reached, and so at whom a server could aim its clients by it.
+//! Scopes of IP addresses, which limit where a server's advice may send its clients.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

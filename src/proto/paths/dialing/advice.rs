@@ -1,4 +1,4 @@
-//! What a client remembers of a server's advice once it is taken back, and counts of what it did not follow.
+//! Advice that was withdrawn or not followed, as far as a client has to remember it.
 
 use std::collections::VecDeque;
 

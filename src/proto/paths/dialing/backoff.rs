@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt to dial.
+//! Back-off between attempts to dial.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const INITIAL: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(2);
 
 /// The first and the longest wait at an address that only a server's advice speaks for: nothing depends on it,
-/// and whoever is there may not want to be asked.
+/// and what answers there may not want to be asked.
 const UNPROVEN_INITIAL: Duration = Duration::from_secs(1);
 const UNPROVEN_CAP: Duration = Duration::from_secs(60);
 

@@ -1,4 +1,4 @@
-//! What dialling on a server's advice may cost in a minute: a token bucket of Initial packets.
+//! A token bucket of Initial packets: what dialling on a server's advice may cost in a minute.
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
 //! Frames: every one comes back as it was sent, and a hostile one is an error, never a panic.
 
 use super::*;
+use crate::proto::wire::code::TransportCode;
 use crate::proto::wire::frame::Parameters;
+use crate::proto::wire::id::StreamId;
 use crate::proto::wire::limits::{MAX_FRAME_DATA_BYTES, MAX_PARAMETERS};
 use proptest::collection::vec;
 use proptest::option;

@@ -1,4 +1,4 @@
-//! For tests and fuzz targets: what a reader makes of a whole lane, however it was cut.
+//! A whole lane, read however it was cut: for tests and fuzz targets.
 
 use bytes::Bytes;
 

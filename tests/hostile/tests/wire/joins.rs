@@ -118,7 +118,7 @@ async fn a_join_is_answered_without_credentials() {
 }
 
 #[tokio::test]
-async fn a_suspended_session_is_resumed_by_the_first_join_and_makes_its_statements_again() {
+async fn a_suspended_session_is_resumed_by_the_first_join_and_sends_its_control_frames_again() {
     let scene = Scene::new().await;
     let (mut first, credentials, session) = scene.open().await;
     first.say(&wire::stream(client_uni(0), 0, false, b"before ")).await;
@@ -181,13 +181,14 @@ async fn bytes_that_only_the_carrier_has_acknowledged_are_sent_again_on_another_
     }
 }
 
-/// PROTOCOL 6.3: When a path turns Suspect or Closed, each statement sent on it that may not have arrived MUST be made
-/// again on another path, or on the first one that joins: the newest MAX_DATA, MAX_STREAM_DATA and MAX_STREAMS that the
-/// receiver granted; ACKs for all streams with bytes received or complete since they were last known to have arrived,
-/// except for those that are forgotten (section 5.4), whose sender asks with their end; RESET_STREAM and STOP_SENDING
-/// that were not confirmed; the newest PATH_STATUS of each path; standing ADD_PATH, and REMOVE_PATH; PATH_CLOSE; GOAWAY.
+/// PROTOCOL 6.3: When a path turns Suspect or Closed, each of these frames sent on it that may not have arrived MUST be
+/// sent again on another path, or on the first one that joins: the newest MAX_DATA, MAX_STREAM_DATA and MAX_STREAMS
+/// that the receiver granted; ACKs for all streams with bytes received or complete since they were last known to have
+/// arrived, except for those that are forgotten (section 5.4), whose sender asks with their end; RESET_STREAM and
+/// STOP_SENDING that were not confirmed; the newest PATH_STATUS of each path; standing ADD_PATH, and REMOVE_PATH;
+/// PATH_CLOSE; GOAWAY.
 #[tokio::test]
-async fn whatever_was_stated_on_a_path_that_dies_is_stated_again() {
+async fn control_frames_of_a_path_that_dies_are_sent_again_on_another() {
     let scene = Scene::new().await;
     let (mut first, credentials, session) = scene.open().await;
     let mut second = scene.client.join(&credentials, 1).await;

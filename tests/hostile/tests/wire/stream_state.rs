@@ -27,7 +27,7 @@ async fn bytes_on_a_stream_on_which_only_the_server_sends() {
 }
 
 #[tokio::test]
-async fn statements_about_a_half_that_the_server_does_not_have() {
+async fn frames_about_a_half_that_the_server_does_not_have() {
     for said in [
         wire::ack(client_uni(0), false, 0, &[]),
         wire::numbers(kind::MAX_STREAM_DATA, &[client_uni(0), 1_000]),
