@@ -3,6 +3,7 @@
 //! `KWIK_SIM_SEEDS` / 100 seeds per profile (2 at least); the table is printed with `--nocapture`.
 
 use kwik::proto::config::SessionConfig;
+use kwik::proto::scheduler::SchedulerKind;
 use kwik::proto::wire::id::Side;
 
 use crate::app::Plan;
@@ -59,6 +60,20 @@ fn run(seed: u64, links: &[Link], bytes: u64, model: Model) -> Run {
         copied_bytes,
         copies_allowed: bytes / 50 + COPIES_FLOOR,
     }
+}
+
+#[test]
+fn copies_that_are_wanted_on_every_path_are_no_retransmissions() {
+    let mut config = SessionConfig::default();
+    config.scheduler = SchedulerKind::Redundant;
+    let links = vec![Link::new(50.0, 20), Link::new(50.0, 25)];
+    let mut world = pair_with(1, links, config, Model::Quic);
+    world.run_until_all_paths_are_there();
+    world.open(Side::Server, Plan::uni(1_000_000));
+    world.run();
+    let stats = world.session(Side::Server).stats();
+    assert!(stats.reinjected_bytes > 100_000, "{stats:?}");
+    assert_eq!(stats.retransmitted_bytes, 0, "{stats:?}");
 }
 
 /// Goodput of both paths together and of the better one alone, as means over the seeds.

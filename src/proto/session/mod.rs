@@ -102,7 +102,8 @@ pub struct SessionStats {
     pub sent_bytes: u64,
     /// Stream bytes handed to the application.
     pub delivered_bytes: u64,
-    /// Stream bytes sent again without need, within the cap.
+    /// Stream bytes sent again while nothing was lost: copies within the cap, and all those that a scheduler or a policy
+    /// wants on every path.
     pub reinjected_bytes: u64,
     /// Stream bytes sent again because a path was silent or gone.
     pub retransmitted_bytes: u64,
@@ -229,7 +230,7 @@ impl Session {
             retained_bytes: self.streams.totals().retained,
             buffered_bytes: self.streams.held().buffered_bytes,
             open_streams: self.streams.len(),
-            reinjected_bytes: self.selector.reinjected_bytes(),
+            reinjected_bytes: self.stats.reinjected_bytes + self.selector.reinjected_bytes(),
             dropped_datagrams: self.datagrams.dropped(),
             advice_not_followed: self.dialing.not_followed(),
             ..self.stats

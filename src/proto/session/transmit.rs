@@ -111,8 +111,11 @@ impl Session {
     fn account(&mut self, now: Time, id: PathId, reason: SendReason, sent: Sent) {
         self.stats.sent_bytes += sent.new_bytes;
         self.selector.on_sent(id, reason, sent);
-        if matches!(reason, SendReason::Retransmit | SendReason::Duplicate) {
-            self.stats.retransmitted_bytes += sent.bytes;
+        match reason {
+            SendReason::Retransmit => self.stats.retransmitted_bytes += sent.bytes,
+            SendReason::Duplicate => self.stats.reinjected_bytes += sent.bytes,
+            // Copies within the cap are counted where they are capped.
+            SendReason::New | SendReason::Reinject => {}
         }
         if let Some(path) = self.paths.get_mut(id) {
             path.on_sent(now, sent.bytes);
