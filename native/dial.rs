@@ -70,8 +70,8 @@ impl Default for Config {
 ///
 /// # Errors
 ///
-/// When the address cannot be read or looked up, when a number of `config` is not what it may be, when nobody answers within `handshake_timeout`, and when either
-/// end does not want the other. See [`DialError`].
+/// When the address cannot be read or looked up, when a value of `config` is out of range, when there is no answer
+/// within `handshake_timeout`, and when either end does not want the other. See [`DialError`].
 pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     let address: Address = address.parse()?;
     let settings = TransportSettings {

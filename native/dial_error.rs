@@ -22,11 +22,11 @@ pub enum DialError {
     /// The address cannot be read.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// A number of the configuration is not what it may be.
+    /// A configuration value is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The host's name could not be looked up.
-    #[error("cannot look up {host:?}: {source}")]
+    #[error("cannot resolve {host:?}: {source}")]
     Resolve {
         /// The name.
         host: String,

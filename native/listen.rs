@@ -44,9 +44,9 @@ pub struct ServerConfig {
     /// this machine count as one host). Other pages get HTTP status 403. Programs, which have no origin, are not
     /// concerned.
     pub allowed_origins: Vec<String>,
-    /// Sessions at one time, those not accepted yet and those without a path included; at least 1. One client's address or network
-    /// cannot take all of them: see [`AdmissionLimits::share_of_free`]. Default 16,384: some 50 KB each when they do
-    /// nothing, and 10,000 of them may come from one address.
+    /// Sessions at one time, those not accepted yet and those without a path included; at least 1. One client's
+    /// address or network cannot take all of them: see [`AdmissionLimits::share_of_free`]. Default 16,384: some 50 KB
+    /// each when they do nothing, and 10,000 of them may come from one address.
     pub max_sessions: usize,
     /// Bytes of memory that all sessions together may hold for their peers and applications: what was written and is not
     /// acknowledged, what has arrived and was not read. Above three quarters of it windows grow no more and send buffers
@@ -108,7 +108,7 @@ impl ServerConfig {
         }
     }
 
-    /// An error when a number is not what it may be, those of the sessions excepted.
+    /// An error when a value is out of range, those of the sessions excepted.
     fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check("max_sessions", self.max_sessions as u64, 1..=u64::MAX)?;
         ConfigError::check("max_memory_bytes", self.max_memory_bytes, 1..=u64::MAX)?;
@@ -123,12 +123,12 @@ impl ServerConfig {
 #[non_exhaustive]
 pub enum ListenError {
     /// The address cannot be looked up.
-    #[error("cannot look the address up: {0}; write HOST:PORT")]
+    #[error("cannot resolve the address: {0}; expected HOST:PORT")]
     Resolve(#[source] io::Error),
     /// The address names no IP address.
     #[error("there is no address to listen on")]
     NoAddress,
-    /// A number of the configuration is not what it may be.
+    /// A configuration value is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A socket could not be opened.
@@ -165,7 +165,7 @@ pub struct Listener {
 ///
 /// # Errors
 ///
-/// When an address cannot be bound, a number of `config` is not what it may be, or the certificate is not usable.
+/// When an address cannot be bound, a value of `config` is out of range, or the certificate is not usable.
 pub async fn listen(
     addresses: impl tokio::net::ToSocketAddrs,
     config: ServerConfig,

@@ -103,7 +103,7 @@ impl Default for TransportSettings {
 }
 
 impl TransportSettings {
-    /// An error when a number is not what it may be.
+    /// An error when a value is out of range.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if let Some(keep_alive) = self.keep_alive {
             ConfigError::check_time("keep_alive", keep_alive, MIN_KEEP_ALIVE..=LONGEST)?;

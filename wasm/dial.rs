@@ -29,7 +29,7 @@ pub enum DialError {
     /// The address cannot be read.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// A number of the configuration is not what it may be.
+    /// A configuration value is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The browser gives no random numbers, without which a session is not safe.
@@ -66,8 +66,8 @@ pub enum DialError {
 ///
 /// # Errors
 ///
-/// When the address cannot be read, when a number of `config` is not what it may be, when nobody answers within `handshake_timeout`, and when either end does not want
-/// the other. See [`DialError`].
+/// When the address cannot be read, when a value of `config` is out of range, when there is no answer within
+/// `handshake_timeout`, and when either end does not want the other. See [`DialError`].
 pub async fn dial(address: &str, config: Config) -> Result<Session, DialError> {
     let (session, _) = start(PathAddress::from(&address.parse::<Address>()?), config)?;
     Session::opened(session).await.map_err(|error| match error {

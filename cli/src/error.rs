@@ -14,7 +14,7 @@ use crate::protocol::{ProtocolError, Reason};
 pub(crate) enum Error {
     #[error(transparent)]
     Address(#[from] kwik::AddressError),
-    #[error("{url} names no file: write kwik://HOST:PORT/NAME?pin=...")]
+    #[error("{url} names no file: expected kwik://HOST:PORT/NAME?pin=...")]
     NoName { url: String },
     #[error("cannot connect to {url}: {source}")]
     Dial { url: String, source: Box<kwik::DialError> },

@@ -138,7 +138,7 @@ pub(crate) enum Reason {
 pub(crate) enum ProtocolError {
     #[error("a message is longer than {MAX_LINE_BYTES} bytes")]
     LineTooLong,
-    #[error("a message is not understood: {0}")]
+    #[error("a malformed message: {0}")]
     NotUnderstood(#[from] serde_json::Error),
     #[error("version {0} of the file protocol is asked for, {VERSION} is spoken")]
     Version(u32),

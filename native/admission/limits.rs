@@ -23,20 +23,22 @@ use crate::proto::config::{ConfigError, SHORTEST};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdmissionLimits {
-    /// Half-open paths at one time, at least 1. Default 2,048: about 100 MB when all of it is taken, and more than honest clients
-    /// take that dial all at once, since each of them needs its place for a few round trips only.
+    /// Half-open paths at one time, at least 1. Default 2,048: about 100 MB when all of it is taken, and more than
+    /// honest clients take that dial all at once, since each of them needs its place for a few round trips only.
     pub max_half_open: usize,
     /// The part of these that is kept for hosts that have a session already, so that a lost path comes back while
     /// strangers crowd: less than `max_half_open`, or nobody else gets in. Zero keeps none. Default 256.
     pub half_open_for_known: usize,
-    /// How long a path may stay half-open: 1 ms to 24 h. Default 10 s: three losses of a first packet in a row are made good by then.
+    /// How long a path may stay half-open: 1 ms to 24 h. Default 10 s: three losses of a first packet in a row are
+    /// made good by then.
     pub half_open_timeout: Duration,
     /// A host that crowds most itself gets a new half-open path instead of its oldest one only when that one is older
-    /// than this; until then its new clients get no answer, and ask again. Up to 24 h; zero: the oldest always goes. Default 3 s: a handshake under way is worth
-    /// more than one that would begin, even on a machine that needs this long to get through all of them.
+    /// than this; until then its new clients get no answer, and ask again. Up to 24 h; zero: the oldest always goes.
+    /// Default 3 s: a handshake under way is worth more than one that would begin, even on a machine that needs this
+    /// long to get through all of them.
     pub half_open_grace: Duration,
-    /// Half-open paths above which a client has to prove its address; zero: each one does. Default 64: a round trip more for each client
-    /// then, which is not worth it before.
+    /// Half-open paths above which a client has to prove its address; zero: each one does. Default 64: a round trip
+    /// more for each client then, which is not worth it before.
     pub retry_above: usize,
     /// A network may have at most this many times as many sessions as there is room for left, and a host as many times
     /// what its network may still have. Default 7: of `max_sessions`, one network alone takes at most 7/8, one host 49/64;
@@ -45,9 +47,9 @@ pub struct AdmissionLimits {
     /// (These are the dynamic thresholds of Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.)
     pub share_of_free: usize,
     /// Sessions without a path at one time. Default: as many as `max_sessions`, 16,384, so that a cable that is pulled
-    /// out at the server ends no session. With zero, a session ends with its last path. When there is no room for one more, or for a new session, the one that has
-    /// been without a path for longest ends, of the host that has most, in the network that has most; but not for
-    /// a client whose own host or network has more sessions.
+    /// out at the server ends no session. With zero, a session ends with its last path. When there is no room for one
+    /// more, or for a new session, the one that has been without a path for longest ends, of the host that has most,
+    /// in the network that has most; but not for a client whose own host or network has more sessions.
     pub max_suspended: usize,
     /// Wrong proofs of joins that one host may send; then it gets no answer for a while. Each costs a handshake.
     /// Default 32 at once, and 1 a second: a thousandth of a core.
@@ -64,7 +66,7 @@ const MAX_BURST: u64 = 65_536;
 const MAX_SHARE: u64 = 65_536;
 
 impl AdmissionLimits {
-    /// An error when a number is not what it may be.
+    /// An error when a value is out of range.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let most = self.max_half_open as u64;
         ConfigError::check("admission.max_half_open", most, 1..=u64::MAX)?;

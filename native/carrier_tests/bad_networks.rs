@@ -31,8 +31,8 @@ fn hear(pair: &mut Pair) {
     pair.run(ms(50));
 }
 
-/// The round trip is 20 ms, and acknowledgements may be late as well. With QUIC's own thresholds (three packets, an eighth of a round trip) every late packet
-/// counts as lost.
+/// The round trip is 20 ms, and acknowledgements may be late as well. With QUIC's own thresholds (three packets, an
+/// eighth of a round trip) every late packet counts as lost.
 #[test]
 fn packets_that_come_a_fifth_of_a_round_trip_late_are_not_lost() {
     let mut pair = Pair::as_paths_are();

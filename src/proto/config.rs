@@ -149,7 +149,7 @@ impl SessionConfig {
     ///
     /// # Errors
     ///
-    /// The first field that is not what it may be.
+    /// The first field that is out of range.
     pub fn validate(self) -> Result<ValidConfig, ConfigError> {
         self.check_times()?;
         self.check_counts()?;

@@ -229,25 +229,29 @@ pub enum PathError {
 #[non_exhaustive]
 pub enum AddressError {
     /// It begins neither with `kwik://` nor with `https://`.
-    #[error("{0:?} is no KWIK address: write kwik://HOST:PORT")]
+    #[error("{0:?} is not a valid address: expected kwik://HOST:PORT")]
     Scheme(String),
     /// There is no host, or it is neither a DNS name nor an IP address.
-    #[error("{0:?} is no host: write a DNS name, an IPv4 address, or an IPv6 address in brackets")]
+    #[error(
+        "{0:?} is not a valid host: expected a DNS name, an IPv4 address, or an IPv6 address in brackets"
+    )]
     Host(String),
     /// The port is not one of 1 to 65535.
-    #[error("{0:?} is no port: write a number from 1 to 65535")]
+    #[error("{0:?} is not a valid port: expected 1-65535")]
     Port(String),
     /// The name has characters it may not have, or is longer than 255 bytes.
-    #[error("{0:?} is no name: write at most 255 of A-Z a-z 0-9 - . _ ~ /")]
+    #[error("{0:?} is not a valid name: expected at most 255 of A-Z a-z 0-9 - . _ ~ /")]
     Name(String),
     /// An `https://` address has a path, and it is not the one where sessions are.
-    #[error("{0:?} is not where sessions are: leave the path of an https:// address out")]
+    #[error("{0:?} is not a valid path: an https:// address of a session has none")]
     HttpsPath(String),
     /// The part after `?` has a key that is not known here.
     #[error("unknown key {0:?} in the address: only pin=... may follow the question mark")]
     UnknownKey(String),
     /// A pin is not 32 bytes in base64url.
-    #[error("{0:?} is no certificate pin: write the SHA-256 of the certificate as 43 base64url characters")]
+    #[error(
+        "{0:?} is not a valid certificate pin: expected the SHA-256 of the certificate as 43 base64url characters"
+    )]
     Pin(String),
     /// There are more pins than an address may have.
     #[error("more than {max} pins in one address")]

@@ -3,32 +3,32 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A number of a configuration is outside of what it may be.
+/// A configuration value is out of range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A count, or a number of bytes.
-    #[error("{field} is {value}; it may be {min} to {max}")]
+    #[error("{field} is {value}: expected {min} to {max}")]
     Number {
         /// The field, as it is written in Rust, such as `stream_receive_window.initial_bytes`.
         field: &'static str,
         /// What it was set to.
         value: u64,
-        /// The least that it may be.
+        /// The smallest allowed value.
         min: u64,
-        /// The most that it may be.
+        /// The largest allowed value.
         max: u64,
     },
     /// A time.
-    #[error("{field} is {value:?}; it may be {min:?} to {max:?}")]
+    #[error("{field} is {value:?}: expected {min:?} to {max:?}")]
     Time {
         /// The field, as it is written in Rust, such as `path_timeout`.
         field: &'static str,
         /// What it was set to.
         value: Duration,
-        /// The shortest that it may be.
+        /// The shortest allowed time.
         min: Duration,
-        /// The longest that it may be.
+        /// The longest allowed time.
         max: Duration,
     },
 }
@@ -62,9 +62,9 @@ mod tests {
     #[test]
     fn what_may_be_is_said_with_what_is() {
         let error = ConfigError::check("max_paths", 0, 1..=256).unwrap_err();
-        assert_eq!(error.to_string(), "max_paths is 0; it may be 1 to 256");
+        assert_eq!(error.to_string(), "max_paths is 0: expected 1 to 256");
         let times = Duration::from_millis(1)..=Duration::from_secs(60);
         let error = ConfigError::check_time("path_timeout", Duration::ZERO, times).unwrap_err();
-        assert_eq!(error.to_string(), "path_timeout is 0ns; it may be 1ms to 60s");
+        assert_eq!(error.to_string(), "path_timeout is 0ns: expected 1ms to 60s");
     }
 }

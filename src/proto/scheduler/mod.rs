@@ -73,7 +73,7 @@ impl fmt::Debug for SchedulerKind {
 
 /// The name is none of [`SchedulerKind::NAMES`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown scheduler '{0}': use one of {list}", list = SchedulerKind::NAMES.join(", "))]
+#[error("unknown scheduler '{0}': expected one of {list}", list = SchedulerKind::NAMES.join(", "))]
 pub struct UnknownScheduler(pub String);
 
 impl std::str::FromStr for SchedulerKind {

@@ -117,7 +117,7 @@ impl std::fmt::Display for AppCode {
 
 /// A number is too large for an [`AppCode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code} is no code: at most {max} (2^62 - 1) fits on the wire", max = AppCode::MAX)]
+#[error("{code} is not a valid code: expected at most {max} (2^62 - 1)", max = AppCode::MAX)]
 #[non_exhaustive]
 pub struct CodeTooLarge {
     /// The number.
@@ -152,7 +152,7 @@ mod tests {
         for code in [varint::MAX + 1, u64::MAX] {
             let error = AppCode::try_from(code).unwrap_err();
             assert_eq!(error, CodeTooLarge { code });
-            let text = format!("{code} is no code: at most 4611686018427387903 (2^62 - 1) fits on the wire");
+            let text = format!("{code} is not a valid code: expected at most 4611686018427387903 (2^62 - 1)");
             assert_eq!(error.to_string(), text);
             assert_eq!(AppCode::from_wire(code), AppCode::MAX);
         }

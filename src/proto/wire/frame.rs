@@ -112,7 +112,8 @@ pub enum Frame {
 /// Body of [`Frame::Hello`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Versions of this protocol that the client speaks, best first; 1 to [`MAX_VERSIONS`](crate::proto::wire::limits::MAX_VERSIONS).
+    /// Versions of this protocol that the client speaks, best first; 1 to
+    /// [`MAX_VERSIONS`](crate::proto::wire::limits::MAX_VERSIONS).
     pub versions: Vec<u64>,
     /// The id that the client gives this path.
     pub path: PathId,

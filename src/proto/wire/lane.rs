@@ -33,9 +33,9 @@ pub fn put_stream_header(buf: &mut impl BufMut, stream: StreamId) {
     varint::put(buf, stream.0);
 }
 
-/// Appends the header of a record, at most [`MAX_RECORD_HEADER_BYTES`](crate::proto::wire::limits::MAX_RECORD_HEADER_BYTES);
-/// `len` bytes of payload follow, at most [`MAX_RECORD_BYTES`]. `fin`: the stream ends at `offset + len`, and
-/// nothing may follow on this lane.
+/// Appends the header of a record, at most
+/// [`MAX_RECORD_HEADER_BYTES`](crate::proto::wire::limits::MAX_RECORD_HEADER_BYTES); `len` bytes of payload follow,
+/// at most [`MAX_RECORD_BYTES`]. `fin`: the stream ends at `offset + len`, and nothing may follow on this lane.
 pub fn put_record_header(buf: &mut impl BufMut, offset: u64, len: usize, fin: bool) {
     debug_assert!(len as u64 <= MAX_RECORD_BYTES && offset + len as u64 <= varint::MAX);
     varint::put(buf, offset);

@@ -2,8 +2,8 @@
 //!
 //! Values above [`MAX`] do not exist on the wire. What comes from a peer cannot be larger; everything else is
 //! bounded where it enters the core (codes and costs by their types, limits by `SessionConfig::validate`, offsets and
-//! stream ids by flow control and stream limits). Writing asserts it in debug builds; in a release build a value that slipped through
-//! loses its top two bits, which keeps the frame well-formed.
+//! stream ids by flow control and stream limits). Writing asserts it in debug builds; in a release build a value that
+//! slipped through loses its top two bits, which keeps the frame well-formed.
 
 use bytes::{Buf, BufMut};
 
