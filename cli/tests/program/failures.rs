@@ -13,7 +13,7 @@ fn an_address_that_is_none_is_refused_before_anything_happens() {
     for (url, word) in [
         ("nonsense", "kwik://HOST:PORT"),
         ("http://127.0.0.1:1/x", "kwik://HOST:PORT"),
-        ("https://127.0.0.1:1/x", "leave the path"),
+        ("https://127.0.0.1:1/x", "is not a valid path"),
         ("https://127.0.0.1:1", "names no file"),
         ("kwik://127.0.0.1:99999/x", "99999"),
         ("kwik://127.0.0.1:1/x?pin=short", "short"),

@@ -7,7 +7,7 @@ use crate::proto::time::Time;
 use crate::proto::wire::id::PathId;
 
 /// Decides which path carries the next chunk. Implement it to bring your own:
-/// [`SchedulerKind::Custom`] takes a function that makes one for each session.
+/// [`SchedulerKind::Custom`](crate::proto::scheduler::SchedulerKind::Custom) takes a function that makes one for each session.
 pub trait Scheduler: fmt::Debug + Send {
     /// `ready` can take more now: should it carry the next chunk?
     ///
