@@ -31,7 +31,7 @@ use super::ack_hold::AckHold;
 use super::observed::Observations;
 use super::outage::{self, Probes};
 use super::reassembly::{Frames, Reassembly};
-use super::unsent::{Sent, UnsentBytes};
+use super::unsent::{Transmission, UnsentBytes};
 use crate::proto::carrier::{Carrier, CarrierMetrics, LaneClosed};
 use crate::proto::config::SessionConfig;
 use crate::proto::wire::id::{Dir, LaneId};
@@ -245,7 +245,7 @@ impl QuicCarrier {
         } else if ack_eliciting(&after.frame_tx) > ack_eliciting(&before.frame_tx) {
             self.observations.on_sent(now, size);
         }
-        self.unsent.on_sent(Sent {
+        self.unsent.on_sent(Transmission {
             bytes: size,
             packets: after.udp_tx.datagrams - before.udp_tx.datagrams,
             stream_frames: after.frame_tx.stream - before.frame_tx.stream,

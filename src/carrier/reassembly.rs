@@ -21,7 +21,7 @@ const GAP_COST_BYTES: u64 = 32;
 /// The lanes of one connection that have not come to their ends.
 #[derive(Debug, Default)]
 pub(crate) struct Reassembly {
-    lanes: HashMap<StreamId, LaneReader>,
+    lanes: HashMap<StreamId, InboundLane>,
     held_bytes: u64,
 }
 
@@ -46,10 +46,10 @@ pub(crate) enum LaneEnd {
 
 /// One lane: what has arrived of it and was not handed on.
 #[derive(Debug, Default)]
-pub(crate) struct LaneReader {
-    /// All before this offset was handed on, when `early` was last empty.
+pub(crate) struct InboundLane {
+    /// Bytes that have passed. What `early` has is behind them, and counts from there.
     base: u64,
-    /// If it is in its own order: what has arrived behind `base`, and where behind it.
+    /// If it is in its own order: what has arrived, and was or will be handed on from here.
     early: Option<Box<Early>>,
     end: Option<LaneEnd>,
 }
@@ -70,14 +70,14 @@ impl Default for Early {
 
 impl Reassembly {
     /// The lane, to be given back with [`put_back`](Self::put_back) unless its end was handed on.
-    pub(crate) fn take(&mut self, id: StreamId) -> LaneReader {
+    pub(crate) fn take(&mut self, id: StreamId) -> InboundLane {
         let lane = self.lanes.remove(&id).unwrap_or_default();
         self.held_bytes -= lane.held_bytes();
         lane
     }
 
     /// There is more to come of it.
-    pub(crate) fn put_back(&mut self, id: StreamId, lane: LaneReader) {
+    pub(crate) fn put_back(&mut self, id: StreamId, lane: InboundLane) {
         self.held_bytes += lane.held_bytes();
         self.lanes.insert(id, lane);
     }
@@ -99,7 +99,7 @@ impl Reassembly {
     }
 }
 
-impl LaneReader {
+impl InboundLane {
     pub(crate) fn order(&self) -> Order {
         if self.early.is_some() { Order::Own } else { Order::Quic }
     }
@@ -118,19 +118,11 @@ impl LaneReader {
     /// Lets the `len` bytes at `offset` pass, if they are the next ones and nothing else waits. Returns whether they are:
     /// then they are handed on as they are.
     pub(crate) fn pass(&mut self, offset: u64, len: usize) -> bool {
-        let passes = match &mut self.early {
-            None => true,
-            Some(early) if early.bytes.buffered_bytes() > 0 => false,
-            Some(early) => {
-                let is_next = offset == self.base + early.bytes.read_offset();
-                if is_next {
-                    **early = Early::default();
-                }
-                is_next
-            }
-        };
+        let passes = self.early.as_ref().is_none_or(|early| {
+            early.bytes.buffered_bytes() == 0 && offset == self.base + early.bytes.read_offset()
+        });
         if passes {
-            self.base = offset + len as u64;
+            self.base += len as u64;
         }
         passes
     }
@@ -226,7 +218,7 @@ mod tests {
 
     #[test]
     fn no_more_is_handed_on_than_is_asked_for() {
-        let mut lane = LaneReader::default();
+        let mut lane = InboundLane::default();
         lane.keep(10, piece(10));
         assert_eq!(lane.next(15), None);
         lane.keep(0, piece(10));
@@ -237,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_piece_that_waits_does_not_keep_its_packet_alive() {
-        let mut lane = LaneReader::default();
+        let mut lane = InboundLane::default();
         let packet = piece(1_200);
         lane.keep(1, packet.slice(600..601));
         assert!(packet.is_unique());
@@ -245,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_comes_next_passes_again_when_the_gaps_are_filled() {
-        let mut lane = LaneReader::default();
+        let mut lane = InboundLane::default();
         assert!(lane.pass(0, 10));
         lane.keep(20, piece(10));
         assert!(!lane.pass(10, 10), "something waits behind it");
@@ -258,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_reset_takes_what_was_not_handed_on_with_it() {
-        let mut lane = LaneReader::default();
+        let mut lane = InboundLane::default();
         lane.keep(0, piece(10));
         lane.on_end(LaneEnd::Reset);
         assert_eq!((lane.next(10), lane.end()), (None, Some(LaneEnd::Reset)));

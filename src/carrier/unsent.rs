@@ -21,7 +21,7 @@ pub(crate) struct UnsentBytes {
 
 /// A transmission, as far as the account goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sent {
+pub(crate) struct Transmission {
     /// All of it.
     pub(crate) bytes: u64,
     pub(crate) packets: u64,
@@ -53,7 +53,7 @@ impl UnsentBytes {
     }
 
     /// It sent something.
-    pub(crate) fn on_sent(&mut self, sent: Sent) {
+    pub(crate) fn on_sent(&mut self, sent: Transmission) {
         if sent.stream_frames > 0 {
             let overhead = sent.packets * PACKET_OVERHEAD_BYTES + sent.stream_frames * FRAME_OVERHEAD_BYTES;
             self.unsent = self.unsent.saturating_sub(sent.bytes.saturating_sub(overhead));
@@ -81,8 +81,8 @@ impl UnsentBytes {
 mod tests {
     use super::*;
 
-    fn sent(bytes: u64, packets: u64, stream_frames: u64) -> Sent {
-        Sent { bytes, packets, stream_frames }
+    fn sent(bytes: u64, packets: u64, stream_frames: u64) -> Transmission {
+        Transmission { bytes, packets, stream_frames }
     }
 
     #[test]

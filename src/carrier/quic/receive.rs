@@ -5,7 +5,7 @@ use quinn_proto::{Chunk, ReadError, StreamId, VarInt};
 
 use super::{QuicCarrier, dir_of, lane_of};
 use crate::carrier::allowance::Allowance;
-use crate::carrier::reassembly::{Frames, LaneEnd, LaneReader, Order};
+use crate::carrier::reassembly::{Frames, InboundLane, LaneEnd, Order};
 use crate::proto::wire::id::{Dir, LaneId};
 
 /// Something that has arrived.
@@ -126,7 +126,7 @@ impl QuicCarrier {
     fn read(
         &mut self,
         id: StreamId,
-        mut reader: LaneReader,
+        mut reader: InboundLane,
         mut frames: Frames,
         allowance: &Allowance,
         mut max_bytes: usize,

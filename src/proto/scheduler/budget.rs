@@ -37,7 +37,8 @@ impl ReinjectionBudget {
     }
 
     /// All bytes sent again so far.
-    pub(crate) fn spent(&self) -> u64 {
+    #[cfg(test)]
+    fn spent(&self) -> u64 {
         self.spent_bytes
     }
 }

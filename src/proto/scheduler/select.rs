@@ -57,11 +57,6 @@ impl Selector {
         self.scheduler.copies()
     }
 
-    /// Bytes sent as copies within the cap.
-    pub(crate) fn reinjected_bytes(&self) -> u64 {
-        self.budget.spent()
-    }
-
     pub(crate) fn on_sent(&mut self, path: PathId, reason: SendReason, sent: Sent) {
         self.budget.on_sent(sent.new_bytes);
         match reason {

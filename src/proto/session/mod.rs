@@ -230,7 +230,6 @@ impl Session {
             retained_bytes: self.streams.totals().retained,
             buffered_bytes: self.streams.held().buffered_bytes,
             open_streams: self.streams.len(),
-            reinjected_bytes: self.stats.reinjected_bytes + self.selector.reinjected_bytes(),
             dropped_datagrams: self.datagrams.dropped(),
             advice_not_followed: self.dialing.not_followed(),
             ..self.stats
@@ -251,8 +250,12 @@ impl Session {
     /// What the session holds for its peer and its application, in bytes of memory: what was written and is not
     /// acknowledged, what has arrived and was not read, on streams and on lanes, datagrams.
     pub fn memory_bytes(&self) -> u64 {
-        let arrived = self.streams.held().memory_bytes() + self.paths.held_bytes();
-        self.streams.totals().retained + arrived + self.datagrams.waiting_bytes()
+        self.streams.totals().retained + self.arrived_bytes() + self.datagrams.waiting_bytes()
+    }
+
+    /// What has arrived and was not read, on streams and on lanes, in bytes of memory.
+    fn arrived_bytes(&self) -> u64 {
+        self.streams.held().memory_bytes() + self.paths.held_bytes()
     }
 
     /// The session is one of those that share `budget`.
@@ -266,10 +269,7 @@ impl Session {
         if self.memory.is_none() {
             return;
         }
-        let held_bytes = match self.is_closed() {
-            true => self.streams.held().memory_bytes() + self.paths.held_bytes(),
-            false => self.memory_bytes(),
-        };
+        let held_bytes = if self.is_closed() { self.arrived_bytes() } else { self.memory_bytes() };
         let Some(share) = &mut self.memory else { return };
         let pressure = share.update(held_bytes);
         match (self.streams.set_pressure(pressure), pressure) {

@@ -1,4 +1,4 @@
-//! Path events within a session: opening, suspicion, recovery, loss, and the end of the last one.
+//! Opening and steering of paths within a session: carriers that come and go, the handshake, advice, preferences.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -113,9 +113,8 @@ impl Session {
         self.selector.on_sent(id, reason, sent);
         match reason {
             SendReason::Retransmit => self.stats.retransmitted_bytes += sent.bytes,
-            SendReason::Duplicate => self.stats.reinjected_bytes += sent.bytes,
-            // Copies within the cap are counted where they are capped.
-            SendReason::New | SendReason::Reinject => {}
+            SendReason::Reinject | SendReason::Duplicate => self.stats.reinjected_bytes += sent.bytes,
+            SendReason::New => {}
         }
         if let Some(path) = self.paths.get_mut(id) {
             path.on_sent(now, sent.bytes);
