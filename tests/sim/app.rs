@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) reset_after: Option<u64>,
     /// The other end stops reading after this many bytes.
     pub(crate) stop_after: Option<u64>,
+    /// The other end reads about so much and no more, until [`App::read_on`].
+    pub(crate) pause_after: Option<u64>,
 }
 
 impl Plan {
@@ -60,6 +62,7 @@ impl Plan {
             priority: 0,
             reset_after: None,
             stop_after: None,
+            pause_after: None,
         }
     }
 
@@ -91,6 +94,7 @@ struct Incoming {
     total: u64,
     read: u64,
     stop_after: Option<u64>,
+    pause_after: Option<u64>,
 }
 
 /// One end's application.
@@ -203,8 +207,13 @@ impl App {
     }
 
     fn begin_receiving(&mut self, now: Time, session: &mut Session, id: StreamId, plan: Plan, own: bool) {
-        let (total, stop_after) = if own { (plan.back, None) } else { (plan.there, plan.stop_after) };
-        self.incoming.insert(id, Incoming { total, read: 0, stop_after });
+        let incoming = if own {
+            Incoming { total: plan.back, read: 0, stop_after: None, pause_after: None }
+        } else {
+            let Plan { there: total, stop_after, pause_after, .. } = plan;
+            Incoming { total, read: 0, stop_after, pause_after }
+        };
+        self.incoming.insert(id, incoming);
         self.on_readable(now, session, id);
     }
 
@@ -278,6 +287,15 @@ impl App {
         }
     }
 
+    /// Reads the rest of the streams that were paused.
+    pub(crate) fn read_on(&mut self, now: Time, session: &mut Session) {
+        for id in self.incoming.keys().copied().collect::<Vec<_>>() {
+            if self.incoming.get_mut(&id).is_some_and(|stream| stream.pause_after.take().is_some()) {
+                self.on_readable(now, session, id);
+            }
+        }
+    }
+
     /// Reads up to `most` bytes; returns whether there may be more.
     fn read(&mut self, now: Time, session: &mut Session, id: StreamId, mut most: u64) -> bool {
         let side = self.side;
@@ -288,6 +306,9 @@ impl App {
                     Ok(()) | Err(ReadError::Closed { .. }) => End::Stopped,
                     Err(error) => panic!("{side:?} stops {id}: {error}"),
                 };
+            }
+            if stream.pause_after.is_some_and(|after| stream.read >= after) {
+                return false;
             }
             if most == 0 {
                 return true;

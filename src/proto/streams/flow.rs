@@ -108,6 +108,18 @@ impl RecvWindow {
         Some(limit)
     }
 
+    /// The window is `bytes` at least from now on, or its maximum. Returns whether the peer has to be told a new limit.
+    pub(crate) fn grow_to(&mut self, now: Time, bytes: u64) -> bool {
+        let window = bytes.min(self.max_window);
+        if window <= self.window {
+            return false;
+        }
+        self.window = window;
+        self.limit = self.limit.max(self.consumed.saturating_add(window));
+        self.granted_at = Some(now);
+        true
+    }
+
     /// How much may wait unread: the window as it is now.
     pub(crate) fn window(&self) -> u64 {
         self.window
@@ -249,6 +261,19 @@ mod tests {
         assert_eq!(window.next_update(at(9), rtt, Growth::Allowed), Some(2_500));
         window.on_consumed(1_000);
         assert_eq!(window.next_update(at(19), rtt, Growth::Allowed), Some(3_500), "this was not too fast");
+    }
+
+    #[test]
+    fn a_window_grows_when_it_is_told_to_and_no_further_than_its_maximum() {
+        let mut window = RecvWindow::new(1_000, 4_000);
+        window.on_received(300).unwrap();
+        window.on_consumed(300);
+        assert!(!window.grow_to(at(0), 1_000));
+        assert!(window.grow_to(at(0), 3_000));
+        assert_eq!((window.window(), window.limit()), (3_000, 3_300));
+        assert!(window.grow_to(at(0), 9_000));
+        assert_eq!((window.window(), window.limit()), (4_000, 4_300));
+        assert!(!window.grow_to(at(0), 9_000));
     }
 
     #[test]

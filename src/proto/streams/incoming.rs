@@ -175,15 +175,22 @@ impl Streams {
             Pressure::None => Growth::Allowed,
             Pressure::High | Pressure::Exceeded => Growth::Denied,
         };
-        if self.recv_window.next_update(now, rtt, growth).is_some() {
-            effects.control.max_data = true;
-            effects.wake_control(ControlWake::Due);
-        }
+        let mut is_raised = self.recv_window.next_update(now, rtt, growth).is_some();
         if let Some((id, stream)) = id.and_then(|id| self.recv.get_mut(&id).map(|stream| (id, stream)))
             && !stream.is_complete()
-            && stream.window.next_update(now, rtt, growth).is_some()
         {
-            effects.control.max_stream_data.insert(id);
+            let window_before = stream.window.window();
+            if stream.window.next_update(now, rtt, growth).is_some() {
+                effects.control.max_stream_data.insert(id);
+                effects.wake_control(ControlWake::Due);
+            }
+            self.grown_windows += stream.window.window() - window_before;
+            // Otherwise a stream that was read fast and then no more could take all of the session's credit.
+            let enough = self.limits.session_window_bytes.saturating_add(self.grown_windows);
+            is_raised |= self.recv_window.grow_to(now, enough);
+        }
+        if is_raised {
+            effects.control.max_data = true;
             effects.wake_control(ControlWake::Due);
         }
     }
@@ -220,7 +227,8 @@ impl Streams {
 
     /// Forgets a receiving half once neither end needs it.
     fn retire_recv(&mut self, id: StreamId, effects: &mut Effects) {
-        if self.recv.get(&id).is_some_and(RecvStream::is_forgettable) {
+        if let Some(stream) = self.recv.get(&id).filter(|stream| stream.is_forgettable()) {
+            self.grown_windows -= stream.window.window() - self.limits.receive_window.initial_bytes;
             self.recv.remove(&id);
             effects.control.stops.remove(&id);
             effects.control.max_stream_data.remove(&id);

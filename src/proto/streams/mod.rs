@@ -45,6 +45,8 @@ use crate::proto::wire::id::{Dir, Side, StreamId};
 #[derive(Clone, Copy, Debug)]
 struct StreamLimits {
     receive_window: Window,
+    /// The first window of all together.
+    session_window_bytes: u64,
     send_buffer_bytes: usize,
     unsent_bytes: usize,
     session_send_buffer_bytes: usize,
@@ -93,11 +95,21 @@ pub(crate) struct Streams {
     initial_credit: u64,
     credit: SendCredit,
     recv_window: RecvWindow,
+    /// By how much the windows of all receiving streams have grown.
+    grown_windows: u64,
     /// What all receiving streams keep.
     held: Held,
     pressure: Pressure,
     /// For the headers of records.
     scratch: BytesMut,
+}
+
+/// The window of one stream: it grows to no more than half of the session's, so that one that is not read leaves the others
+/// the rest.
+fn stream_window(config: &SessionConfig) -> Window {
+    let Window { initial_bytes, max_bytes } = config.stream_receive_window;
+    let half = config.session_receive_window.max_bytes / 2;
+    Window { initial_bytes, max_bytes: max_bytes.min(half).max(initial_bytes) }
 }
 
 impl Streams {
@@ -106,7 +118,8 @@ impl Streams {
         Self {
             side,
             limits: StreamLimits {
-                receive_window: config.stream_receive_window,
+                receive_window: stream_window(config),
+                session_window_bytes: window.initial_bytes,
                 send_buffer_bytes: config.stream_send_buffer_bytes,
                 unsent_bytes: config.stream_unsent_bytes,
                 session_send_buffer_bytes: config.session_send_buffer_bytes,
@@ -127,6 +140,7 @@ impl Streams {
             initial_credit: 0,
             credit: SendCredit::new(0),
             recv_window: RecvWindow::new(window.initial_bytes, window.max_bytes),
+            grown_windows: 0,
             held: Held::default(),
             pressure: Pressure::default(),
             scratch: BytesMut::new(),

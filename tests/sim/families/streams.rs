@@ -121,6 +121,31 @@ fn a_slow_reader_holds_its_peer_back_and_holds_no_more_than_the_window() {
 }
 
 #[test]
+fn a_stream_that_is_read_fast_and_then_no_more_leaves_the_others_their_credit() {
+    every_seed("a_stream_that_is_read_no_more", 1.0, |seed| {
+        let mut rng = SimRng::new(!seed);
+        let mut config = SessionConfig::default();
+        // The windows of the defaults, in small: a stream may be granted far more than the session's first window.
+        config.stream_receive_window = Window { initial_bytes: 16_000, max_bytes: 256_000 };
+        config.session_receive_window =
+            Window { initial_bytes: 64_000, max_bytes: rng.within(256_000..512_000) };
+        let mut world = pair_with(seed, some_links(&mut rng, 3), config, Model::Quic);
+        let mut held = Plan::uni(rng.within(1_500_000..2_000_000));
+        held.pause_after = Some(rng.magnitude(1_000..1_000_000));
+        world.open(Side::Client, held);
+        let others = rng.within(1..10);
+        for _ in 0..others {
+            let mut other = Plan::uni(rng.magnitude(1..600_000));
+            other.priority = rng.pick(&[0, 0, 5, -5]);
+            world.open(Side::Client, other);
+        }
+        world.run_until(|world| world.app(Side::Server).received.len() as u64 == others);
+        world.read_on(Side::Server);
+        world.finish();
+    });
+}
+
+#[test]
 fn lanes_that_the_peer_stops_at_any_moment_are_nothing_to_their_streams() {
     every_seed("lanes_that_the_peer_stops", 0.5, |seed| {
         let mut rng = SimRng::new(!seed);

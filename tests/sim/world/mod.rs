@@ -144,6 +144,16 @@ impl World {
         self.kernel.schedule(self.now(), Event::ReadALittle { side });
     }
 
+    /// The application reads the rest of the streams at which it had paused.
+    pub(crate) fn read_on(&mut self, side: Side) {
+        let now = self.now();
+        let peer = &mut self.peers[index(side)];
+        if let Some(session) = &mut peer.session {
+            peer.app.read_on(now, session);
+        }
+        self.settle(side);
+    }
+
     pub(crate) fn session(&self, side: Side) -> &Session {
         self.peers[index(side)].session.as_ref().expect("the session has begun")
     }
