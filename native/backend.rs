@@ -273,12 +273,17 @@ impl Backend for NativeBackend {
 
     fn over(&self) {
         if let Role::Server { id, registry, permit, sockets } = &self.role {
+            let mut permit = permit.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(registry) = registry.upgrade() {
-                registry.remove(*id);
+                // If it keeps its room at all, then as one that makes way for others.
+                let evicted = permit.as_mut().and_then(SessionPermit::suspend);
+                registry.remove(*id, permit);
+                if let Some(evicted) = evicted {
+                    registry.evict(evicted);
+                }
             }
-            let permit = permit.lock().unwrap_or_else(PoisonError::into_inner).take();
             let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
-            drop((permit, sockets));
+            drop(sockets);
         }
         let routes = std::mem::take(&mut *self.routes());
         drop(routes);

@@ -207,18 +207,17 @@ pub async fn listen(
 }
 
 impl Listener {
-    /// The next session that a client has opened; `None` after [`drain`](Self::drain) or
+    /// The next session that a client has opened, in their order; `None` after [`drain`](Self::drain) or
     /// [`close`](Self::close), when none is left.
+    ///
+    /// A session that has ended while it waited is handed out, too: what its client has sent can be read, as in one that
+    /// ends later. It is let go before only if its room is needed ([`ServerConfig::max_sessions`], and half of
+    /// [`ServerConfig::max_memory_bytes`]).
     ///
     /// Cancel safe: a session is handed out or stays.
     pub async fn accept(&self) -> Option<Session> {
-        loop {
-            let session_ref = self.registry.next().await?;
-            // One that has ended while it waited is nobody's business.
-            if let Ok(session) = Session::opened(session_ref).await {
-                return Some(session);
-            }
-        }
+        let (id, session_ref) = self.registry.next().await?;
+        Some(Session::accepted(id, session_ref))
     }
 
     /// The addresses of its sockets, with the ports that the system chose, in the order they were given.

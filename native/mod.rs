@@ -12,6 +12,7 @@
 //! tls, certificate, validity, transport, stateless_reset               what QUIC is set to
 //! ```
 
+mod accept_queue;
 mod admission;
 mod backend;
 mod buffer_pool;

@@ -1,13 +1,14 @@
 //! The sessions of one listener: where a path that has said what it wants finds its session.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::admission::{Admission, TooManySessions};
+use super::accept_queue::AcceptQueue;
+use super::admission::{Admission, SessionPermit, TooManySessions};
 use super::backend::{NativeBackend, OpenRoute, Role};
 use super::engine::Engine;
 use super::path_driver::{DriverKey, SessionBinding};
@@ -59,8 +60,8 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Members {
     sessions: BTreeMap<SessionId, (Arc<Shared>, Arc<NativeBackend>)>,
-    /// Not accepted by the application yet; counted among the sessions.
-    waiting: VecDeque<Arc<SessionRef>>,
+    /// Not accepted by the application yet; counted among the sessions until they end.
+    waiting: AcceptQueue<Arc<SessionRef>, SessionPermit>,
     /// No new sessions.
     is_draining: bool,
     /// For sessions to come, until there are none.
@@ -215,24 +216,43 @@ impl Registry {
                 }
             }
         });
-        self.members().waiting.push_back(session_ref);
+        {
+            let mut members = self.members();
+            if members.sessions.contains_key(&id) {
+                members.waiting.push(id, session_ref);
+            }
+        }
         self.news.notify_one();
         Ok(binding)
     }
 
     /// A session without a path ends, because its room is another's.
     pub(crate) fn evict(&self, id: SessionId) {
-        let member = self.members().sessions.get(&id).cloned();
+        let (member, waiting) = {
+            let mut members = self.members();
+            match members.sessions.get(&id).cloned() {
+                Some(member) => (Some(member), None),
+                // It has ended before.
+                None => (None, members.waiting.remove(id)),
+            }
+        };
         if let Some((shared, _)) = member {
             shared.with(|session, now| session.evict(now));
         }
+        // Without the lock: more may go with it.
+        drop(waiting);
     }
 
-    /// A session is over.
-    pub(crate) fn remove(&self, id: SessionId) {
+    /// A session is over. One that was not accepted yet keeps its room until then, since what it has brought can still be
+    /// read; but it does not take memory that those that live may need.
+    pub(crate) fn remove(&self, id: SessionId, permit: Option<SessionPermit>) {
+        let is_roomy = self.memory.used_bytes() <= self.template.max_memory_bytes / 2;
         let (removed, is_empty) = {
             let mut members = self.members();
-            (members.sessions.remove(&id), members.sessions.is_empty())
+            let removed = members.sessions.remove(&id);
+            let waiting = if is_roomy { None } else { members.waiting.remove(id) };
+            let permit = permit.and_then(|permit| members.waiting.on_ended(id, permit));
+            ((removed, waiting, permit), members.sessions.is_empty())
         };
         // Without the lock: more may go with it.
         drop(removed);
@@ -241,14 +261,14 @@ impl Registry {
         }
     }
 
-    /// The next new session; `None` when there will be no more.
-    pub(crate) async fn next(&self) -> Option<Arc<SessionRef>> {
+    /// The next session that was not handed out yet, alive or not; `None` when there will be no more.
+    pub(crate) async fn next(&self) -> Option<(SessionId, Arc<SessionRef>)> {
         loop {
             let news = self.news.notified();
             {
                 let mut members = self.members();
-                if let Some(session_ref) = members.waiting.pop_front() {
-                    return Some(session_ref);
+                if let Some(next) = members.waiting.pop() {
+                    return Some(next);
                 }
                 if members.is_draining {
                     // Whoever else waits learns it, too.

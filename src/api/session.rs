@@ -47,6 +47,12 @@ impl Session {
         Ok(Self { session_ref, id })
     }
 
+    /// A session that a client has opened, whether or not it has ended.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn accepted(id: SessionId, session_ref: Arc<SessionRef>) -> Self {
+        Self { session_ref, id }
+    }
+
     /// The session's name, the same at both ends. It is no secret.
     pub fn id(&self) -> SessionId {
         self.id

@@ -77,7 +77,7 @@ test('addresses in all their forms lead to the one URL that serves sessions', as
 test('what is no address is a syntax error', async () => {
   const { ready } = await page.evaluate(fail, { url: 'ftp://example.com', options: {} });
   assert.equal(ready.name, 'SyntaxError');
-  assert.match(ready.message, /write kwik:\/\//);
+  assert.match(ready.message, /is not a valid address: expected kwik:\/\/HOST:PORT/);
 });
 
 test('a worker that crashes is replaced, and its session says why', async () => {
