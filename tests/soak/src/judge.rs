@@ -65,6 +65,9 @@ fn second_half(run_seconds: f64) -> f64 {
     run_seconds / 2.0
 }
 
+/// What of the heap may be in use when all sessions are over: the pool's idle buffers, 8 MiB of each kind.
+const MOST_LEFT_MB: f64 = 20.0;
+
 impl Figure {
     /// Of the samples that are judged.
     pub(crate) fn trend(&self, account: &Account) -> Option<Trend> {
@@ -109,6 +112,12 @@ pub(crate) fn violations(process: &str, account: &Account) -> Vec<String> {
             )),
             Some(_) => {}
         }
+    }
+    let left = account.end.live_bytes as f64 / 1e6;
+    if left > MOST_LEFT_MB {
+        found.push(format!(
+            "{process}: {left:.1} MB are left when all sessions are over, {MOST_LEFT_MB} may be"
+        ));
     }
     found
 }
@@ -161,6 +170,14 @@ mod tests {
         let plateau = |second: f64| (185.0 - 90.0 * (-second / 400.0).exp()) * MB;
         let found = violations("server", &account(1_800, plateau, flat));
         assert!(found.len() == 1 && found[0].contains("live heap rose by"), "{found:?}");
+    }
+
+    #[test]
+    fn what_sessions_leave_behind_is_a_violation() {
+        let mut account = account(60, flat, flat);
+        account.end.live_bytes = 30_000_000;
+        let found = violations("clients", &account);
+        assert!(found.len() == 1 && found[0].contains("are left when all sessions are over"), "{found:?}");
     }
 
     #[test]

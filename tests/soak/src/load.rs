@@ -18,6 +18,8 @@ use crate::message::{End, Message, print_samples};
 pub(crate) const QUIET_END: Duration = Duration::from_secs(8);
 /// Whatever takes longer hangs. All paths of a session may be silent for 6 s, several times, and the machine be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than connections take to be gone after they were closed.
+const DRAINING: Duration = Duration::from_secs(5);
 /// Tasks that dial, and what each waits between two dials.
 const DIALLERS: u64 = 4;
 const DIAL_PAUSE: Duration = Duration::from_millis(100);
@@ -69,6 +71,9 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     }
     faults.join_all().await;
     sampling.abort();
+    drop(members);
+    // A connection that was closed drains for three probe timeouts, with all that it holds.
+    sleep(DRAINING).await;
     Message::End(End::now()).print()
 }
 
