@@ -16,6 +16,7 @@ pub(crate) mod send;
 mod send_buffer;
 pub(crate) mod send_lanes;
 mod transmit;
+mod writers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use self::ids::{Known, StreamIds};
 use self::ready::ReadyQueue;
 use self::recv::{RecvStream, Violation};
 use self::send::SendStream;
+use self::writers::Writers;
 use crate::proto::config::{SessionConfig, Window};
 use crate::proto::effects::{ControlWake, Effects};
 use crate::proto::event::Event;
@@ -89,7 +91,7 @@ pub(crate) struct Streams {
     /// When to look for streams of `ending` whose answer is overdue.
     overdue_at: Option<Time>,
     /// Streams whose application waits for room.
-    writers: BTreeSet<StreamId>,
+    writers: Writers,
     totals: Totals,
     /// What the peer lets one new stream send.
     initial_credit: u64,
@@ -135,7 +137,7 @@ impl Streams {
             timed: BTreeSet::new(),
             ending: BTreeSet::new(),
             overdue_at: None,
-            writers: BTreeSet::new(),
+            writers: Writers::default(),
             totals: Totals::default(),
             initial_credit: 0,
             credit: SendCredit::new(0),

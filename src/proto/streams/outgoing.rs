@@ -37,16 +37,18 @@ impl Streams {
         let room = self.room_for(id);
         let stream = open_half(self.send.get_mut(&id), id)?;
         let take = data.len().min(room);
-        if take < data.len() {
-            self.writers.insert(id);
-        } else {
-            self.writers.remove(&id);
-        }
         if take > 0 {
             stream.write(data.split_to(take));
             self.totals.retained += take as u64;
             self.totals.unsent += take as u64;
             self.enqueue(id);
+        }
+        if data.is_empty() {
+            self.writers.remove(id);
+        } else if self.own_room(id) < self.worthwhile_room() {
+            self.writers.wait_for_own(id);
+        } else {
+            self.writers.wait_for_session(id);
         }
         Ok(take)
     }
@@ -60,12 +62,19 @@ impl Streams {
     }
 
     fn room_for(&self, id: StreamId) -> usize {
+        self.own_room(id).min(self.session_room())
+    }
+
+    /// What the stream's own limits leave.
+    fn own_room(&self, id: StreamId) -> usize {
         let Some(stream) = self.send.get(&id) else { return 0 };
-        let left =
-            |limit: usize, used: u64| limit.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
         left(self.limits.send_buffer_bytes, stream.retained_bytes())
             .min(left(self.limits.unsent_bytes, stream.unsent_bytes()))
-            .min(left(self.session_send_buffer_bytes(), self.totals.retained))
+    }
+
+    /// What the limit of all together leaves.
+    fn session_room(&self) -> usize {
+        left(self.session_send_buffer_bytes(), self.totals.retained)
     }
 
     fn session_send_buffer_bytes(&self) -> usize {
@@ -77,22 +86,39 @@ impl Streams {
         }
     }
 
-    /// Tells writers that wait about room, once there is enough of it to be worth their while.
-    pub(crate) fn notify_writers(&mut self, effects: &mut Effects) {
-        if self.writers.is_empty() {
-            return;
-        }
-        let least = WRITER_WAKE_BYTES
+    /// The least room that is worth waking a writer for.
+    fn worthwhile_room(&self) -> usize {
+        WRITER_WAKE_BYTES
             .min(self.limits.send_buffer_bytes / 2)
             .min(self.limits.unsent_bytes / 2)
             .min(self.session_send_buffer_bytes() / 2)
-            .max(1);
-        for id in std::mem::take(&mut self.writers) {
-            if self.room_for(id) >= least {
-                effects.events.push_back(Event::Writable(id));
-            } else {
-                self.writers.insert(id);
-            }
+            .max(1)
+    }
+
+    /// There may be more room in this stream: tells its writer, if it waits and there is enough to be worth its while.
+    pub(super) fn notify_writer(&mut self, id: StreamId, effects: &mut Effects) {
+        if !self.writers.contains(id) {
+            return;
+        }
+        let least = self.worthwhile_room();
+        if self.own_room(id) < least {
+            self.writers.wait_for_own(id);
+        } else if self.session_room() < least {
+            self.writers.wait_for_session(id);
+        } else {
+            self.writers.remove(id);
+            effects.events.push_back(Event::Writable(id));
+        }
+    }
+
+    /// There may be more room for all streams together: tells the writers that wait for nothing else.
+    pub(crate) fn notify_writers(&mut self, effects: &mut Effects) {
+        if self.session_room() < self.worthwhile_room() {
+            return;
+        }
+        for id in self.writers.take_for_session() {
+            self.writers.wait_for_own(id);
+            self.notify_writer(id, effects);
         }
     }
 
@@ -123,7 +149,7 @@ impl Streams {
         self.totals.retained -= retained;
         self.totals.unsent -= unsent;
         self.outstanding.remove(&id);
-        self.writers.remove(&id);
+        self.writers.remove(id);
         self.ending.insert(id);
         self.overdue_at.get_or_insert(now + OVERDUE);
         effects.control.resets.insert(id);
@@ -134,11 +160,8 @@ impl Streams {
     /// Streams of a higher priority go first.
     pub(crate) fn set_priority(&mut self, id: StreamId, priority: i32) {
         let Some(stream) = self.send.get_mut(&id) else { return };
-        let old = std::mem::replace(&mut stream.priority, priority);
-        if std::mem::take(&mut stream.queued) {
-            self.ready.remove(id, old);
-            self.enqueue(id);
-        }
+        stream.priority = priority;
+        self.requeue(id);
     }
 
     /// On which paths the stream may travel.
@@ -237,6 +260,7 @@ impl Streams {
         if !is_news {
             return Ok(Use::None);
         }
+        self.notify_writer(id, effects);
         self.notify_writers(effects);
         self.retire_send(id, effects);
         Ok(Use::Some)
@@ -373,6 +397,10 @@ impl Streams {
     }
 }
 
+fn left(limit: usize, used: u64) -> usize {
+    limit.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX))
+}
+
 /// A half that takes bytes, or the error for a write to it.
 fn open_half(stream: Option<&mut SendStream>, id: StreamId) -> Result<&mut SendStream, WriteError> {
     let stream = stream.ok_or(WriteError::Closed { stream: id })?;
@@ -389,6 +417,7 @@ fn open_half(stream: Option<&mut SendStream>, id: StreamId) -> Result<&mut SendS
 mod tests {
     use super::*;
     use crate::proto::config::SessionConfig;
+    use crate::proto::streams::send_lanes::Expected;
     use crate::proto::wire::frame::Parameters;
     use crate::proto::wire::id::{Dir, Side};
 
@@ -420,6 +449,50 @@ mod tests {
         assert_eq!(streams.overdue_at(), Some(Time::ZERO + OVERDUE));
         assert_eq!(streams.take_overdue(Time::ZERO + OVERDUE), []);
         assert_eq!(streams.overdue_at(), None, "no end is awaited");
+    }
+
+    /// What the events say of writers.
+    fn told(effects: &mut Effects) -> Vec<StreamId> {
+        let writable = |event| if let Event::Writable(id) = event { Some(id) } else { None };
+        effects.events.drain(..).filter_map(writable).collect()
+    }
+
+    /// The peer has the first `bytes` of a stream, all of which went out.
+    fn deliver(streams: &mut Streams, id: StreamId, bytes: u64) -> Vec<StreamId> {
+        let at = PathLane { path: PathId(0), lane: LaneId(id.0) };
+        let stream = streams.send.get_mut(&id).unwrap();
+        stream.add_lane(at);
+        let (unsent, end) = (stream.unsent_bytes(), stream.final_size() + stream.unsent_bytes());
+        let expected = Expected { arrival: Time::ZERO, overdue_at: Time::ZERO };
+        stream.on_sent(Time::ZERO, at, 0..end, expected);
+        streams.totals.unsent -= unsent;
+        let ack = Ack { stream: id, complete: false, contiguous: bytes, ranges: Vec::new() };
+        let mut effects = Effects::default();
+        streams.on_ack(Time::ZERO, &ack, &mut effects).unwrap();
+        told(&mut effects)
+    }
+
+    #[test]
+    fn a_writer_is_told_of_room_of_its_own_and_of_the_sessions_if_that_is_what_it_waits_for() {
+        let mut streams = streams();
+        streams.limits.send_buffer_bytes = 100;
+        streams.limits.session_send_buffer_bytes = 250;
+        let [first, second, third, fourth] = std::array::from_fn(|_| streams.open(Dir::Bi).unwrap());
+        let write = |streams: &mut Streams, id, len| streams.write(id, &mut Bytes::from(vec![7; len]));
+        assert_eq!(write(&mut streams, first, 150), Ok(100));
+        assert_eq!(write(&mut streams, second, 150), Ok(100));
+        assert_eq!(write(&mut streams, third, 100), Ok(50), "the session is full");
+        assert_eq!(write(&mut streams, fourth, 10), Ok(0), "it has nothing under way");
+        assert_eq!(deliver(&mut streams, first, 40), [], "40 bytes are not worth a wake-up");
+        assert_eq!(
+            deliver(&mut streams, first, 60),
+            [first, third, fourth],
+            "there is room for all who can use it"
+        );
+        assert_eq!(deliver(&mut streams, first, 100), [], "each is told once");
+        assert_eq!(write(&mut streams, fourth, 150), Ok(100));
+        assert_eq!(write(&mut streams, first, 10), Ok(0), "the session is full again");
+        assert_eq!(deliver(&mut streams, second, 100), [second, first]);
     }
 
     #[test]

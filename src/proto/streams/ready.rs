@@ -1,50 +1,49 @@
 //! The queue of streams with something to send: by priority, round-robin within one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::proto::wire::id::StreamId;
 
-/// Streams with something to send. Each is in it once at most; its owner keeps a mark of that.
+/// Where a stream stands in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    priority: Reverse<i32>,
+    turn: u64,
+}
+
+/// Streams in the order in which they are asked. Whether a stream is in it, and where, is noted in the stream.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyQueue {
-    by_priority: BTreeMap<Reverse<i32>, VecDeque<StreamId>>,
+    next_turn: u64,
+    line: BTreeMap<Place, StreamId>,
 }
 
 impl ReadyQueue {
-    /// To the back of those of this priority.
-    pub(crate) fn push(&mut self, id: StreamId, priority: i32) {
-        self.by_priority.entry(Reverse(priority)).or_default().push_back(id);
+    /// Puts a stream at the end of those with its priority.
+    pub(crate) fn push(&mut self, id: StreamId, priority: i32) -> Place {
+        let place = Place { priority: Reverse(priority), turn: self.next_turn };
+        self.next_turn += 1;
+        self.line.insert(place, id);
+        place
     }
 
     /// Takes a stream out.
-    pub(crate) fn remove(&mut self, id: StreamId, priority: i32) {
-        let Some(queue) = self.by_priority.get_mut(&Reverse(priority)) else { return };
-        if queue.front() == Some(&id) {
-            queue.pop_front();
-        } else {
-            queue.retain(|queued| *queued != id);
-        }
+    pub(crate) fn remove(&mut self, place: Place) {
+        self.line.remove(&place);
     }
 
-    /// Takes several streams out, whatever their priority.
-    pub(crate) fn remove_all(&mut self, ids: &[StreamId]) {
-        for queue in self.by_priority.values_mut() {
-            queue.retain(|queued| !ids.contains(queued));
-        }
-    }
-
-    /// The streams in line, the next one first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = StreamId> + '_ {
-        self.by_priority.values().flatten().copied()
+    /// All of them, the highest priority first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, StreamId)> + '_ {
+        self.line.iter().map(|(place, id)| (*place, *id))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_priority.values().all(VecDeque::is_empty)
+        self.line.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
-        self.by_priority.clear();
+        self.line.clear();
     }
 }
 
@@ -52,29 +51,32 @@ impl ReadyQueue {
 mod tests {
     use super::*;
 
+    fn ids(ready: &ReadyQueue) -> Vec<u64> {
+        ready.iter().map(|(_, id)| id.0).collect()
+    }
+
     #[test]
     fn the_highest_priority_goes_first_and_equals_take_turns() {
         let mut ready = ReadyQueue::default();
-        ready.push(StreamId(0), 0);
+        let first = ready.push(StreamId(0), 0);
         ready.push(StreamId(4), 0);
         ready.push(StreamId(8), 1);
-        assert_eq!(ready.iter().collect::<Vec<_>>(), [StreamId(8), StreamId(0), StreamId(4)]);
-        ready.remove(StreamId(0), 0);
+        ready.push(StreamId(12), i32::MIN);
+        assert_eq!(ids(&ready), [8, 0, 4, 12]);
+        ready.remove(first);
         ready.push(StreamId(0), 0);
-        assert_eq!(ready.iter().collect::<Vec<_>>(), [StreamId(8), StreamId(4), StreamId(0)]);
+        assert_eq!(ids(&ready), [8, 4, 0, 12]);
     }
 
     #[test]
     fn what_is_taken_out_is_not_in_line_any_more() {
         let mut ready = ReadyQueue::default();
-        for index in 0..3 {
-            ready.push(StreamId(4 * index), 0);
-        }
-        ready.remove(StreamId(4), 0);
-        ready.remove(StreamId(4), 7);
-        ready.remove_all(&[StreamId(0)]);
-        assert_eq!(ready.iter().collect::<Vec<_>>(), [StreamId(8)]);
-        ready.remove(StreamId(8), 0);
+        let places: Vec<_> = (0..3).map(|index| ready.push(StreamId(4 * index), index as i32)).collect();
+        ready.remove(places[1]);
+        ready.remove(places[1]);
+        assert_eq!(ids(&ready), [8, 0]);
+        ready.remove(places[0]);
+        ready.remove(places[2]);
         assert!(ready.is_empty());
     }
 }

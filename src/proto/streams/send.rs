@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::flow::SendCredit;
+use super::ready::Place;
 use super::send_buffer::SendBuffer;
 use super::send_lanes::{Expected, LaneToWrite, PathLane, SendLanes};
 use crate::proto::config::PathPolicy;
@@ -59,8 +60,8 @@ pub(crate) struct SendStream {
     pub(crate) released: bool,
     /// The peer's code, if it stopped reading.
     pub(crate) stopped: Option<AppCode>,
-    /// In the session's queue of streams with something to send.
-    pub(crate) queued: bool,
+    /// Where it stands in the session's queue of streams with something to send.
+    pub(crate) queued: Option<Place>,
     /// When acknowledgement last advanced, or the first byte went out.
     pub(crate) progress_at: Time,
     /// Half of a `PathPolicy::Deadline` has passed without an acknowledgement.
@@ -84,7 +85,7 @@ impl SendStream {
             credit: SendCredit::new(credit_bytes),
             released: false,
             stopped: None,
-            queued: false,
+            queued: None,
             progress_at: Time::ZERO,
             deadline_passed: false,
             completion_timeout: OVERDUE,

@@ -50,11 +50,11 @@ impl Streams {
     }
 
     /// The stream had its turn: to the back of its queue, or out of it.
-    fn requeue(&mut self, id: StreamId) {
+    pub(super) fn requeue(&mut self, id: StreamId) {
         if let Some(stream) = self.send.get_mut(&id)
-            && std::mem::take(&mut stream.queued)
+            && let Some(place) = stream.queued.take()
         {
-            self.ready.remove(id, stream.priority);
+            self.ready.remove(place);
             self.enqueue(id);
         }
     }
@@ -77,9 +77,9 @@ impl Streams {
         let session_credit = self.credit.available();
         let mut idle = Vec::new();
         let mut found = None;
-        for id in self.ready.iter() {
+        for (place, id) in self.ready.iter() {
             let Some(stream) = self.send.get(&id).filter(|stream| stream.has_work(u64::MAX)) else {
-                idle.push(id);
+                idle.push((place, id));
                 continue;
             };
             if !blocked.blocks(stream, path)
@@ -90,12 +90,10 @@ impl Streams {
                 break;
             }
         }
-        if !idle.is_empty() {
-            self.ready.remove_all(&idle);
-            for id in idle {
-                if let Some(stream) = self.send.get_mut(&id) {
-                    stream.queued = false;
-                }
+        for (place, id) in idle {
+            self.ready.remove(place);
+            if let Some(stream) = self.send.get_mut(&id) {
+                stream.queued = None;
             }
         }
         found
@@ -191,7 +189,7 @@ impl Streams {
         self.requeue(id);
         self.outstanding.insert(id);
         if newly_sent > 0 {
-            self.notify_writers(effects);
+            self.notify_writer(id, effects);
         }
         Ok(Written { opened, sent: Some(Sent { bytes: payload.len, new_bytes }) })
     }
@@ -221,9 +219,8 @@ impl Streams {
 }
 
 fn enqueue(stream: &mut SendStream, ready: &mut ReadyQueue) {
-    if !stream.queued && stream.has_work(u64::MAX) {
-        stream.queued = true;
-        ready.push(stream.id, stream.priority);
+    if stream.queued.is_none() && stream.has_work(u64::MAX) {
+        stream.queued = Some(ready.push(stream.id, stream.priority));
     }
 }
 
