@@ -38,8 +38,8 @@ pub struct SessionConfig {
     /// them. It grows with the measured bandwidth-delay product, to half of `session_receive_window` at most. Default
     /// 1 MiB to 16 MiB.
     pub stream_receive_window: Window,
-    /// The same for all streams of the session together. It grows by as much as theirs, so that a stream that is not read
-    /// any more leaves the others the rest of it. Default 4 MiB to 32 MiB.
+    /// The same for all streams of the session together. It grows by twice as much as theirs, so that a stream that is not
+    /// read any more leaves the others half of it. Default 4 MiB to 32 MiB.
     pub session_receive_window: Window,
     /// Most bytes of one stream that are kept until the peer has acknowledged them: 1 to 1 TiB. Default 8 MiB.
     pub stream_send_buffer_bytes: usize,

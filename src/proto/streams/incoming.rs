@@ -185,8 +185,10 @@ impl Streams {
                 effects.wake_control(ControlWake::Due);
             }
             self.grown_windows += stream.window.window() - window_before;
-            // Otherwise a stream that was read fast and then no more could take all of the session's credit.
-            let enough = self.limits.session_window_bytes.saturating_add(self.grown_windows);
+            // Otherwise a stream that was read fast and then no more could take all of the session's credit, which is
+            // renewed when half of it is used up.
+            let grown = self.grown_windows.saturating_mul(2);
+            let enough = self.limits.session_window_bytes.saturating_add(grown);
             is_raised |= self.recv_window.grow_to(now, enough);
         }
         if is_raised {
