@@ -149,12 +149,17 @@ impl NativeBackend {
             let evicted = if routes.is_empty() { self.with_permit(SessionPermit::suspend) } else { None };
             (route, evicted.flatten())
         };
+        self.evict(evicted);
+        route
+    }
+
+    /// Server: ends a session whose room is another's now, perhaps this one.
+    fn evict(&self, evicted: Option<SessionId>) {
         if let (Some(id), Role::Server { registry, .. }) = (evicted, &self.role)
             && let Some(registry) = registry.upgrade()
         {
             registry.evict(id);
         }
-        route
     }
 
     /// Server: changes how its room is counted, while it has any.
@@ -273,15 +278,13 @@ impl Backend for NativeBackend {
 
     fn over(&self) {
         if let Role::Server { id, registry, permit, sockets } = &self.role {
-            let mut permit = permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // If it keeps its room at all, then as one that makes way for others.
+            let evicted = self.with_permit(SessionPermit::suspend).flatten();
+            let permit = permit.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(registry) = registry.upgrade() {
-                // If it keeps its room at all, then as one that makes way for others.
-                let evicted = permit.as_mut().and_then(SessionPermit::suspend);
                 registry.remove(*id, permit);
-                if let Some(evicted) = evicted {
-                    registry.evict(evicted);
-                }
             }
+            self.evict(evicted);
             let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(sockets);
         }

@@ -207,13 +207,9 @@ impl App {
     }
 
     fn begin_receiving(&mut self, now: Time, session: &mut Session, id: StreamId, plan: Plan, own: bool) {
-        let incoming = if own {
-            Incoming { total: plan.back, read: 0, stop_after: None, pause_after: None }
-        } else {
-            let Plan { there: total, stop_after, pause_after, .. } = plan;
-            Incoming { total, read: 0, stop_after, pause_after }
-        };
-        self.incoming.insert(id, incoming);
+        let (total, stop_after, pause_after) =
+            if own { (plan.back, None, None) } else { (plan.there, plan.stop_after, plan.pause_after) };
+        self.incoming.insert(id, Incoming { total, read: 0, stop_after, pause_after });
         self.on_readable(now, session, id);
     }
 

@@ -183,13 +183,13 @@ impl Streams {
             if stream.window.next_update(now, rtt, growth).is_some() {
                 effects.control.max_stream_data.insert(id);
                 effects.wake_control(ControlWake::Due);
+                // Otherwise a stream that was read fast and then no more could take all of the session's credit, which
+                // is renewed when half of it is used up.
+                self.grown_windows += stream.window.window() - window_before;
+                let grown = self.grown_windows.saturating_mul(2);
+                let enough = self.limits.session_window_bytes.saturating_add(grown);
+                is_raised |= self.recv_window.grow_to(now, enough);
             }
-            self.grown_windows += stream.window.window() - window_before;
-            // Otherwise a stream that was read fast and then no more could take all of the session's credit, which is
-            // renewed when half of it is used up.
-            let grown = self.grown_windows.saturating_mul(2);
-            let enough = self.limits.session_window_bytes.saturating_add(grown);
-            is_raised |= self.recv_window.grow_to(now, enough);
         }
         if is_raised {
             effects.control.max_data = true;

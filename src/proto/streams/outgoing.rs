@@ -45,10 +45,8 @@ impl Streams {
         }
         if data.is_empty() {
             self.writers.remove(id);
-        } else if self.own_room(id) < self.worthwhile_room() {
-            self.writers.wait_for_own(id);
         } else {
-            self.writers.wait_for_session(id);
+            self.queue_writer(id);
         }
         Ok(take)
     }
@@ -100,14 +98,20 @@ impl Streams {
         if !self.writers.contains(id) {
             return;
         }
-        let least = self.worthwhile_room();
-        if self.own_room(id) < least {
-            self.writers.wait_for_own(id);
-        } else if self.session_room() < least {
-            self.writers.wait_for_session(id);
+        if self.room_for(id) < self.worthwhile_room() {
+            self.queue_writer(id);
         } else {
             self.writers.remove(id);
             effects.events.push_back(Event::Writable(id));
+        }
+    }
+
+    /// The stream's writer waits: for room of its own as long as that is short, then for the session's.
+    fn queue_writer(&mut self, id: StreamId) {
+        if self.own_room(id) < self.worthwhile_room() {
+            self.writers.wait_for_own(id);
+        } else {
+            self.writers.wait_for_session(id);
         }
     }
 
@@ -116,8 +120,7 @@ impl Streams {
         if self.session_room() < self.worthwhile_room() {
             return;
         }
-        for id in self.writers.take_for_session() {
-            self.writers.wait_for_own(id);
+        for id in self.writers.for_session() {
             self.notify_writer(id, effects);
         }
     }
@@ -201,6 +204,7 @@ impl Streams {
     fn retire_send(&mut self, id: StreamId, effects: &mut Effects) {
         if self.send.get(&id).is_some_and(SendStream::is_forgettable) {
             self.send.remove(&id);
+            self.writers.remove(id);
             self.redundant.remove(&id);
             self.timed.remove(&id);
             self.on_forgotten(id, effects);

@@ -29,18 +29,19 @@ impl Writers {
         self.for_session.insert(id);
     }
 
-    /// It does not wait any more; returns whether it did.
-    pub(crate) fn remove(&mut self, id: StreamId) -> bool {
-        self.for_own.remove(&id) | self.for_session.remove(&id)
+    /// It does not wait any more.
+    pub(crate) fn remove(&mut self, id: StreamId) {
+        self.for_own.remove(&id);
+        self.for_session.remove(&id);
     }
 
     pub(crate) fn contains(&self, id: StreamId) -> bool {
         self.for_own.contains(&id) || self.for_session.contains(&id)
     }
 
-    /// Those that wait for room of the session; they do not wait any more.
-    pub(crate) fn take_for_session(&mut self) -> BTreeSet<StreamId> {
-        std::mem::take(&mut self.for_session)
+    /// Those that wait for room of the session.
+    pub(crate) fn for_session(&self) -> Vec<StreamId> {
+        self.for_session.iter().copied().collect()
     }
 
     pub(crate) fn clear(&mut self) {
