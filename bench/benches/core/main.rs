@@ -62,72 +62,68 @@ fn answer(pair: &mut Pair, id: StreamId) {
     pair.release(SERVER, id);
 }
 
-/// Messages on streams that are open, one after another.
-fn open_streams(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("a message and its answer, beside open streams");
+/// Measures an operation for each number of paths and streams; `begin` makes the pair that it is done on.
+fn compare<O: FnMut()>(criterion: &mut Criterion, what: &str, begin: impl Fn(usize, usize) -> O) {
+    let mut group = criterion.benchmark_group(what);
     for paths in PATHS {
         for streams in STREAMS {
-            let mut pair = Pair::new(paths, config());
-            let ids: Vec<_> = (0..streams).map(|_| pair.open(Dir::Bi)).collect();
-            for id in &ids {
-                echo(&mut pair, *id);
-            }
-            let mut next = ids.iter().cycle();
-            let name = format!("{paths} paths");
-            group.bench_function(BenchmarkId::new(name, streams), |bencher| {
-                bencher.iter(|| echo(&mut pair, *next.next().expect("there is a stream")));
-            });
+            let mut operation = begin(paths, streams);
+            let id = BenchmarkId::new(format!("{paths} paths"), streams);
+            group.bench_function(id, |bencher| bencher.iter(&mut operation));
         }
     }
+}
+
+/// Messages on streams that are open, one after another.
+fn open_streams(criterion: &mut Criterion) {
+    compare(criterion, "a message and its answer, beside open streams", |paths, streams| {
+        let mut pair = Pair::new(paths, config());
+        let mut ids: VecDeque<_> = (0..streams).map(|_| pair.open(Dir::Bi)).collect();
+        for id in &ids {
+            echo(&mut pair, *id);
+        }
+        move || {
+            echo(&mut pair, ids[0]);
+            ids.rotate_left(1);
+        }
+    });
 }
 
 /// Requests, of which so many wait for an answer; the oldest is answered, and another one comes.
 fn outstanding_requests(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("a request and its answer, beside unanswered ones");
-    for paths in PATHS {
-        for streams in STREAMS {
-            let mut pair = Pair::new(paths, config());
-            let mut waiting: VecDeque<_> = (0..streams).map(|_| ask(&mut pair)).collect();
-            let name = format!("{paths} paths");
-            group.bench_function(BenchmarkId::new(name, streams), |bencher| {
-                bencher.iter(|| {
-                    let oldest = waiting.pop_front().expect("a request waits");
-                    answer(&mut pair, oldest);
-                    waiting.push_back(ask(&mut pair));
-                });
-            });
+    compare(criterion, "a request and its answer, beside unanswered ones", |paths, streams| {
+        let mut pair = Pair::new(paths, config());
+        let mut waiting: VecDeque<_> = (0..streams).map(|_| ask(&mut pair)).collect();
+        move || {
+            let oldest = waiting.pop_front().expect("a request waits");
+            answer(&mut pair, oldest);
+            waiting.push_back(ask(&mut pair));
         }
-    }
+    });
 }
 
 /// A message beside streams whose reader does not read, and whose writers wait.
 fn held_streams(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("a message and its answer, beside streams that are not read");
-    for paths in PATHS {
-        for streams in STREAMS {
-            let mut config = config();
-            config.stream_receive_window = Window { initial_bytes: 300, max_bytes: 300 };
-            config.session_receive_window = Window { initial_bytes: 1 << 30, max_bytes: 1 << 30 };
-            config.stream_send_buffer_bytes = 200;
-            // The small buffers are free again at once.
-            config.max_ack_delay = Duration::ZERO;
-            config.session_send_buffer_bytes = 1 << 30;
-            let mut pair = Pair::new(paths, config);
-            let busy = pair.open(Dir::Bi);
-            echo(&mut pair, busy);
-            for _ in 0..streams {
-                let held = pair.open(Dir::Uni);
-                for _ in 0..4 {
-                    pair.write(CLIENT, held, Bytes::from_static(&[7; 200]));
-                    pair.settle();
-                }
+    compare(criterion, "a message and its answer, beside streams that are not read", |paths, streams| {
+        let mut config = config();
+        config.stream_receive_window = Window { initial_bytes: 300, max_bytes: 300 };
+        config.session_receive_window = Window { initial_bytes: 1 << 30, max_bytes: 1 << 30 };
+        config.stream_send_buffer_bytes = 200;
+        // The small buffers are free again at once.
+        config.max_ack_delay = Duration::ZERO;
+        config.session_send_buffer_bytes = 1 << 30;
+        let mut pair = Pair::new(paths, config);
+        let busy = pair.open(Dir::Bi);
+        echo(&mut pair, busy);
+        for _ in 0..streams {
+            let held = pair.open(Dir::Uni);
+            for _ in 0..4 {
+                pair.write(CLIENT, held, Bytes::from_static(&[7; 200]));
+                pair.settle();
             }
-            let name = format!("{paths} paths");
-            group.bench_function(BenchmarkId::new(name, streams), |bencher| {
-                bencher.iter(|| echo(&mut pair, busy));
-            });
         }
-    }
+        move || echo(&mut pair, busy)
+    });
 }
 
 criterion_group!(core, open_streams, outstanding_requests, held_streams);
