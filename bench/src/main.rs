@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+#[cfg(target_os = "linux")]
+use kwik_bench::load;
 use kwik_bench::{browser, cpu, failover, forward, rival};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +21,8 @@ struct Cli {
 enum Command {
     Cpu(cpu::Args),
     #[cfg(target_os = "linux")]
+    Load(load::Args),
+    #[cfg(target_os = "linux")]
     Profiles(kwik_bench::profiles::Args),
     #[cfg(target_os = "linux")]
     Rig(kwik_bench::rig::Args),
@@ -27,6 +31,12 @@ enum Command {
     BrowserServe(browser::ServeArgs),
     QuinnServe(rival::ServeArgs),
     QuinnGet(rival::GetArgs),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    LoadServe(load::ServeArgs),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    LoadDrive(load::DriveArgs),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +54,10 @@ fn run(command: Command) -> Result<()> {
         Command::Forward(args) => return forward::run(args),
         #[cfg(target_os = "linux")]
         Command::Rig(args) => return kwik_bench::rig::run(args),
+        #[cfg(target_os = "linux")]
+        Command::LoadServe(args) => return load::serve(args),
+        #[cfg(target_os = "linux")]
+        Command::LoadDrive(args) => return load::drive(args),
         _ => {}
     }
     let runtime = tokio::runtime::Runtime::new().context("tokio's runtime could not be started")?;
@@ -69,6 +83,12 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::BrowserServe(args) => browser::serve(&args).await,
         Command::QuinnServe(args) => rival::serve(&args).await,
         Command::QuinnGet(args) => rival::get(&args).await,
+        #[cfg(target_os = "linux")]
+        Command::Load(args) => load::run(&args).await,
+        #[cfg(target_os = "linux")]
+        Command::LoadServe(args) => load::serve(&args),
+        #[cfg(target_os = "linux")]
+        Command::LoadDrive(args) => load::drive(&args),
     }
 }
 

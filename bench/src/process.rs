@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// A server may take this long until it listens.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -37,7 +37,7 @@ pub struct Client {
 impl Client {
     /// Starts it; its errors go to our own standard error.
     pub fn start(command: std::process::Command) -> Result<Self> {
-        let (child, command) = spawn(command)?;
+        let (child, command) = spawn(command, Stdio::null())?;
         Ok(Self { child, command, started: Instant::now() })
     }
 
@@ -63,8 +63,9 @@ impl Client {
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    /// Kept open: a server whose output nobody takes may die of it.
-    _stdout: Option<Lines<BufReader<ChildStdout>>>,
+    /// Kept open, as is what follows: a server may end when nobody can ask it, and die when nobody takes its output.
+    stdin: Option<ChildStdin>,
+    stdout: Option<Lines<BufReader<ChildStdout>>>,
     /// What followed the word `listening` on each of its first lines.
     pub urls: Vec<String>,
 }
@@ -72,7 +73,8 @@ pub struct Server {
 impl Server {
     /// Starts it and waits until it has printed `listening URL` for each of `addresses` addresses.
     pub async fn start(command: std::process::Command, addresses: usize) -> Result<Self> {
-        let (mut child, command) = spawn(command)?;
+        let (mut child, command) = spawn(command, Stdio::piped())?;
+        let stdin = child.stdin.take();
         let mut stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
         let mut urls = Vec::new();
         let read = async {
@@ -87,7 +89,19 @@ impl Server {
             Ok(result) => result.with_context(|| format!("`{command}` did not start"))?,
             Err(_) => bail!("`{command}` did not say where it listens within {} s", START_LIMIT.as_secs()),
         }
-        Ok(Self { child, _stdout: stdout, urls })
+        Ok(Self { child, stdin, stdout, urls })
+    }
+
+    /// Writes a line to its standard input, and reads the line that it answers.
+    pub async fn ask(&mut self, question: &str) -> Result<String> {
+        let (Some(stdin), Some(stdout)) = (&mut self.stdin, &mut self.stdout) else {
+            bail!("the server takes no questions");
+        };
+        let asked = async {
+            stdin.write_all(format!("{question}\n").as_bytes()).await?;
+            stdout.next_line().await?.context("it has ended")
+        };
+        asked.await.with_context(|| format!("the server did not answer `{question}`"))
     }
 
     /// Ends it and says how much CPU time it has used.
@@ -98,11 +112,11 @@ impl Server {
     }
 }
 
-fn spawn(command: std::process::Command) -> Result<(Child, String)> {
+fn spawn(command: std::process::Command, stdin: Stdio) -> Result<(Child, String)> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let text = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let child = Command::from(command)
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -157,6 +171,15 @@ mod tests {
     async fn a_server_is_ready_when_it_has_named_every_address() {
         let server = Server::start(shell("echo hello; echo listening a; echo listening b; cat"), 2).await;
         assert_eq!(server.unwrap().urls, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_server_answers_line_by_line_until_it_has_ended() {
+        let script = "echo listening a; read first; echo \"got $first\"; read second; exit";
+        let mut server = Server::start(shell(script), 1).await.unwrap();
+        assert_eq!(server.ask("one").await.unwrap(), "got one");
+        let error = server.ask("two").await.unwrap_err();
+        assert!(format!("{error:#}").contains("`two`"), "{error:#}");
     }
 
     #[tokio::test]

@@ -28,8 +28,8 @@ use crate::process::own_cpu_seconds;
 
 /// What KWIK's packets grow to over IPv4 on Ethernet.
 const MTU: u16 = 1472;
-const SERVER_NAME: &str = "rival";
-const ALPN: &[u8] = b"rival";
+pub(crate) const SERVER_NAME: &str = "rival";
+pub(crate) const ALPN: &[u8] = b"rival";
 
 /// Serves one file over plain quinn, until killed.
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ pub async fn serve(args: &ServeArgs) -> Result<()> {
     let (config, certificate) = server_config()?;
     let endpoint = Endpoint::server(config, args.listen)
         .with_context(|| format!("quinn could not listen on {}", args.listen))?;
-    println!("listening quinn://{}?cert={}", endpoint.local_addr()?, hex(&certificate));
+    println!("listening {}", url(endpoint.local_addr()?, &certificate));
     while let Some(incoming) = endpoint.accept().await {
         let source = source.clone();
         tokio::spawn(async move {
@@ -182,7 +182,13 @@ async fn receive_all(connection: &Connection) -> Result<Received> {
     Ok(Received { bytes, sha256: Some(hex(&sha256)) })
 }
 
-fn parse_url(url: &str) -> Result<(SocketAddr, CertificateDer<'static>)> {
+/// What clients need to know of a server.
+pub(crate) fn url(addr: SocketAddr, certificate: &CertificateDer<'_>) -> String {
+    format!("quinn://{addr}?cert={}", hex(certificate))
+}
+
+/// The reverse of [`url`].
+pub(crate) fn parse_url(url: &str) -> Result<(SocketAddr, CertificateDer<'static>)> {
     let parsed = || {
         let (addr, certificate) = url.strip_prefix("quinn://")?.split_once("?cert=")?;
         Some((addr.parse().ok()?, CertificateDer::from(from_hex(certificate)?)))
@@ -190,32 +196,47 @@ fn parse_url(url: &str) -> Result<(SocketAddr, CertificateDer<'static>)> {
     parsed().context("the URL is not one that quinn-serve prints")
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// AES-128-GCM with ring and nothing else.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     let cipher_suites = vec![ring::cipher_suite::TLS13_AES_128_GCM_SHA256];
     Arc::new(CryptoProvider { cipher_suites, ..ring::default_provider() })
 }
 
-fn transport() -> Arc<TransportConfig> {
+/// Defaults, with CUBIC and an MTU that is not searched for.
+pub(crate) fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .initial_mtu(MTU)
         .min_mtu(MTU)
         .mtu_discovery_config(None)
         .congestion_controller_factory(Arc::new(CubicConfig::default()));
-    Arc::new(transport)
+    transport
 }
 
-fn server_config() -> Result<(quinn::ServerConfig, CertificateDer<'static>)> {
+/// A certificate for a server of this run, self-signed, and its key (ECDSA with P-256, as KWIK makes them).
+pub(crate) fn certificate() -> Result<(CertificateDer<'static>, PrivatePkcs8KeyDer<'static>)> {
     let made = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()])?;
-    let certificate = made.cert.der().clone();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    Ok((made.cert.der().clone(), made.signing_key.serialize_der().into()))
+}
+
+/// The server's side of TLS.
+pub(crate) fn server_tls(
+    certificate: CertificateDer<'static>,
+    key: PrivatePkcs8KeyDer<'static>,
+) -> Result<ServerConfig> {
     let mut tls = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key.into())?;
+        .with_single_cert(vec![certificate], key.into())?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(tls)
+}
+
+fn server_config() -> Result<(quinn::ServerConfig, CertificateDer<'static>)> {
+    let (certificate, key) = certificate()?;
+    let tls = server_tls(certificate.clone(), key)?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config.transport_config(transport());
+    config.transport_config(Arc::new(transport()));
     Ok((config, certificate))
 }
 
@@ -228,6 +249,6 @@ fn client_config(certificate: CertificateDer<'static>) -> Result<quinn::ClientCo
         .with_no_client_auth();
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(transport());
+    config.transport_config(Arc::new(transport()));
     Ok(config)
 }
