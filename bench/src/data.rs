@@ -1,5 +1,6 @@
 //! What is transferred: files of random bytes in memory, their digests, their sizes as people write them.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,17 @@ impl FromStr for ByteSize {
         };
         let bytes = factor.and_then(|factor| number.parse::<u64>().ok()?.checked_mul(factor));
         bytes.map(Self).with_context(|| format!("`{text}` is not a size: write it like 1GiB, 64MiB or 10MB"))
+    }
+}
+
+/// As it can be read again: in the largest binary unit that it is a multiple of.
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units: [(u64, _); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        match units.into_iter().find(|(factor, _)| self.0 > 0 && self.0.is_multiple_of(*factor)) {
+            Some((factor, unit)) => write!(f, "{}{unit}", self.0 / factor),
+            None => write!(f, "{}", self.0),
+        }
     }
 }
 
@@ -125,6 +137,12 @@ mod tests {
         for text in ["", "GiB", "1 gigabyte", "-1", "99999999999GiB"] {
             assert_eq!(size(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_are_written_as_they_are_read() {
+        let texts = [0, 1, 1_500, 3 << 20, 1 << 30].map(|bytes| ByteSize(bytes).to_string());
+        assert_eq!(texts, ["0", "1", "1500", "3MiB", "1GiB"]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ enum Command {
     #[cfg(target_os = "linux")]
     Load(load::Args),
     #[cfg(target_os = "linux")]
+    Table(load::TableArgs),
+    #[cfg(target_os = "linux")]
     Profiles(kwik_bench::profiles::Args),
     #[cfg(target_os = "linux")]
     Rig(kwik_bench::rig::Args),
@@ -85,6 +87,8 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::QuinnGet(args) => rival::get(&args).await,
         #[cfg(target_os = "linux")]
         Command::Load(args) => load::run(&args).await,
+        #[cfg(target_os = "linux")]
+        Command::Table(args) => load::write_page(&args).await,
         #[cfg(target_os = "linux")]
         Command::LoadServe(args) => load::serve(&args),
         #[cfg(target_os = "linux")]

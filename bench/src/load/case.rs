@@ -88,13 +88,23 @@ impl Case {
                     ("--paths", paths.to_string()),
                     ("--sessions", sessions.to_string()),
                     ("--direction", direction.to_owned()),
-                    ("--size", size.0.to_string()),
+                    ("--size", size.to_string()),
                 ];
                 ("bulk", options)
             }
         };
         let options = options.into_iter().flat_map(|(option, value)| [option.to_owned(), value]);
         std::iter::once(name.to_owned()).chain(options).collect()
+    }
+
+    /// Sessions, or streams where those are what there are many of.
+    pub(crate) fn number(&self) -> u32 {
+        match self {
+            Self::Many { sessions } | Self::Idle { sessions } => *sessions,
+            Self::Streams { outstanding } => *outstanding,
+            Self::Bulk(bulk) => bulk.sessions,
+            Self::Connect | Self::Echo => 1,
+        }
     }
 
     /// How long it is measured if nobody says so. Keep-alives are 5 s apart: for idle sessions it is a multiple of that.

@@ -5,6 +5,7 @@
 //! protocol     what client and server say         over_kwik, over_quinn   how each of them does it
 //! serve        the server's process               drive        the client's process: a file for each kind of load
 //! report       figures of one run                 table        medians of several, side by side
+//!                                                 page, plot   all of it for readers
 //! ```
 //!
 //! A run is two processes, which this program starts as `load-drive` and that as `load-serve`; runs of the contenders
@@ -14,8 +15,11 @@
 mod case;
 mod drive;
 mod histogram;
+mod machine;
 mod over_kwik;
 mod over_quinn;
+mod page;
+mod plot;
 mod protocol;
 mod report;
 mod serve;
@@ -33,6 +37,7 @@ use anyhow::{Context as _, Result, ensure};
 
 pub use case::{Bulk, Case, Direction};
 pub use drive::{Args as DriveArgs, run as drive};
+pub use page::{TableArgs, write_page};
 pub use serve::{Args as ServeArgs, run as serve};
 
 use crate::process::Client;
@@ -122,11 +127,15 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     builder.build().context("tokio's runtime could not be started")
 }
 
-/// Runs `load`.
-pub async fn run(args: &Args) -> Result<()> {
+fn warn_of_debug_build() {
     if cfg!(debug_assertions) {
         eprintln!("kwik-bench: this is no release build, its figures mean nothing");
     }
+}
+
+/// Runs `load`.
+pub async fn run(args: &Args) -> Result<()> {
+    warn_of_debug_build();
     print!("{}", compare(&args.case, &args.options).await?.markdown());
     Ok(())
 }

@@ -91,12 +91,12 @@ impl<S: Session> Echo<S> {
     pub(crate) async fn start(session: &S) -> Result<Self> {
         let (writer, reader) = session.open().await?;
         let mut echo = Self { writer, reader };
-        echo.once().await?;
+        echo.send_and_receive().await?;
         Ok(echo)
     }
 
     /// Sends a message and waits until it is back.
-    pub(crate) async fn once(&mut self) -> Result<()> {
+    pub(crate) async fn send_and_receive(&mut self) -> Result<()> {
         self.writer.write_all(&message(ECHO, 0)).await?;
         let mut back = [0; MESSAGE_BYTES];
         self.reader.read_exact(&mut back).await?;

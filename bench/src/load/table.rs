@@ -61,13 +61,18 @@ impl Comparison {
     /// A row for each figure; medians, with the least and the most, and ratios of medians.
     pub(crate) fn markdown(&self) -> String {
         let first = self.columns.first().and_then(|column| column.reports.first());
-        let rows = first.into_iter().flat_map(|report| &report.figures).map(|figure| self.row(&figure.name));
-        self.head() + &rows.collect::<String>()
+        let rows = first
+            .into_iter()
+            .flat_map(|report| &report.figures)
+            .map(|figure| self.row(&figure.name, &figure.name));
+        self.head("") + &rows.collect::<String>()
     }
 
-    fn head(&self) -> String {
+    /// The first rows of a table whose first column is of that.
+    pub(crate) fn head(&self, first: &str) -> String {
         let names: Vec<_> = self.columns.iter().map(|column| &*column.name).collect();
-        let mut cells = String::from("| |");
+        let space = if first.is_empty() { "" } else { " " };
+        let mut cells = format!("|{space}{first} |");
         for (k, name) in names.iter().enumerate() {
             let _ = write!(cells, " {name} |");
             for other in self.compared_with(k) {
@@ -78,9 +83,10 @@ impl Comparison {
         format!("{cells}\n|---|{}\n", "--:|".repeat(columns - 1))
     }
 
-    fn row(&self, figure: &str) -> String {
+    /// One figure, called that.
+    pub(crate) fn row(&self, name: &str, figure: &str) -> String {
         let summaries = self.summaries(figure);
-        let mut row = format!("| {figure} |");
+        let mut row = format!("| {name} |");
         for (k, (_, summary)) in summaries.iter().enumerate() {
             let _ = write!(row, " {} |", summary.map(|summary| summary.text()).unwrap_or_default());
             for (above, below) in self.compared_with(k) {
@@ -101,7 +107,7 @@ impl Comparison {
 }
 
 /// Of two medians; nothing where one is missing or there is nothing to divide by.
-pub(crate) fn ratio(above: Option<Summary>, below: Option<Summary>) -> String {
+fn ratio(above: Option<Summary>, below: Option<Summary>) -> String {
     match (above, below) {
         (Some(above), Some(below)) if below.median > 0.0 => format!("{:.2}", above.median / below.median),
         _ => String::new(),
@@ -109,7 +115,7 @@ pub(crate) fn ratio(above: Option<Summary>, below: Option<Summary>) -> String {
 }
 
 /// With three digits, if it has so many, and thousands set apart.
-pub(crate) fn number(value: f64) -> String {
+fn number(value: f64) -> String {
     match value.abs() {
         ..99.95 if value.fract() == 0.0 => format!("{value:.0}"),
         ..9.995 => format!("{value:.2}"),

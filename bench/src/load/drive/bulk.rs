@@ -35,7 +35,8 @@ pub(crate) async fn drive<D: Dialer>(dialer: &D, server: &mut Server, bulk: Bulk
 /// So many bytes in each session, in all at once.
 async fn transfer<S: Session>(sessions: &[S], direction: Direction, bytes_each: u64) -> Result<()> {
     let mut transfers = JoinSet::new();
-    for session in sessions.iter().cloned() {
+    for session in sessions {
+        let session = session.clone();
         transfers.spawn(async move {
             match direction {
                 Direction::Down => download(&session, bytes_each).await,

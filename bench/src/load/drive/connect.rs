@@ -1,6 +1,5 @@
 //! Sessions that come and go.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -10,31 +9,28 @@ use super::super::case::DIALS_AT_ONCE;
 use super::super::protocol::request;
 use super::super::report::Report;
 use super::super::session::{Dialer, Session as _};
-use super::window::Window;
+use super::window::{Work, measure};
 use crate::process::Server;
 
 pub(crate) async fn drive<D: Dialer>(dialer: &D, server: &mut Server, duration: Duration) -> Result<Report> {
     // The first of a process makes what the others share.
     visit(dialer).await?;
     let at_once = dial_at_once(dialer).await?;
-    let window = Arc::new(Window::default());
-    let mut workers = JoinSet::new();
-    for _ in 0..DIALS_AT_ONCE {
-        let (dialer, window) = (dialer.clone(), Arc::clone(&window));
-        workers.spawn(async move {
-            while !window.is_over() {
-                let began = Instant::now();
-                visit(&dialer).await?;
-                window.count(began);
-            }
-            Ok(())
-        });
-    }
-    let span = window.measure(server, workers, duration).await?;
-    let mut report = window.report(&span, "sessions", "session");
+    let visitors = (0..DIALS_AT_ONCE).map(|_| Visitor(dialer.clone()));
+    let measured = measure(server, visitors, duration).await?;
+    let mut report = measured.report("sessions", "session");
     report.add("50 dials at once, ms", at_once.as_secs_f64() * 1e3);
-    report.add_processes(&span);
+    report.add_processes(&measured.span);
     Ok(report)
+}
+
+/// Has one session at any time.
+struct Visitor<D>(D);
+
+impl<D: Dialer> Work for Visitor<D> {
+    async fn once(&mut self) -> Result<()> {
+        visit(&self.0).await
+    }
 }
 
 /// One session, from dial to close. Nobody waits for the peer to hear of the end.

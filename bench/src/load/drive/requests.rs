@@ -1,15 +1,13 @@
 //! Requests in one session, each a stream of its own.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
-use tokio::task::JoinSet;
 
 use super::super::protocol::request;
 use super::super::report::Report;
-use super::super::session::Dialer;
-use super::window::Window;
+use super::super::session::{Dialer, Session};
+use super::window::{Work, measure};
 use crate::process::Server;
 
 pub(crate) async fn drive<D: Dialer>(
@@ -19,21 +17,18 @@ pub(crate) async fn drive<D: Dialer>(
     duration: Duration,
 ) -> Result<Report> {
     let session = dialer.dial().await?;
-    let window = Arc::new(Window::default());
-    let mut workers = JoinSet::new();
-    for _ in 0..outstanding {
-        let (session, window) = (session.clone(), Arc::clone(&window));
-        workers.spawn(async move {
-            while !window.is_over() {
-                let began = Instant::now();
-                request(&session).await?;
-                window.count(began);
-            }
-            Ok(())
-        });
-    }
-    let span = window.measure(server, workers, duration).await?;
-    let mut report = window.report(&span, "streams", "stream");
-    report.add_processes(&span);
+    let requesters = (0..outstanding).map(|_| Requester(session.clone()));
+    let measured = measure(server, requesters, duration).await?;
+    let mut report = measured.report("streams", "stream");
+    report.add_processes(&measured.span);
     Ok(report)
+}
+
+/// Has one request outstanding at any time.
+struct Requester<S>(S);
+
+impl<S: Session> Work for Requester<S> {
+    async fn once(&mut self) -> Result<()> {
+        request(&self.0).await
+    }
 }
