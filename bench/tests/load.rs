@@ -1,5 +1,5 @@
-//! Each kind of load once, in small, over all contenders: so that none of them breaks unnoticed. What the figures are is
-//! nobody's concern here.
+//! Each kind of load once, in small, over all contenders: so that none of them breaks unnoticed. What the figures are
+//! is nobody's concern here.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use clap::builder::RangedI64ValueParser;
+
 use crate::data::ByteSize;
 
 /// So many sessions need 2 GB at each end.
 const MOST_SESSIONS: u32 = 40_000;
 /// What a KWIK session may be told to allow, less what is spare.
 const MOST_STREAMS: u32 = 65_000;
+/// What a KWIK session has by default.
+const MOST_PATHS: u32 = 8;
 /// Streams that have ended at the client and not yet at the server still count there.
 const SPARE_STREAMS: u32 = 64;
 /// Dials under way at one time where dials are what is measured.
@@ -21,13 +25,13 @@ pub enum Case {
     /// Many sessions: each sends 100 bytes there and back on a stream that stays, one echo at a time.
     Many {
         /// How many.
-        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SESSIONS)))]
+        #[arg(long, default_value_t = 1_000, value_parser = up_to(MOST_SESSIONS))]
         sessions: u32,
     },
     /// Many streams of one session: each is a request of 100 bytes and its response.
     Streams {
         /// How many are open at any time.
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_STREAMS)))]
+        #[arg(long, default_value_t = 100, value_parser = up_to(MOST_STREAMS))]
         outstanding: u32,
     },
     /// Dials, 50 at a time: each opens a session, does one request, and closes. Besides, 50 that begin at once.
@@ -35,7 +39,7 @@ pub enum Case {
     /// Sessions that do nothing: the memory that each adds, and what their keep-alives cost.
     Idle {
         /// How many.
-        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SESSIONS)))]
+        #[arg(long, default_value_t = 1_000, value_parser = up_to(MOST_SESSIONS))]
         sessions: u32,
     },
     /// One session with one echo of 100 bytes at a time: how long it takes.
@@ -48,10 +52,10 @@ pub enum Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
 pub struct Bulk {
     /// Sockets of the KWIK server, and paths of each KWIK session.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = up_to(MOST_PATHS))]
     pub paths: u32,
     /// That transfer at once.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SESSIONS)))]
+    #[arg(long, default_value_t = 1, value_parser = up_to(MOST_SESSIONS))]
     pub sessions: u32,
     /// To the client or from it.
     #[arg(long, value_enum, default_value_t = Direction::Down)]
@@ -59,6 +63,11 @@ pub struct Bulk {
     /// Of all sessions together.
     #[arg(long, default_value = "1GiB")]
     pub size: ByteSize,
+}
+
+/// At least one.
+fn up_to(most: u32) -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(most))
 }
 
 /// Which way bytes go.
@@ -107,7 +116,7 @@ impl Case {
         }
     }
 
-    /// How long it is measured if nobody says so. Keep-alives are 5 s apart: for idle sessions it is a multiple of that.
+    /// How long it is measured if nobody says so. Keep-alives are 5 s apart: for idle sessions it is twice that.
     pub(crate) fn default_window(&self) -> Duration {
         match self {
             Self::Idle { .. } => Duration::from_secs(10),

@@ -1,11 +1,11 @@
 //! KWIK beside plain quinn under load: many sessions, many streams, dials, nothing at all, bytes.
 //!
 //! ```text
-//! case         what can be measured               session      what both contenders can do
-//! protocol     what client and server say         over_kwik, over_quinn   how each of them does it
-//! serve        the server's process               drive        the client's process: a file for each kind of load
-//! report       figures of one run                 table        medians of several, side by side
-//!                                                 page, plot   all of it for readers
+//! case       what can be measured                 session      what both contenders can do
+//! protocol   what client and server say           over_kwik, over_quinn: how each of them does it
+//! serve      the server's process                 drive        the client's process: a file for each kind of load
+//! report     figures of one run                   table        medians of several, side by side
+//! usage, histogram: what they are made of         page, plot   all of it for readers
 //! ```
 //!
 //! A run is two processes, which this program starts as `load-drive` and that as `load-serve`; runs of the contenders
@@ -28,7 +28,7 @@ mod table;
 mod usage;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 use std::time::Duration;
@@ -86,13 +86,13 @@ pub struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Runs of each contender.
-    #[arg(long, default_value_t = 7, global = true)]
+    #[arg(long, default_value_t = 7, global = true, display_order = 100)]
     rounds: usize,
     /// How long is measured in each run: by default 2, and 10 for idle sessions.
-    #[arg(long, value_parser = parse_seconds, global = true)]
+    #[arg(long, value_parser = parse_seconds, global = true, display_order = 101)]
     seconds: Option<Duration>,
     /// Measure KWIK in another build of this program, too (may be repeated).
-    #[arg(long, value_name = "NAME=PATH", global = true)]
+    #[arg(long, value_name = "NAME=PATH", global = true, display_order = 102)]
     also: Vec<Build>,
 }
 
@@ -136,11 +136,14 @@ fn warn_of_debug_build() {
 /// Runs `load`.
 pub async fn run(args: &Args) -> Result<()> {
     warn_of_debug_build();
-    print!("{}", compare(&args.case, &args.options).await?.markdown());
+    let comparison = compare(&args.case, &args.options).await?;
+    print!("{}", comparison.markdown());
+    let failures: Vec<_> = comparison.failures().collect();
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())
 }
 
-/// Measures a case, all contenders in turn.
+/// Measures a case, all contenders in turn. One that has failed is left out from then on.
 async fn compare(case: &Case, options: &Options) -> Result<Comparison> {
     let ourselves = std::env::current_exe().context("this program's own path is unknown")?;
     let mut contenders = vec![("quinn", Contender::Quinn, &ourselves), ("KWIK", Contender::Kwik, &ourselves)];
@@ -149,17 +152,31 @@ async fn compare(case: &Case, options: &Options) -> Result<Comparison> {
     let window = options.seconds.unwrap_or(case.default_window());
     for round in 1..=options.rounds.max(1) {
         for (column, (name, contender, program)) in contenders.iter().enumerate() {
-            let mut drive = Command::new(program);
-            drive.arg("load-drive").arg(contender.word());
-            drive.arg("--seconds").arg(window.as_secs_f64().to_string()).args(case.words());
-            let finished = Client::start(drive)?.finish(RUN_LIMIT).await?;
-            let report: Report = serde_json::from_str(&finished.stdout)
-                .with_context(|| format!("{name} gave no report but `{}`", finished.stdout))?;
-            eprintln!("round {round}, {name}: {}", table::first_figure(&report));
-            comparison.add(column, report);
+            if comparison.has_failed(column) {
+                continue;
+            }
+            match run_once(program, *contender, case, window).await {
+                Ok(report) => {
+                    eprintln!("round {round}, {name}: {}", table::first_figure(&report));
+                    comparison.add(column, report);
+                }
+                Err(error) => {
+                    eprintln!("round {round}, {name}: {error:#}");
+                    comparison.fail(column, format!("{error:#}"));
+                }
+            }
         }
     }
     Ok(comparison)
+}
+
+async fn run_once(program: &Path, contender: Contender, case: &Case, window: Duration) -> Result<Report> {
+    let mut drive = Command::new(program);
+    drive.arg("load-drive").arg(contender.word());
+    drive.arg("--seconds").arg(window.as_secs_f64().to_string()).args(case.words());
+    let finished = Client::start(drive)?.finish(RUN_LIMIT).await?;
+    let report = serde_json::from_str(&finished.stdout);
+    report.with_context(|| format!("it gave no report but `{}`", finished.stdout))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! The load over plain quinn, set to what KWIK does by default: keep-alives, windows, socket buffers, no more work for TLS.
-//!
-//! Bulk transfers are an exception: there both contenders have their own defaults.
+//! The load over plain quinn, set to what KWIK does by default: keep-alives, windows, socket buffers, a pinned
+//! certificate. Bulk transfers are an exception: there both contenders have their own defaults.
 
 use std::net::UdpSocket;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::table::Comparison;
 use super::{Bulk, Case, Direction, Options, compare, machine, plot, warn_of_debug_build};
@@ -52,40 +52,49 @@ pub async fn write_page(args: &TableArgs) -> Result<()> {
     // Rather now than in half an hour.
     let plots = args.out.parent().unwrap_or(Path::new("")).join(PLOTS);
     std::fs::create_dir_all(&plots).with_context(|| format!("{} could not be made", plots.display()))?;
-    let mut page = introduction(&args.options, &machine::describe());
+    let mut page = introduction(args, &machine::describe());
+    let mut failures = Vec::new();
     for section in sections(args.largest, args.size) {
         let mut measured = Vec::new();
         for case in &section.cases {
             let comparison = compare(case, &args.options).await?;
             println!("{}\n{}", heading(case), comparison.markdown());
+            failures.extend(comparison.failures());
             measured.push((case, comparison));
         }
         page += &section.markdown(&measured, &plots)?;
     }
-    std::fs::write(&args.out, page).with_context(|| format!("{} could not be written", args.out.display()))
+    std::fs::write(&args.out, page)
+        .with_context(|| format!("{} could not be written", args.out.display()))?;
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
 }
 
-fn introduction(options: &Options, machine: &str) -> String {
+fn introduction(args: &TableArgs, machine: &str) -> String {
+    let TableArgs { options, largest, size, .. } = args;
     let rounds = options.rounds;
+    let seconds =
+        options.seconds.map(|seconds| format!(" --seconds {}", seconds.as_secs_f64())).unwrap_or_default();
     format!(
         "\
 # Performance
 
-KWIK beside plain quinn 0.11 under the same load. Written by `kwik-bench table`, on {machine}:
+KWIK beside plain quinn 0.11 under the same load. Written on {machine}, by
 
 ```sh
 cargo build --release -p kwik-bench
-target/release/kwik-bench table
+target/release/kwik-bench table --rounds {rounds}{seconds} --largest {largest} --size {size}
 ```
 
-Each table has the command that gives it alone. Figures are medians of {rounds} runs of each contender, in turn, with the
-least and the most; ratios are of medians. A figure alone says little elsewhere: compare the ratios.
+Each table has the command that gives it alone. Figures are medians of {rounds} runs of each contender, in turn, with
+the least and the most; ratios are of medians. A figure alone says little elsewhere: compare the ratios.
 
 Server and client are processes of their own on one machine, over loopback, from memory to memory. Both ends of both
-contenders have a tokio runtime of two threads, the same kind of certificate (pinned by the client), AES-128-GCM with ring,
-CUBIC, and packets of 1,472 bytes. But for bulk transfers, quinn has KWIK's keep-alives (5 s), windows, limits of streams and
-socket buffers. CPU time is that of both processes in the time that is measured, when all sessions are open and at work; `peak`
-is the most resident memory that a process has had. KWIK has its own worker threads besides the runtime's.
+contenders have a tokio runtime of two threads, the same kind of certificate (pinned by the client), AES-128-GCM with
+ring, CUBIC, and packets of up to 1,472 bytes. Except for bulk transfers, quinn has KWIK's keep-alives (5 s), windows,
+limits of streams and socket buffers. CPU time is that of both processes together, or of one that is named, in the time
+that is measured, when all sessions are open and at work; `peak` is the most resident memory that a process has had.
+KWIK's workers are threads besides the runtime's.
 "
     )
 }
@@ -118,19 +127,21 @@ fn sections(largest: u32, size: ByteSize) -> Vec<Section> {
         },
         Section {
             title: "Many streams",
-            text: "One session, in which so many requests are outstanding at any time: each is a stream of its own, 100 bytes \
-                   there and back.",
+            text: "One session, in which so many requests are outstanding at any time: each is a stream of its own, \
+                   100 bytes there and back.",
             series: Some(Series { file: "streams.svg", numbers: "streams", costs: "CPU us/stream" }),
             cases: streams.collect(),
         },
         alone(
             "Opening sessions",
-            "50 dials at a time: each opens a session, does one request of 100 bytes, and closes. No TLS session is resumed.",
+            "50 dials at a time: each opens a session, does one request of 100 bytes, and closes. No TLS session is \
+             resumed.",
             vec![Case::Connect],
         ),
         alone(
             "Idle sessions",
-            "What the resident memory of each end has grown by for each session, and the CPU time that keep-alives take.",
+            "What the resident memory of each end has grown by for each session, and the CPU time that keep-alives \
+             take.",
             vec![Case::Idle { sessions: largest.min(1_000) }],
         ),
         alone("One echo at a time", "100 bytes, one session, one stream.", vec![Case::Echo]),

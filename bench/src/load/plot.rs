@@ -25,7 +25,7 @@ fn draw(path: &Path, numbers: &str, costs: &str, lines: &[Line]) -> Result<(), B
         lines.first().map(|(_, points)| points.iter().map(|point| point.0).collect()).unwrap_or_default();
     let left = all().map(|point| point.0).fold(f64::INFINITY, f64::min);
     let right = all().map(|point| point.0).fold(left, f64::max);
-    let top = all().map(|point| point.1).fold(1.0, f64::max) * 1.1;
+    let top = all().map(|point| point.1).fold(1.0, f64::max) * 1.3;
     let across = (left * 0.8..right * 1.25).log_scale().with_key_points(ticks);
     let mut chart = ChartBuilder::on(&page)
         .caption(format!("{costs}, by number of {numbers}"), ("sans-serif", 18))
@@ -37,7 +37,7 @@ fn draw(path: &Path, numbers: &str, costs: &str, lines: &[Line]) -> Result<(), B
     mesh.x_desc(numbers)
         .y_desc(costs)
         .light_line_style(WHITE)
-        .x_label_formatter(&|number| format!("{number}"));
+        .x_label_formatter(&|number| format!("{number:.0}"));
     mesh.draw()?;
     for ((name, points), colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
         chart
@@ -48,7 +48,7 @@ fn draw(path: &Path, numbers: &str, costs: &str, lines: &[Line]) -> Result<(), B
     }
     let mut names = chart.configure_series_labels();
     names
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::UpperMiddle)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .draw()?;

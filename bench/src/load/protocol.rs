@@ -49,8 +49,8 @@ fn transfer_bytes(message: &Message) -> u64 {
 pub(crate) async fn serve(session: impl Session) {
     while let Ok((writer, reader)) = session.accept().await {
         tokio::spawn(async move {
-            // Most streams end with their client's process, in the middle of an echo; what else may be wrong, the client
-            // finds out.
+            // Most streams end with their client's process, in the middle of an echo. What else may be wrong, the
+            // client finds out.
             let _ = answer(writer, reader).await;
         });
     }

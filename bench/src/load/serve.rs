@@ -11,8 +11,8 @@ use super::{Contender, over_kwik, over_quinn, runtime};
 /// What a driver asks: the answer is a [`Usage`] as JSON.
 pub(crate) const MARK: &str = "mark";
 
-/// Answers what `load-drive` sends. Prints `listening URL` for each of its addresses, then obeys lines on standard input,
-/// as long as there are any: `mark` makes it say what it has used so far.
+/// Answers what `load-drive` sends. Prints `listening URL` for each of its addresses, then obeys lines on standard
+/// input, as long as there are any: `mark` makes it say what it has used so far.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Over what.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::report::Report;
 use crate::process::median;
 
-/// Several runs of each contender. The first is the one that the others are compared with; the second is the one that is
-/// being worked on.
+/// Several runs of each contender. The first is the one that the others are compared with; the second is the one that
+/// is being worked on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Comparison {
     columns: Vec<Column>,
@@ -16,6 +16,8 @@ pub(crate) struct Comparison {
 struct Column {
     name: String,
     reports: Vec<Report>,
+    /// Why one of its runs has failed: then none of them counts.
+    failure: Option<String>,
 }
 
 /// One figure in several runs.
@@ -40,13 +42,33 @@ impl Summary {
 
 impl Comparison {
     pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let columns = names.into_iter().map(|name| Column { name: name.to_owned(), reports: Vec::new() });
+        let columns = names.into_iter().map(|name| Column {
+            name: name.to_owned(),
+            reports: Vec::new(),
+            failure: None,
+        });
         Self { columns: columns.collect() }
     }
 
     /// Adds a run of that contender.
     pub(crate) fn add(&mut self, column: usize, report: Report) {
         self.columns[column].reports.push(report);
+    }
+
+    /// A run of that contender has failed.
+    pub(crate) fn fail(&mut self, column: usize, failure: String) {
+        self.columns[column].reports.clear();
+        self.columns[column].failure = Some(failure);
+    }
+
+    pub(crate) fn has_failed(&self, column: usize) -> bool {
+        self.columns[column].failure.is_some()
+    }
+
+    /// Who has failed, and why.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = String> {
+        let failure = |column: &Column| Some(format!("{}: {}", column.name, column.failure.as_ref()?));
+        self.columns.iter().filter_map(failure)
     }
 
     /// The contenders' names and what their runs say of one figure, in order.
@@ -60,7 +82,7 @@ impl Comparison {
 
     /// A row for each figure; medians, with the least and the most, and ratios of medians.
     pub(crate) fn markdown(&self) -> String {
-        let first = self.columns.first().and_then(|column| column.reports.first());
+        let first = self.columns.iter().find_map(|column| column.reports.first());
         let rows = first
             .into_iter()
             .flat_map(|report| &report.figures)
@@ -88,7 +110,12 @@ impl Comparison {
         let summaries = self.summaries(figure);
         let mut row = format!("| {name} |");
         for (k, (_, summary)) in summaries.iter().enumerate() {
-            let _ = write!(row, " {} |", summary.map(|summary| summary.text()).unwrap_or_default());
+            let text = match summary {
+                Some(summary) => summary.text(),
+                None if self.has_failed(k) => "failed".to_owned(),
+                None => String::new(),
+            };
+            let _ = write!(row, " {text} |");
             for (above, below) in self.compared_with(k) {
                 let _ = write!(row, " {} |", ratio(summaries[above].1, summaries[below].1));
             }
@@ -170,6 +197,16 @@ mod tests {
 | echoes/s | 200 (100..300) | 400 (400..500) | 2.00 | 100 (50..100) | 0.50 | 4.00 |
 ";
         assert_eq!(comparison.markdown(), expected);
+    }
+
+    #[test]
+    fn a_contender_that_has_failed_once_has_no_figures() {
+        let mut comparison = Comparison::new(["quinn", "KWIK"]);
+        comparison.add(0, report(100.0));
+        comparison.add(1, report(100.0));
+        comparison.fail(1, "no answer".to_owned());
+        assert!(comparison.markdown().ends_with("| echoes/s | 100 (100..100) | failed |  |\n"));
+        assert_eq!(comparison.failures().collect::<Vec<_>>(), ["KWIK: no answer"]);
     }
 
     #[test]

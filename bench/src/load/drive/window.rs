@@ -13,9 +13,9 @@ use super::super::report::{Report, Span};
 use super::mark;
 use crate::process::Server;
 
-/// Workers that do their first piece of work at one time. If thousands began at once, what they send would not fit into a
-/// socket's buffer, and all of them would send again and again what is only late: round trips grow a thousandfold between one
-/// and the next. What is measured is the load, not how it begins.
+/// Workers that do their first piece of work at one time. If thousands began at once, what they send would not fit into
+/// a socket's buffer, and all of them would send again and again what is only late, since round trips grow a
+/// thousandfold between one and the next. What is measured is the load, not how it begins.
 const BEGIN_AT_ONCE: usize = 500;
 
 /// What is under way when a window ends has so long to come to its end.
