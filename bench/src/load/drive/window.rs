@@ -16,7 +16,7 @@ use crate::process::Server;
 /// Workers that do their first piece of work at one time. If thousands began at once, what they send would not fit into
 /// a socket's buffer, and all of them would send again and again what is only late, since round trips grow a
 /// thousandfold between one and the next. What is measured is the load, not how it begins.
-const BEGIN_AT_ONCE: usize = 500;
+const BEGIN_AT_ONCE: usize = 200;
 
 /// What is under way when a window ends has so long to come to its end.
 const PATIENCE: Duration = Duration::from_secs(30);
