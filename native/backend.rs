@@ -1,12 +1,11 @@
-//! The world of one session: which driver each of its paths has, who dials, who keeps its time.
+//! The world of one session: which driver each of its paths has, who dials, and its timer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::admission::SessionPermit;
 use super::dial_race;
@@ -16,6 +15,7 @@ use super::meter::{Counted, Meter};
 use super::path_driver::DriverKey;
 use super::reactor::{Order, ReactorHandle, ReactorLease};
 use super::registry::Registry;
+use super::session_timers::{Timed, TimerKey};
 use crate::api::shared::{Backend, Shared};
 use crate::proto::event::PathAddress;
 use crate::proto::time::Time;
@@ -29,8 +29,7 @@ pub(crate) struct NativeBackend {
     runtime: tokio::runtime::Handle,
     role: Role,
     routes: Mutex<BTreeMap<PathId, Route>>,
-    timer: Mutex<Timer>,
-    timer_moved: Notify,
+    timer: TimerKey,
 }
 
 /// What differs between the two ends.
@@ -73,10 +72,40 @@ pub(crate) struct OpenRoute {
     pub(crate) lease: Option<(ReactorLease, usize)>,
 }
 
-#[derive(Debug, Default)]
-struct Timer {
-    armed: Option<Time>,
-    is_over: bool,
+/// What a session's timer calls, and what reports the session's figures from time to time.
+struct SessionClock {
+    engine: Arc<Engine>,
+    shared: Arc<Shared>,
+    meter: Mutex<Meter>,
+}
+
+impl SessionClock {
+    fn report(&self) {
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.report(self.engine.time(), self.shared.read(|core| core.session.stats()));
+    }
+
+    fn is_report_due(&self) -> bool {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner).is_due(self.engine.time())
+    }
+}
+
+impl Timed for SessionClock {
+    fn on_deadline(&self) {
+        if let Err(panic) = self.engine.workers.catch(|| self.shared.on_timeout()) {
+            self.shared.fail(format!("work on its deadlines panicked: {}", panic.message));
+        }
+        if self.is_report_due() {
+            self.report();
+        }
+    }
+}
+
+impl Drop for SessionClock {
+    /// The session is over.
+    fn drop(&mut self) {
+        self.report();
+    }
 }
 
 impl NativeBackend {
@@ -84,12 +113,11 @@ impl NativeBackend {
     pub(crate) fn new(engine: Arc<Engine>, runtime: tokio::runtime::Handle, role: Role) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
+            timer: engine.timers.add(),
             engine,
             runtime,
             role,
             routes: Mutex::default(),
-            timer: Mutex::default(),
-            timer_moved: Notify::new(),
         })
     }
 
@@ -175,39 +203,11 @@ impl NativeBackend {
         }
     }
 
-    /// Starts the task that calls the session's timeouts until it is over, and reports its figures from time to time.
-    pub(crate) fn start_clock(self: &Arc<Self>, shared: Arc<Shared>) {
-        self.runtime.spawn(Arc::clone(self).keep_time(shared));
-    }
-
-    async fn keep_time(self: Arc<Self>, shared: Arc<Shared>) {
-        let mut meter = Meter::new(self.side(), self.now());
-        loop {
-            let moved = self.timer_moved.notified();
-            let (armed, is_over) = {
-                let timer = self.timer();
-                (timer.armed, timer.is_over)
-            };
-            match armed {
-                _ if is_over => {
-                    meter.report(self.now(), shared.read(|core| core.session.stats()));
-                    return;
-                }
-                None => moved.await,
-                Some(at) if at <= self.now() => {
-                    self.timer().armed = None;
-                    shared.on_timeout();
-                    if meter.is_due(self.now()) {
-                        meter.report(self.now(), shared.read(|core| core.session.stats()));
-                    }
-                }
-                Some(at) => {
-                    let at = self.engine.clock.instant(at).into();
-                    // Either way the next turn sees what there is to do.
-                    let _ = tokio::time::timeout_at(at, moved).await;
-                }
-            }
-        }
+    /// From now on, until it is over, the session's timeouts are called, which keeps it; and its figures are reported.
+    pub(crate) fn start_clock(&self, shared: Arc<Shared>) {
+        let engine = Arc::clone(&self.engine);
+        let meter = Mutex::new(Meter::new(self.side(), engine.time()));
+        self.engine.timers.attach(self.timer, Arc::new(SessionClock { engine, shared, meter }));
     }
 
     /// The lowest number that no other path of this session has: two paths with different numbers use different
@@ -227,15 +227,17 @@ impl NativeBackend {
     fn routes(&self) -> MutexGuard<'_, BTreeMap<PathId, Route>> {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn timer(&self) -> MutexGuard<'_, Timer> {
-        self.timer.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for NativeBackend {
+    fn drop(&mut self) {
+        self.engine.timers.remove(self.timer);
     }
 }
 
 impl Backend for NativeBackend {
     fn now(&self) -> Time {
-        self.engine.clock.time(Instant::now())
+        self.engine.time()
     }
 
     fn transmit(&self, path: PathId) {
@@ -268,12 +270,7 @@ impl Backend for NativeBackend {
     }
 
     fn deadline(&self, at: Time) {
-        let mut timer = self.timer();
-        if timer.armed.is_none_or(|armed| at < armed) {
-            timer.armed = Some(at);
-            drop(timer);
-            self.timer_moved.notify_one();
-        }
+        self.engine.timers.set(self.timer, self.engine.clock.instant(at));
     }
 
     fn over(&self) {
@@ -290,8 +287,7 @@ impl Backend for NativeBackend {
         }
         let routes = std::mem::take(&mut *self.routes());
         drop(routes);
-        self.timer().is_over = true;
-        self.timer_moved.notify_one();
+        self.engine.timers.detach(self.timer);
     }
 
     fn remote(&self, path: PathId) -> Option<SocketAddr> {

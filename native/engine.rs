@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::buffer_pool::{BufferPool, BufferPoolStats};
+use super::session_timers::SessionTimers;
 use super::worker_pool::{WorkerPool, WorkerPoolError, WorkerPoolStats};
 use crate::carrier::Clock;
 use crate::proto::config::ConfigError;
+use crate::proto::time::Time;
 
 /// More threads than any machine has cores would only stand in each other's way.
 const MAX_WORKERS: u64 = 1_024;
@@ -25,6 +27,7 @@ static SHARED: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
 pub(crate) struct Engine {
     pub(crate) workers: WorkerPool,
     pub(crate) buffers: BufferPool,
+    pub(crate) timers: SessionTimers,
     pub(crate) clock: Clock,
 }
 
@@ -39,10 +42,16 @@ impl Engine {
         let engine = Arc::new(Self {
             workers: WorkerPool::shared(workers)?,
             buffers: BufferPool::default(),
+            timers: SessionTimers::start().map_err(|source| WorkerPoolError { workers: 1, source })?,
             clock: Clock::new(Instant::now()),
         });
         *current = Arc::downgrade(&engine);
         Ok(engine)
+    }
+
+    /// The time, as the core counts it.
+    pub(crate) fn time(&self) -> Time {
+        self.clock.time(Instant::now())
     }
 }
 

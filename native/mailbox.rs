@@ -21,6 +21,8 @@ pub(crate) struct Mailbox<K, O> {
 #[derive(Debug)]
 pub(crate) struct Mail<K, O> {
     pub(crate) ready: BTreeSet<K>,
+    /// How often a key was put down, the same one perhaps.
+    pub(crate) notices: usize,
     /// In the order in which they were given.
     pub(crate) orders: Vec<O>,
 }
@@ -36,11 +38,16 @@ struct State<K, O> {
     closed: bool,
 }
 
+impl<K, O> Mail<K, O> {
+    fn none() -> Self {
+        Self { ready: BTreeSet::new(), notices: 0, orders: Vec::new() }
+    }
+}
+
 impl<K: Ord, O> Mailbox<K, O> {
     /// An empty one, with one lease, which [`Self::release`] gives back.
     pub(crate) fn new() -> Self {
-        let mail = Mail { ready: BTreeSet::new(), orders: Vec::new() };
-        Self { state: Mutex::new(State { mail, waker: None, leases: 1, closed: false }) }
+        Self { state: Mutex::new(State { mail: Mail::none(), waker: None, leases: 1, closed: false }) }
     }
 
     // ---- for those who want something ----
@@ -49,6 +56,7 @@ impl<K: Ord, O> Mailbox<K, O> {
     pub(crate) fn ready(&self, key: K) {
         let mut state = self.lock();
         state.mail.ready.insert(key);
+        state.mail.notices += 1;
         wake(state);
     }
 
@@ -95,7 +103,13 @@ impl<K: Ord, O> Mailbox<K, O> {
             state.waker = Some(waker.clone());
             return None;
         }
-        Some(std::mem::replace(&mut state.mail, Mail { ready: BTreeSet::new(), orders: Vec::new() }))
+        Some(std::mem::replace(&mut state.mail, Mail::none()))
+    }
+
+    /// Whether there is anything to take.
+    pub(crate) fn has_mail(&self) -> bool {
+        let state = self.lock();
+        !state.mail.ready.is_empty() || !state.mail.orders.is_empty()
     }
 
     /// For a reader with nothing of its own to do: whether it may go. If so, nobody gets an order in any more.

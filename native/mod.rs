@@ -4,9 +4,9 @@
 //! dial, listen          what users call
 //! dialler, dial_race    how a path's connection is had        registry   where a path finds its session
 //! admission             who is let in, and who makes way for whom
-//! backend               one session's world: its paths' drivers, its time
+//! backend               one session's world: its paths' drivers     session_timers   the deadlines of all sessions
 //! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
-//! mailbox               what other tasks want of a reactor                occupancy     what a pool's workers have to do
+//! mailbox, coalescing   what other tasks want of a reactor                occupancy     what a pool's workers have to do
 //! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
 //! meter                 what sessions and paths report as metrics
 //! tls, certificate, validity, transport, stateless_reset               what QUIC is set to
@@ -19,6 +19,7 @@ mod buffer_pool;
 #[cfg(test)]
 mod carrier_tests;
 mod certificate;
+mod coalescing;
 mod dial;
 mod dial_error;
 mod dial_race;
@@ -34,6 +35,7 @@ mod recv_batch;
 mod registry;
 mod resolve;
 mod rotation;
+mod session_timers;
 mod socket;
 mod stateless_reset;
 mod sync;

@@ -7,9 +7,11 @@
 //! A driver is worked on by one thread at a time, whichever; it never waits. Whoever works on it takes the session's
 //! lock once for all that has arrived, and again only when the session may have more than one burst to send.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -39,6 +41,9 @@ const BURSTS_PER_TURN: usize = 16;
 /// Frames, records and other items that one turn may take in before other paths of the same socket get theirs: what bulk
 /// data makes of one batch of packets, and half a millisecond's work when the items are as small as they can be.
 const ITEMS_PER_TURN: u64 = 512;
+/// Packets that QUIC is handed before the session takes over what is in them. QUIC keeps, for as long as a connection
+/// lives, the room that a stream's unread pieces have once taken: 56 bytes for each.
+const PACKETS_AT_ONCE: usize = 64;
 /// Packets for which an inbox keeps room when a burst is over.
 const QUIET_INBOX: usize = 32;
 /// What the carrier of a path that belongs to no session may hold for lanes that nobody reads: more than a HELLO, and all
@@ -101,9 +106,11 @@ pub(crate) struct Turn<'a> {
 pub(crate) struct PathDriver {
     pub(crate) key: DriverKey,
     /// Packets and news for the next turn.
-    pub(crate) inbox: Vec<ConnectionEvent>,
+    pub(crate) inbox: VecDeque<ConnectionEvent>,
     /// What the endpoint has to be told after the turn.
     pub(crate) outbox: Vec<EndpointEvent>,
+    /// Tasks that its turns have given something to do, to be woken.
+    pub(crate) woken: Vec<Waker>,
     /// When the next turn is due even if nothing happens.
     pub(crate) deadline: Option<Instant>,
     /// There is more to send than one turn may.
@@ -129,8 +136,9 @@ impl PathDriver {
     pub(crate) fn new(key: DriverKey, carrier: PathCarrier, stage: Stage) -> Self {
         Self {
             key,
-            inbox: Vec::new(),
+            inbox: VecDeque::new(),
             outbox: Vec::new(),
+            woken: Vec::new(),
             deadline: None,
             wants_turn: false,
             close: None,
@@ -180,7 +188,8 @@ impl PathDriver {
 
     /// Does what there is to do.
     pub(crate) fn work(&mut self, turn: &Turn<'_>) {
-        self.take_packets();
+        self.allowance = Allowance::new(ITEMS_PER_TURN);
+        self.take_packets(turn);
         if self.deadline.is_some_and(|at| at <= turn.now) {
             self.carrier.handle_timeout(turn.now);
         }
@@ -190,10 +199,7 @@ impl PathDriver {
         if self.is_evicted {
             self.make_way(turn.now);
         }
-        while let Some(change) = self.carrier.poll() {
-            self.on_change(turn, change);
-        }
-        self.allowance = Allowance::new(ITEMS_PER_TURN);
+        self.take_changes(turn);
         self.bound_lanes(turn.now);
         self.exchange(turn);
         // The rest of what has arrived waits until the other paths have had their turn.
@@ -201,15 +207,29 @@ impl PathDriver {
         self.conclude();
     }
 
-    /// Hands QUIC the packets that have arrived.
-    fn take_packets(&mut self) {
+    /// Hands QUIC the packets that have arrived, and the session what was in them, but for the last few: these it gets
+    /// when it is asked what there is to send.
+    fn take_packets(&mut self, turn: &Turn<'_>) {
         let count = self.inbox.len();
-        for event in self.inbox.drain(..) {
-            self.carrier.handle_event(event);
+        while !self.inbox.is_empty() {
+            let few = self.inbox.len().min(PACKETS_AT_ONCE);
+            for event in self.inbox.drain(..few) {
+                self.carrier.handle_event(event);
+            }
+            if !self.inbox.is_empty() && matches!(self.stage, Stage::Bound(_)) {
+                self.take_changes(turn);
+                self.receive_lanes(turn.now);
+            }
         }
         // A path that was busy once does not keep what that took, some 100 KB.
         if count < self.inbox.capacity() / 8 {
             self.inbox.shrink_to(QUIET_INBOX.max(2 * count));
+        }
+    }
+
+    fn take_changes(&mut self, turn: &Turn<'_>) {
+        while let Some(change) = self.carrier.poll() {
+            self.on_change(turn, change);
         }
     }
 
@@ -264,6 +284,13 @@ impl PathDriver {
         self.carrier.abort(turn.now, TransportCode::Internal);
         self.exchange(turn);
         self.conclude();
+    }
+
+    /// Nobody will work on the path any more, nor on others: its session ends.
+    pub(crate) fn abandon(&mut self, reason: &str) {
+        if let Stage::Bound(SessionBinding { shared, .. }) = std::mem::replace(&mut self.stage, Stage::Done) {
+            shared.fail(reason.to_owned());
+        }
     }
 
     fn on_change(&mut self, turn: &Turn<'_>, change: Change) {
@@ -367,7 +394,7 @@ impl PathDriver {
         };
         let SessionBinding { shared, path, .. } = &binding;
         let carrier = &mut self.carrier;
-        shared.with_on_path(*path, |session, now| {
+        shared.collect_on_path(*path, &mut self.woken, |session, now| {
             carrier.allow_lanes(session.config());
             session.path_remote(*path, remote.ip());
             session.path_connected(now, *path);
@@ -431,19 +458,14 @@ impl PathDriver {
         match &mut self.stage {
             Stage::Bound(binding) => {
                 let carrier = &mut self.carrier;
-                let path = binding.path;
-                let allowance = &self.allowance;
-                let (outcome, named) = binding.shared.with_on_path(path, |session, now| {
-                    carrier.receive(allowance, |arrival| {
-                        let before = session.items();
-                        take_in(session, now, path, arrival);
-                        allowance.spend((session.items() - before).max(1));
-                    })?;
-                    session.on_lanes_held(now, path, carrier.held_bytes());
-                    session.transmit(now, path, carrier);
-                    carrier.allow_bytes(session.lane_window_bytes());
-                    Ok(())
-                });
+                let (path, allowance) = (binding.path, &self.allowance);
+                let (outcome, named) =
+                    binding.shared.collect_on_path(path, &mut self.woken, |session, now| {
+                        receive(carrier, allowance, session, now, path)?;
+                        session.transmit(now, path, carrier);
+                        carrier.allow_bytes(session.lane_window_bytes());
+                        Ok(())
+                    });
                 if let Err(ended) = outcome {
                     self.on_ended(now, &ended);
                     return false;
@@ -488,6 +510,19 @@ impl PathDriver {
         }
     }
 
+    /// Lanes in, of a path that belongs to a session.
+    fn receive_lanes(&mut self, now: Instant) {
+        let Stage::Bound(SessionBinding { shared, path, .. }) = &self.stage else { return };
+        let (path, carrier, allowance) = (*path, &mut self.carrier, &self.allowance);
+        // Whatever the path has to send, it is asked for before the turn is over.
+        let (outcome, _) = shared.collect_on_path(path, &mut self.woken, |session, now| {
+            receive(carrier, allowance, session, now, path)
+        });
+        if let Err(ended) = outcome {
+            self.on_ended(now, &ended);
+        }
+    }
+
     /// Reads the first lane, and what HTTP/3 has to know, until the client has said which session it wants.
     fn greet(&mut self, turn: &Turn<'_>, now: Instant) -> bool {
         if !self.carrier.has_arrivals() {
@@ -524,7 +559,7 @@ impl PathDriver {
         }
         let Stage::Bound(SessionBinding { shared, path, .. }) = &self.stage else { return false };
         // What followed the HELLO at once; the rest of the lanes is read as usual from now on.
-        shared.with_on_path(*path, |session, now| {
+        shared.collect_on_path(*path, &mut self.woken, |session, now| {
             pieces.for_each(|arrival| take_in(session, now, *path, arrival));
         });
         self.exchange_lanes(turn, now)
@@ -561,6 +596,23 @@ pub(crate) fn send(socket: &UdpSocket, transmit: &Transmit, contents: &[u8]) -> 
         segment_size: transmit.segment_size,
         src_ip: transmit.src_ip,
     })
+}
+
+/// Hands the session what has arrived on the lanes, as far as the allowance goes.
+fn receive(
+    carrier: &mut PathCarrier,
+    allowance: &Allowance,
+    session: &mut Session,
+    now: Time,
+    path: PathId,
+) -> Result<(), Ended> {
+    carrier.receive(allowance, |arrival| {
+        let before = session.items();
+        take_in(session, now, path, arrival);
+        allowance.spend((session.items() - before).max(1));
+    })?;
+    session.on_lanes_held(now, path, carrier.held_bytes());
+    Ok(())
 }
 
 fn take_in(session: &mut Session, now: Time, path: PathId, arrival: Arrival) {

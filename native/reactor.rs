@@ -20,7 +20,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,6 +30,7 @@ use quinn_proto::{
 use tokio::time::Sleep;
 
 use super::admission::{HalfOpenPermit, Lobby, Welcome};
+use super::coalescing::Coalescing;
 use super::dial_race::Attempt;
 use super::engine::Engine;
 use super::mailbox::{Mail, Mailbox};
@@ -183,7 +184,12 @@ pub(crate) struct Reactor {
     waiting_packets: usize,
     rotation: Rotation,
     lobby: Lobby<Newcomer>,
+    coalescing: Coalescing,
+    /// It has let other tasks go first since it slept.
+    has_stepped_back: bool,
     blocked: BTreeSet<usize>,
+    /// Tasks to wake.
+    woken: Vec<Waker>,
     timers: Timers,
     sleep: Pin<Box<Sleep>>,
     /// For the endpoint's own packets.
@@ -218,7 +224,10 @@ impl Reactor {
             waiting_packets: 0,
             rotation: Rotation::default(),
             lobby: Lobby::default(),
+            coalescing: Coalescing::default(),
+            has_stepped_back: false,
             blocked: BTreeSet::new(),
+            woken: Vec::new(),
             timers: Timers::default(),
             sleep: Box::pin(tokio::time::sleep_until(Instant::now().into())),
             scratch: Vec::new(),
@@ -245,10 +254,19 @@ impl Reactor {
         Some(true)
     }
 
+    /// Whether other tasks, that want something as well, go first now.
+    fn steps_back(&mut self) -> bool {
+        let steps = !self.has_stepped_back && self.coalescing.is_expected() && self.handle.mailbox.has_mail();
+        self.has_stepped_back |= steps;
+        steps
+    }
+
     // ---- mail ----
 
     fn take_mail(&mut self, cx: &Context<'_>, now: Instant) -> bool {
-        let Some(Mail { ready, orders }) = self.handle.mailbox.take(cx.waker()) else { return false };
+        let mail = self.handle.mailbox.take(cx.waker());
+        let Some(Mail { ready, notices, orders }) = mail else { return false };
+        self.coalescing.on_mail(notices, self.has_stepped_back);
         for order in orders {
             match order {
                 Order::Connect(connect) => self.connect(*connect, now),
@@ -327,7 +345,7 @@ impl Reactor {
             None => {}
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 if let Some(driver) = self.drivers.get_mut(&handle.0) {
-                    driver.inbox.push(event);
+                    driver.inbox.push_back(event);
                     self.ready.insert(handle.0);
                 }
             }
@@ -404,6 +422,7 @@ impl Reactor {
         let is_long = |slot: &usize| self.drivers.get(slot).is_some_and(|driver| driver.is_long());
         let (long, short): (BTreeSet<_>, BTreeSet<_>) = ready.into_iter().partition(is_long);
         self.take_turns(now, short);
+        self.wake();
         let began = Instant::now();
         let is_time = || began.elapsed() < LONG_TURNS_TIME;
         self.take_long_turns(long, is_time);
@@ -419,6 +438,7 @@ impl Reactor {
             let count = if is_wide { TURNS_AT_ONCE } else { 1 };
             let slots = self.rotation.take(&mut order, count);
             self.take_turns(Instant::now(), slots);
+            self.wake();
             if !is_time() {
                 break;
             }
@@ -436,7 +456,8 @@ impl Reactor {
         }
         let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
         let dead = turn_each(&self.engine.workers, &turn, &mut jobs);
-        for (index, (slot, driver)) in jobs.into_iter().enumerate() {
+        for (index, (slot, mut driver)) in jobs.into_iter().enumerate() {
+            self.woken.append(&mut driver.woken);
             if dead.contains(&index) {
                 self.remove(slot, driver.key);
                 self.endpoint.handle_event(ConnectionHandle(slot), EndpointEvent::drained());
@@ -444,6 +465,13 @@ impl Reactor {
                 self.after_turn(slot, driver);
             }
         }
+    }
+
+    /// Wakes those for whom the last turns had something, all at once: one after another, each would rouse another thread
+    /// of the runtime, which finds one short task to do.
+    fn wake(&mut self) {
+        self.coalescing.on_woken(self.woken.len());
+        self.woken.drain(..).for_each(Waker::wake);
     }
 
     /// At least one, if anybody waits for it.
@@ -479,7 +507,7 @@ impl Reactor {
         for event in driver.outbox.drain(..) {
             let is_drained = event.is_drained();
             if let Some(answer) = self.endpoint.handle_event(ConnectionHandle(slot), event) {
-                driver.inbox.push(answer);
+                driver.inbox.push_back(answer);
             }
             if is_drained {
                 self.remove(slot, driver.key);
@@ -554,14 +582,23 @@ impl Future for Reactor {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let began = Instant::now();
+        if self.steps_back() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         for _ in 0..ROUNDS_PER_POLL {
             match self.round(cx) {
-                Some(true) if began.elapsed() >= POLL_TIME => break,
+                // Those whom this round has woken write before the next.
+                Some(true) if self.coalescing.is_expected() || began.elapsed() >= POLL_TIME => break,
                 Some(true) => {}
                 Some(false) => return Poll::Ready(()),
-                None => return Poll::Pending,
+                None => {
+                    self.has_stepped_back = false;
+                    return Poll::Pending;
+                }
             }
         }
+        self.has_stepped_back = true;
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -576,6 +613,10 @@ impl Drop for Reactor {
         let losses = self.socket.send_losses();
         tracing::debug!(local = %self.handle.local_addr, ?losses, "a socket is closed");
         let orders = self.handle.mailbox.close();
+        // There are some only when the runtime has ended before its sessions.
+        for driver in self.drivers.values_mut() {
+            driver.abandon("the runtime in which it was opened has ended");
+        }
         // Dropped without the lock: an attempt that is dropped tells whoever waits for it.
         drop(orders);
     }

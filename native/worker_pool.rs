@@ -76,7 +76,7 @@ pub struct WorkerPoolError {
     /// How many were asked for.
     pub workers: usize,
     /// Why they could not be started.
-    pub source: rayon::ThreadPoolBuildError,
+    pub source: std::io::Error,
 }
 
 /// A job was not taken by the pool. It is handed back, not lost.
@@ -176,7 +176,7 @@ impl WorkerPool {
             .num_threads(workers)
             .thread_name(|index| format!("kwik-worker-{index}"))
             .build()
-            .map_err(|source| WorkerPoolError { workers, source })?;
+            .map_err(|error| WorkerPoolError { workers, source: std::io::Error::other(error) })?;
         metrics::gauge!("kwik_worker_pool_workers").increment(workers as f64);
         tracing::debug!(workers, "worker pool started");
         Ok(Self {
@@ -277,6 +277,11 @@ impl WorkerPool {
             _ => batch.work_off(&self.shared, &job),
         }
         batch.into_result()
+    }
+
+    /// Does a job here that belongs to the pool's work: a panic is caught and counted as one of the pool's.
+    pub(crate) fn catch<T>(&self, job: impl FnOnce() -> T) -> Result<T, JobPanicked> {
+        self.shared.catch(job)
     }
 
     /// Ends the pool for all its users, at once: a tool for debugging.

@@ -138,13 +138,29 @@ impl Shared {
 
     /// Applies an input (or a batch of them) on behalf of the driver of `path`. Returns as well whether that
     /// path was named as having something to transmit: the backend is not told so. After it received something
-    /// a driver calls [`transmit`](Self::transmit) in any case.
+    /// a driver calls [`transmit`](Session::transmit) in any case.
+    #[cfg(any(target_arch = "wasm32", test))]
     pub(crate) fn with_on_path<T>(
         self: &Arc<Self>,
         path: PathId,
         input: impl FnOnce(&mut Session, Time) -> T,
     ) -> (T, bool) {
-        self.run(Some(path), |core, now| input(&mut core.session, now))
+        let (result, outputs) = self.run(|core, now| input(&mut core.session, now));
+        (result, self.pass_on(outputs, Some(path)))
+    }
+
+    /// As `with_on_path`, but tasks that have something to do now are not woken: their wakers are added to `woken`. A
+    /// driver that wakes them when its batch is done does not rouse another thread for each.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn collect_on_path<T>(
+        self: &Arc<Self>,
+        path: PathId,
+        woken: &mut Vec<Waker>,
+        input: impl FnOnce(&mut Session, Time) -> T,
+    ) -> (T, bool) {
+        let (result, mut outputs) = self.run(|core, now| input(&mut core.session, now));
+        woken.append(&mut outputs.woken);
+        (result, self.pass_on(outputs, Some(path)))
     }
 
     /// The work on a path has panicked, and its connection is over. If that was in the session's own code, nothing can
@@ -158,6 +174,12 @@ impl Shared {
         });
     }
 
+    /// The session ends, since its own code or what it stands on has failed.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn fail(self: &Arc<Self>, reason: String) {
+        self.with(|session, now| session.fail(now, reason));
+    }
+
     /// The deadline has come, or may have.
     pub(crate) fn on_timeout(self: &Arc<Self>) {
         self.with_core(|core, now| {
@@ -168,7 +190,9 @@ impl Shared {
 
     /// Applies an input that concerns those who wait, too.
     pub(crate) fn with_core<T>(self: &Arc<Self>, input: impl FnOnce(&mut Core, Time) -> T) -> T {
-        self.run(None, input).0
+        let (result, outputs) = self.run(input);
+        self.pass_on(outputs, None);
+        result
     }
 
     /// Reads the state, or tidies up: anything that is no input to the session, so that nothing can come of it.
@@ -215,7 +239,7 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run<T>(self: &Arc<Self>, own: Option<PathId>, input: impl FnOnce(&mut Core, Time) -> T) -> (T, bool) {
+    fn run<T>(&self, input: impl FnOnce(&mut Core, Time) -> T) -> (T, Outputs) {
         let now = self.backend.now();
         let mut outputs = Outputs::default();
         let result = {
@@ -225,7 +249,7 @@ impl Shared {
             core.drain(&mut outputs);
             result
         };
-        (result, self.pass_on(outputs, own))
+        (result, outputs)
     }
 
     /// Returns whether `own` was named as a path that has something to transmit.
