@@ -101,6 +101,7 @@ async fn the_least_windows_buffers_and_limits_carry_a_request_and_its_answer() {
         for session in [&mut client.session, &mut server.session] {
             session.max_paths = 1;
             session.max_ack_delay = Duration::ZERO;
+            session.lone_path_ack_delay = Duration::ZERO;
             session.stream_receive_window = one;
             session.session_receive_window = one;
             session.stream_send_buffer_bytes = 1;
@@ -133,6 +134,7 @@ async fn the_most_of_everything_carries_a_request_and_its_answer() {
             session.handshake_timeout = YEAR;
             session.close_timeout = YEAR;
             session.max_ack_delay = Duration::from_secs(1);
+            session.lone_path_ack_delay = Duration::from_secs(1);
             session.stream_receive_window = most;
             session.session_receive_window = most;
             session.stream_send_buffer_bytes = 1 << 40;

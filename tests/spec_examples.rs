@@ -39,6 +39,7 @@ fn parameters() -> Parameters {
         max_paths: 8,
         resume_timeout_ms: 30_000,
         max_ack_delay_ms: 25,
+        lone_path_ack_delay_ms: 0,
     }
 }
 

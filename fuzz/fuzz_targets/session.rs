@@ -299,6 +299,7 @@ fn parameters() -> Parameters {
         max_paths: 4,
         resume_timeout_ms: 5_000,
         max_ack_delay_ms: 25,
+        lone_path_ack_delay_ms: 0,
     }
 }
 

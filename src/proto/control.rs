@@ -16,6 +16,22 @@ use crate::proto::wire::id::{PathId, StreamId};
 /// would otherwise go for 64 KiB, in a packet and a system call (or a browser's) of its own.
 pub(crate) const BULK_ACK_INTERVAL: Duration = Duration::from_millis(10);
 
+/// Acknowledgements go out after so many bytes, if not before: this is bulk data.
+pub(crate) const ACK_BYTES: u64 = 64 * 1024;
+
+/// After so many, acknowledgements do not wait for [`BULK_ACK_INTERVAL`]: a sender that keeps 8 MiB would be held to that
+/// much for each interval.
+const BULK_ACK_BYTES: u64 = 1024 * 1024;
+
+/// What else is about to go out on a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Nothing that is known of.
+    None,
+    /// Chunks: what has waited for some time goes with them.
+    Data,
+}
+
 /// Closed paths of which the peer is told again when another path dies: more than are open at a time by default. What
 /// an older one was worth is told by now, or by the peer's own probes.
 const MAX_REMEMBERED_PATH_CLOSES: usize = 16;
@@ -36,8 +52,14 @@ pub(crate) struct PendingControl {
     pub(crate) path_closes: BTreeMap<PathId, u64>,
     /// Those whose PATH_CLOSE was written, newest last: it may have died on its way.
     sent_path_closes: VecDeque<(PathId, u64)>,
+    /// How long an acknowledgement of little may wait.
+    ack_delay: Duration,
     /// When acknowledgements have to go out.
     ack_at: Option<Time>,
+    /// From when on they go with whatever goes out anyway.
+    ack_rides_at: Option<Time>,
+    /// Bytes that have arrived since they last went out.
+    unacked_bytes: u64,
     /// When they last did.
     acked_at: Option<Time>,
     /// What they are written into.
@@ -45,16 +67,40 @@ pub(crate) struct PendingControl {
 }
 
 impl PendingControl {
+    /// How long an acknowledgement of little may wait from now on, those that wait already included.
+    pub(crate) fn set_ack_delay(&mut self, now: Time, delay: Duration) {
+        if delay < self.ack_delay {
+            self.ack_at = self.ack_at.map(|at| at.min(now + delay));
+            self.ack_rides_at = self.ack_rides_at.map(|at| at.min(now + delay / 2));
+        }
+        self.ack_delay = delay;
+    }
+
+    pub(crate) fn ack_delay(&self) -> Duration {
+        self.ack_delay
+    }
+
     /// An acknowledgement of `stream` is wanted by `at`.
     pub(crate) fn ack(&mut self, stream: StreamId, at: Time) {
         self.acks.insert(stream);
-        self.ack_at = Some(self.ack_at.map_or(at, |set| set.min(at)));
+        self.ack_at = earliest(self.ack_at, at);
     }
 
-    /// The same for bulk data: at once, but not oftener than every so often.
-    pub(crate) fn ack_bulk(&mut self, stream: StreamId, now: Time) {
-        let next = self.acked_at.map_or(now, |at| at + BULK_ACK_INTERVAL);
-        self.ack(stream, next.max(now));
+    /// The same for so many bytes that have just arrived: in a while, if they are few. Bulk data is acknowledged at once,
+    /// but not oftener than every so often, unless it is very much.
+    pub(crate) fn ack_bytes(&mut self, stream: StreamId, bytes: u64, now: Time) {
+        self.unacked_bytes += bytes;
+        match self.unacked_bytes {
+            ..ACK_BYTES => {
+                self.ack(stream, now + self.ack_delay);
+                self.ack_rides_at = earliest(self.ack_rides_at, now + self.ack_delay / 2);
+            }
+            ACK_BYTES..BULK_ACK_BYTES => {
+                let next = self.acked_at.map_or(now, |at| at + BULK_ACK_INTERVAL);
+                self.ack(stream, next.max(now));
+            }
+            BULK_ACK_BYTES.. => self.ack(stream, now),
+        }
     }
 
     /// An empty buffer to write frames into, to be given back with [`keep_buffer`](Self::keep_buffer).
@@ -85,17 +131,29 @@ impl PendingControl {
     }
 
     /// The streams to acknowledge now: all of them once one is due, since the packet goes out anyway.
-    pub(crate) fn take_acks(&mut self, now: Time) -> BTreeSet<StreamId> {
-        if !self.has_due_acks(now) {
+    pub(crate) fn take_acks(&mut self, now: Time, occasion: Occasion) -> BTreeSet<StreamId> {
+        if !self.has_due_acks(now) && !self.may_ride(now, occasion) {
             return BTreeSet::new();
         }
         self.ack_at = None;
+        self.ack_rides_at = None;
+        self.unacked_bytes = 0;
         self.acked_at = Some(now);
         std::mem::take(&mut self.acks)
     }
 
     pub(crate) fn has_due_acks(&self, now: Time) -> bool {
         self.ack_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether acknowledgements have waited so long that they go with what goes out.
+    fn may_ride(&self, now: Time, occasion: Occasion) -> bool {
+        occasion == Occasion::Data && self.ack_rides_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether there is anything to write at this time.
+    pub(crate) fn is_wanted(&self, now: Time, occasion: Occasion) -> bool {
+        self.is_due(now) || self.may_ride(now, occasion)
     }
 
     /// Whether any frame is due at this time.
@@ -114,6 +172,10 @@ impl PendingControl {
     }
 }
 
+fn earliest(set: Option<Time>, at: Time) -> Option<Time> {
+    Some(set.map_or(at, |set| set.min(at)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,9 +191,9 @@ mod tests {
         pending.ack(StreamId(8), at(20));
         assert_eq!(pending.ack_deadline(), Some(at(20)));
         assert!(!pending.is_due(at(19)));
-        assert!(pending.take_acks(at(19)).is_empty());
+        assert!(pending.take_acks(at(19), Occasion::None).is_empty());
         assert!(pending.is_due(at(20)));
-        assert_eq!(pending.take_acks(at(20)), BTreeSet::from([StreamId(4), StreamId(8)]));
+        assert_eq!(pending.take_acks(at(20), Occasion::None), BTreeSet::from([StreamId(4), StreamId(8)]));
         assert_eq!(pending.ack_deadline(), None);
         assert!(!pending.is_due(at(100)));
     }
@@ -139,14 +201,46 @@ mod tests {
     #[test]
     fn bulk_data_is_acknowledged_at_once_but_not_without_end() {
         let mut pending = PendingControl::default();
-        pending.ack_bulk(StreamId(4), at(10));
-        assert_eq!(pending.take_acks(at(10)).len(), 1);
-        pending.ack_bulk(StreamId(4), at(11));
+        pending.set_ack_delay(at(0), Duration::from_millis(25));
+        pending.ack_bytes(StreamId(0), ACK_BYTES / 2, at(9));
+        pending.ack_bytes(StreamId(4), ACK_BYTES / 2, at(10));
+        assert_eq!(pending.take_acks(at(10), Occasion::None).len(), 2, "whatever streams they are of");
+        pending.ack_bytes(StreamId(4), ACK_BYTES, at(11));
         assert_eq!(pending.ack_deadline(), Some(at(20)));
         pending.ack(StreamId(8), at(11));
-        assert_eq!(pending.take_acks(at(11)).len(), 2, "an end does not wait");
-        pending.ack_bulk(StreamId(4), at(30));
-        assert_eq!(pending.take_acks(at(30)).len(), 1, "the last ones are long ago");
+        assert_eq!(pending.take_acks(at(11), Occasion::None).len(), 2, "an end does not wait");
+        pending.ack_bytes(StreamId(4), BULK_ACK_BYTES / 2, at(12));
+        pending.ack_bytes(StreamId(4), BULK_ACK_BYTES / 2, at(13));
+        assert_eq!(pending.take_acks(at(13), Occasion::None).len(), 1, "it is very much");
+        pending.ack_bytes(StreamId(4), ACK_BYTES, at(30));
+        assert_eq!(pending.take_acks(at(30), Occasion::None).len(), 1, "the last ones are long ago");
+    }
+
+    #[test]
+    fn an_acknowledgement_of_little_waits_but_goes_with_data_when_it_has_waited_for_half_of_that() {
+        let mut pending = PendingControl::default();
+        pending.set_ack_delay(at(0), Duration::from_millis(200));
+        pending.ack_bytes(StreamId(4), 100, at(1));
+        pending.ack_bytes(StreamId(8), 100, at(90));
+        assert_eq!(pending.ack_deadline(), Some(at(201)));
+        assert!(!pending.is_wanted(at(100), Occasion::Data));
+        assert!(!pending.is_wanted(at(101), Occasion::None));
+        assert!(pending.is_wanted(at(101), Occasion::Data));
+        assert_eq!(pending.take_acks(at(101), Occasion::Data).len(), 2);
+        pending.ack_bytes(StreamId(4), 100, at(102));
+        assert_eq!(pending.ack_deadline(), Some(at(302)), "it begins anew");
+    }
+
+    #[test]
+    fn acknowledgements_that_wait_are_hastened_when_there_is_less_time() {
+        let mut pending = PendingControl::default();
+        pending.set_ack_delay(at(0), Duration::from_millis(200));
+        pending.ack_bytes(StreamId(4), 100, at(1));
+        pending.set_ack_delay(at(2), Duration::from_millis(20));
+        assert_eq!(pending.ack_deadline(), Some(at(22)));
+        assert!(pending.is_wanted(at(12), Occasion::Data));
+        pending.set_ack_delay(at(3), Duration::from_millis(200));
+        assert_eq!(pending.ack_deadline(), Some(at(22)), "what was promised is kept");
     }
 
     #[test]
@@ -154,7 +248,7 @@ mod tests {
         let mut pending = PendingControl::default();
         pending.ack(StreamId(4), at(1));
         pending.ack(StreamId(4), at(2));
-        assert_eq!(pending.take_acks(at(2)).len(), 1);
+        assert_eq!(pending.take_acks(at(2), Occasion::None).len(), 1);
     }
 
     #[test]

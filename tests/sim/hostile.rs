@@ -80,6 +80,7 @@ pub(crate) fn parameters() -> Parameters {
         max_paths: 4,
         resume_timeout_ms: 1_000,
         max_ack_delay_ms: 25,
+        lone_path_ack_delay_ms: 0,
     }
 }
 

@@ -141,6 +141,8 @@ pub(super) fn config(options: &Object) -> Result<SessionConfig, JsValue> {
         None => Ok(default),
     };
     let mut config = SessionConfig::default();
+    // Of its connections a page learns by these alone.
+    config.lone_path_ack_delay = Duration::ZERO;
     if let Some(name) = member("scheduler").as_string() {
         config.scheduler = name.parse().map_err(|error| failure("option", &error, None))?;
     }

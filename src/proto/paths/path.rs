@@ -11,6 +11,7 @@ use super::liveness::Liveness;
 pub(crate) use super::phase::{Phase, PhaseEvent};
 use super::reports::{Report, Reports};
 use crate::proto::carrier::Carrier;
+use crate::proto::control::Occasion;
 use crate::proto::event::PathAddress;
 use crate::proto::futile::Use;
 use crate::proto::scheduler::PathView;
@@ -392,8 +393,13 @@ impl Path {
     }
 
     /// The report to send now, if one is due.
-    pub(crate) fn take_report(&mut self, now: Time) -> Option<Report> {
-        self.reports.take(now)
+    pub(crate) fn take_report(&mut self, now: Time, occasion: Occasion) -> Option<Report> {
+        self.reports.take(now, occasion)
+    }
+
+    /// The peer hears of what has arrived within `max_delay` from now on.
+    pub(crate) fn hasten_report(&mut self, now: Time, max_delay: Duration) {
+        self.reports.hasten(now, max_delay);
     }
 
     pub(crate) fn report_deadline(&self) -> Option<Time> {

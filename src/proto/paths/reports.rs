@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::control::BULK_ACK_INTERVAL;
+use crate::proto::control::{BULK_ACK_INTERVAL, Occasion};
 use crate::proto::time::Time;
 
 /// A report is due after so many bytes, if not before; see [`BULK_ACK_INTERVAL`].
@@ -22,12 +22,21 @@ pub(crate) struct Reports {
     unreported_bytes: u64,
     received_at: Time,
     due_at: Option<Time>,
+    /// From when on the report goes with whatever goes out anyway.
+    rides_at: Option<Time>,
     reported_at: Option<Time>,
 }
 
 impl Reports {
     pub(crate) fn new(now: Time) -> Self {
-        Self { received_bytes: 0, unreported_bytes: 0, received_at: now, due_at: None, reported_at: None }
+        Self {
+            received_bytes: 0,
+            unreported_bytes: 0,
+            received_at: now,
+            due_at: None,
+            rides_at: None,
+            reported_at: None,
+        }
     }
 
     /// Stream bytes arrived; the peer hears of them within `max_delay`.
@@ -41,11 +50,20 @@ impl Reports {
             now + max_delay
         };
         self.due_at = Some(self.due_at.map_or(due, |at| at.min(due)));
+        self.rides_at.get_or_insert(now + max_delay / 2);
     }
 
-    /// The report to send now, if one is due.
-    pub(crate) fn take(&mut self, now: Time) -> Option<Report> {
-        self.due_at.take_if(|at| *at <= now)?;
+    /// The peer hears of what has arrived within `max_delay` from now on.
+    pub(crate) fn hasten(&mut self, now: Time, max_delay: Duration) {
+        self.due_at = self.due_at.map(|at| at.min(now + max_delay));
+        self.rides_at = self.rides_at.map(|at| at.min(now + max_delay / 2));
+    }
+
+    /// The report to send now, if one is due, or has waited for some time and something goes out anyway.
+    pub(crate) fn take(&mut self, now: Time, occasion: Occasion) -> Option<Report> {
+        let rides = occasion == Occasion::Data && self.rides_at.is_some_and(|at| at <= now);
+        self.due_at.take_if(|at| rides || *at <= now)?;
+        self.rides_at = None;
         self.unreported_bytes = 0;
         self.reported_at = Some(now);
         Some(Report { received_bytes: self.received_bytes, delay: now - self.received_at })
@@ -77,16 +95,27 @@ mod tests {
         assert_eq!(reports.deadline(), Some(at(25)));
         reports.on_received(at(5), 64 * 1024, DELAY);
         let report = Report { received_bytes: 1_000 + 64 * 1024, delay: Duration::from_millis(2) };
-        assert_eq!(reports.take(at(7)), Some(report));
-        assert_eq!((reports.take(at(99)), reports.deadline()), (None, None));
+        assert_eq!(reports.take(at(7), Occasion::None), Some(report));
+        assert_eq!((reports.take(at(99), Occasion::None), reports.deadline()), (None, None));
     }
 
     #[test]
     fn reports_on_a_fast_path_keep_their_distance() {
         let mut reports = Reports::new(at(0));
         reports.on_received(at(5), 64 * 1024, DELAY);
-        assert!(reports.take(at(5)).is_some());
+        assert!(reports.take(at(5), Occasion::None).is_some());
         reports.on_received(at(6), 64 * 1024, DELAY);
         assert_eq!(reports.deadline(), Some(at(5) + BULK_ACK_INTERVAL));
+    }
+
+    #[test]
+    fn a_report_that_has_waited_goes_with_data_and_is_hastened_when_there_is_less_time() {
+        let mut reports = Reports::new(at(0));
+        reports.on_received(at(0), 100, Duration::from_millis(200));
+        assert_eq!(reports.take(at(99), Occasion::Data), None);
+        assert!(reports.take(at(100), Occasion::Data).is_some());
+        reports.on_received(at(100), 100, Duration::from_millis(200));
+        reports.hasten(at(110), DELAY);
+        assert_eq!(reports.deadline(), Some(at(135)));
     }
 }

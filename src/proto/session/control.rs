@@ -6,6 +6,7 @@ use rand_core::Rng;
 use super::{Session, State};
 use crate::proto::carrier::Carrier;
 use crate::proto::config::PathPolicy;
+use crate::proto::control::Occasion;
 use crate::proto::datagrams::Outgoing;
 use crate::proto::event::PathLoss;
 use crate::proto::paths::path::{Path, PathPreference, PhaseEvent};
@@ -76,25 +77,26 @@ impl Session {
     /// Writes what is due, on this path if it is as good as any, and always what concerns this path alone.
     pub(super) fn write_pending(&mut self, now: Time, id: PathId, carrier: &mut dyn Carrier) {
         let mut buf = self.effects.control.take_buffer();
-        if self.effects.control.is_due(now) {
+        let occasion = if self.streams.has_backlog() { Occasion::Data } else { Occasion::None };
+        if self.effects.control.is_wanted(now, occasion) {
             if self.paths.may_carry_control(id) {
-                self.put_stream_frames(now, &mut buf);
+                self.put_stream_frames(now, occasion, &mut buf);
                 self.put_session_frames(&mut buf);
             } else {
                 self.wake_for_control(now);
             }
         }
         if let Some(path) = self.paths.get_mut(id) {
-            put_path_frames(now, path, &mut buf);
+            put_path_frames(now, occasion, path, &mut buf);
         }
         let frames = buf.split();
         self.effects.control.keep_buffer(buf);
         self.write_control(now, id, carrier, frames);
     }
 
-    fn put_stream_frames(&mut self, now: Time, buf: &mut BytesMut) {
+    fn put_stream_frames(&mut self, now: Time, occasion: Occasion, buf: &mut BytesMut) {
         let (control, streams) = (&mut self.effects.control, &mut self.streams);
-        for id in control.take_acks(now) {
+        for id in control.take_acks(now, occasion) {
             streams.ack_frame(id).encode(buf);
         }
         if std::mem::take(&mut control.max_data) {
@@ -177,14 +179,14 @@ fn put_all(frames: impl Iterator<Item = Frame>, buf: &mut BytesMut) {
 }
 
 /// The frames that concern only the path they travel on.
-fn put_path_frames(now: Time, path: &mut Path, buf: &mut BytesMut) {
+fn put_path_frames(now: Time, occasion: Occasion, path: &mut Path, buf: &mut BytesMut) {
     for token in path.liveness.drain_pongs() {
         Frame::Pong { token }.encode(buf);
     }
     for token in path.liveness.take_pings(now) {
         Frame::Ping { token }.encode(buf);
     }
-    if let Some(Report { received_bytes, delay }) = path.take_report(now) {
+    if let Some(Report { received_bytes, delay }) = path.take_report(now, occasion) {
         let delay_us = u64::try_from(delay.as_micros()).unwrap_or(0);
         Frame::PathReport(PathReport { received_bytes, delay_us }).encode(buf);
     }

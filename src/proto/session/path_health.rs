@@ -146,6 +146,7 @@ impl Session {
     /// The path is gone: everything that it carried is work for the others.
     pub(super) fn lose_path(&mut self, now: Time, id: PathId, loss: PathLoss) {
         let Some(path) = self.paths.remove(id) else { return };
+        self.pace_acks(now);
         let was_closing = !path.is_alive();
         if !matches!(loss, PathLoss::ClosedByPeer(_)) || path.phase() == Phase::Dialling {
             let code = path.close_code().unwrap_or(TransportCode::PathAbandoned.as_u64());

@@ -1,6 +1,7 @@
 //! Opening and steering of paths within a session: carriers that come and go, the handshake, advice, preferences.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -96,12 +97,27 @@ impl Session {
         }
         let lanes = PathLanes::with_control(accepted.control, accepted.reader);
         self.paths.insert(Path::accepted(id, lanes, now));
+        self.pace_acks(now);
         self.effects.actions.push_back(Action::Transmit { path: id });
         self.read_lane(now, id, accepted.control, crate::proto::wire::id::Dir::Bi);
     }
 
+    /// How long acknowledgements and reports of little may wait: where there is no other path to choose, they change
+    /// nothing for the peer, if it says so.
+    pub(super) fn pace_acks(&mut self, now: Time) {
+        let own = self.config.max_ack_delay;
+        let peer = self.peer_parameters.as_ref().map_or(0, |peer| peer.lone_path_ack_delay_ms.min(1_000));
+        let is_patient = self.paths.len() == 1 && !own.is_zero();
+        let delay = if is_patient { own.max(Duration::from_millis(peer)) } else { own };
+        if delay < self.effects.control.ack_delay() {
+            self.paths.iter_mut().for_each(|path| path.hasten_report(now, delay));
+        }
+        self.effects.control.set_ack_delay(now, delay);
+    }
+
     /// ACCEPT has gone out, or has come in.
     pub(super) fn establish(&mut self, now: Time, path: PathId) {
+        self.pace_acks(now);
         let Some(entry) = self.paths.get_mut(path) else { return };
         entry.on_accepted(now);
         if entry.has_preference() {
@@ -177,6 +193,7 @@ impl Session {
             let id = self.paths.next_id();
             let Some(address) = self.dialing.dial(now, id) else { break };
             self.paths.insert_dialed(Path::dialled(id, address.clone(), now));
+            self.pace_acks(now);
             self.effects.actions.push_back(Action::Dial { path: id, address });
         }
     }

@@ -224,7 +224,7 @@ impl Session {
 
     fn on_chunk(&mut self, now: Time, path: PathId, chunk: Chunk) -> Result<Use, Violation> {
         if let Some(entry) = self.paths.get_mut(path) {
-            entry.on_received(now, chunk.data.len() as u64, self.config.max_ack_delay);
+            entry.on_received(now, chunk.data.len() as u64, self.effects.control.ack_delay());
         }
         let paths = &self.paths;
         let outcome = self.streams.on_chunk(now, chunk, || paths.longest_rtt(), &mut self.effects);

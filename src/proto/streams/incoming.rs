@@ -24,9 +24,6 @@ const MAX_PINNED_SLABS: u64 = 64;
 /// What may wait for the application may cost this much more than twice the session's receive window.
 const HELD_FLOOR_BYTES: u64 = 1024 * 1024;
 
-/// Acknowledgements go out after so many bytes, if not before: this is bulk data.
-const ACK_BYTES: u64 = 64 * 1024;
-
 impl Streams {
     // ---- the peer ----
 
@@ -60,10 +57,8 @@ impl Streams {
         let freed = stream.settle_stopped();
         if stream.is_complete() {
             effects.control.ack(id, now);
-        } else if stream.unacked_bytes >= ACK_BYTES {
-            effects.control.ack_bulk(id, now);
         } else {
-            effects.control.ack(id, now + self.limits.max_ack_delay);
+            effects.control.ack_bytes(id, stream.unacked_bytes - arrived_before, now);
         }
         self.count_received(advance)?;
         if freed > 0 {

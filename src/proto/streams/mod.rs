@@ -19,7 +19,6 @@ mod transmit;
 mod writers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -52,7 +51,6 @@ struct StreamLimits {
     send_buffer_bytes: usize,
     unsent_bytes: usize,
     session_send_buffer_bytes: usize,
-    max_ack_delay: Duration,
 }
 
 /// Bytes of all streams together.
@@ -125,7 +123,6 @@ impl Streams {
                 send_buffer_bytes: config.stream_send_buffer_bytes,
                 unsent_bytes: config.stream_unsent_bytes,
                 session_send_buffer_bytes: config.session_send_buffer_bytes,
-                max_ack_delay: config.max_ack_delay,
             },
             ids: StreamIds::new(side, config.max_streams_bidi, config.max_streams_uni),
             send: BTreeMap::new(),

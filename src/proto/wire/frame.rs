@@ -256,6 +256,9 @@ pub struct Parameters {
     pub resume_timeout_ms: u64,
     /// Longest time that the end holds an acknowledgement back, in milliseconds.
     pub max_ack_delay_ms: u64,
+    /// Longest time that the peer may hold back acknowledgements and reports of little while the session has one path, in
+    /// milliseconds.
+    pub lone_path_ack_delay_ms: u64,
 }
 
 #[cfg(test)]

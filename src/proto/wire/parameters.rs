@@ -17,6 +17,7 @@ const MAX_DATAGRAM: u64 = 0x05;
 const MAX_PATHS: u64 = 0x06;
 const RESUME_TIMEOUT: u64 = 0x07;
 const MAX_ACK_DELAY: u64 = 0x08;
+const LONE_PATH_ACK_DELAY: u64 = 0x09;
 
 impl Default for Parameters {
     /// What holds for an end that states nothing: it takes no data and no datagrams, wants one path, does not
@@ -31,6 +32,7 @@ impl Default for Parameters {
             max_paths: 1,
             resume_timeout_ms: 0,
             max_ack_delay_ms: 25,
+            lone_path_ack_delay_ms: 0,
         }
     }
 }
@@ -45,7 +47,11 @@ pub(super) fn put(buf: &mut BytesMut, parameters: &Parameters) {
         (MAX_PATHS, parameters.max_paths),
         (RESUME_TIMEOUT, parameters.resume_timeout_ms),
         (MAX_ACK_DELAY, parameters.max_ack_delay_ms),
+        (LONE_PATH_ACK_DELAY, parameters.lone_path_ack_delay_ms),
     ] {
+        if (id, value) == (LONE_PATH_ACK_DELAY, 0) {
+            continue;
+        }
         varint::put(buf, id);
         varint::put(buf, varint::size(value) as u64);
         varint::put(buf, value);
@@ -80,6 +86,7 @@ fn read_one(parameters: &mut Parameters, id: u64, mut value: Body) -> Result<(),
         MAX_PATHS => (&mut parameters.max_paths, varint::MAX),
         RESUME_TIMEOUT => (&mut parameters.resume_timeout_ms, varint::MAX),
         MAX_ACK_DELAY => (&mut parameters.max_ack_delay_ms, varint::MAX),
+        LONE_PATH_ACK_DELAY => (&mut parameters.lone_path_ack_delay_ms, varint::MAX),
         _ => return Ok(()),
     };
     *field = value.bounded("parameter", limit)?;

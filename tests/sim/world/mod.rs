@@ -53,7 +53,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, links: Vec<Link>, config: [SessionConfig; 2], model: Model) -> Self {
+    pub(crate) fn new(seed: u64, links: Vec<Link>, mut config: [SessionConfig; 2], model: Model) -> Self {
+        if matches!(model, Model::Browser | Model::OneLane) {
+            config.iter_mut().for_each(|config| config.lone_path_ack_delay = Duration::ZERO);
+        }
         let [client, server] = config;
         let peer = |side, config| Peer {
             session: None,

@@ -39,6 +39,7 @@ fn parameters() -> impl Strategy<Value = Parameters> {
             max_paths: paths,
             resume_timeout_ms: resume,
             max_ack_delay_ms: ack_delay,
+            lone_path_ack_delay_ms: ack_delay,
         },
     )
 }
