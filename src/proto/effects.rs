@@ -20,6 +20,13 @@ pub(crate) enum ControlWake {
     Due,
 }
 
+/// Something to be done to a lane of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PathCommand {
+    pub(crate) path: PathId,
+    pub(crate) command: LaneCommand,
+}
+
 /// Effects that are not carried out yet.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -29,7 +36,7 @@ pub(crate) struct Effects {
     pub(crate) actions: VecDeque<Action>,
     /// For the application.
     pub(crate) events: VecDeque<Event>,
-    lanes: VecDeque<(PathId, LaneCommand)>,
+    lanes: VecDeque<PathCommand>,
     wake: ControlWake,
 }
 
@@ -40,11 +47,11 @@ impl Effects {
 
     /// Something is to be done to a lane of `path`.
     pub(crate) fn command(&mut self, path: PathId, command: LaneCommand) {
-        self.lanes.push_back((path, command));
+        self.lanes.push_back(PathCommand { path, command });
     }
 
     /// The oldest command that is not carried out.
-    pub(crate) fn pop_command(&mut self) -> Option<(PathId, LaneCommand)> {
+    pub(crate) fn pop_command(&mut self) -> Option<PathCommand> {
         self.lanes.pop_front()
     }
 

@@ -5,7 +5,7 @@ use super::{Copies, PathView, Scheduler, Verdict, Work};
 use crate::proto::config::PathPolicy;
 use crate::proto::paths::Paths;
 use crate::proto::paths::path::{Path, PathState};
-use crate::proto::streams::send::{Piece, SendStream};
+use crate::proto::streams::send::SendStream;
 use crate::proto::streams::{Blocked, NextChunk, SendReason, Sent, Streams};
 use crate::proto::time::Time;
 use crate::proto::wire::id::PathId;
@@ -78,14 +78,11 @@ impl Selector {
         let max = (ask.capacity as u64).min(MAX_RECORD_BYTES);
         let suspect = paths.get(ask.path).is_some_and(|path| !path.is_healthy()).then_some(ask.path);
         let may_carry = |policy| self.may_carry(policy, ask.path, paths);
-        let piece = streams.next_piece(ask.path, max, suspect, ask.blocked, may_carry);
-        let Some((stream, piece)) = piece else {
+        let next = streams.next_piece(ask.path, max, suspect, ask.blocked, may_carry);
+        let Some(NextChunk { stream, range, reason }) = next else {
             return self.next_copy(ask, streams, paths).map_or(Next::Nothing, Next::Chunk);
         };
-        let (range, credit, reason) = match piece {
-            Piece::New(range) => (range, streams.credit_of(stream), SendReason::New),
-            Piece::Again(range) => (range, u64::MAX, SendReason::Retransmit),
-        };
+        let credit = if reason == SendReason::New { streams.credit_of(stream) } else { u64::MAX };
         let Some(entry) = streams.sending(stream) else { return Next::Nothing };
         let chunk_bytes = range.end - range.start;
         let backlog_bytes = streams.totals().unsent.max(chunk_bytes);

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::proto::carrier::{Carrier, LaneCommand};
-use crate::proto::effects::ControlWake;
+use crate::proto::effects::{ControlWake, PathCommand};
 use crate::proto::event::Action;
 use crate::proto::paths::path::{Filled, Path, Phase};
 use crate::proto::scheduler::select::{Ask, Next};
@@ -128,7 +128,7 @@ impl Session {
 
     /// Carries out what streams have asked for.
     pub(super) fn carry_out(&mut self, now: Time) {
-        while let Some((path, command)) = self.effects.pop_command() {
+        while let Some(PathCommand { path, command }) = self.effects.pop_command() {
             if let Some(entry) = self.paths.get_mut(path) {
                 entry.lanes.command(command);
                 self.wake(path);

@@ -73,7 +73,7 @@ impl Streams {
         suspect: Option<PathId>,
         blocked: Blocked,
         may_carry: impl Fn(PathPolicy) -> bool,
-    ) -> Option<(StreamId, Piece)> {
+    ) -> Option<NextChunk> {
         let session_credit = self.credit.available();
         let mut idle = Vec::new();
         let mut found = None;
@@ -86,7 +86,11 @@ impl Streams {
                 && may_carry(stream.policy)
                 && let Some(piece) = stream.next_piece(max_bytes, session_credit, suspect)
             {
-                found = Some((id, piece));
+                let (range, reason) = match piece {
+                    Piece::New(range) => (range, SendReason::New),
+                    Piece::Again(range) => (range, SendReason::Retransmit),
+                };
+                found = Some(NextChunk { stream: id, range, reason });
                 break;
             }
         }
