@@ -7,7 +7,7 @@
 //! backend               one session's world: its paths' drivers     session_timers   the deadlines of all sessions
 //! reactor               one socket: batches in, turns for paths        path_driver   one path's turn
 //! mailbox, coalescing   what other tasks want of a reactor                occupancy     what a pool's workers have to do
-//! socket, recv_batch, buffer_pool, worker_pool, timers, engine         what these stand on
+//! socket, recv_batch, send_batch, buffer_pool, worker_pool, timers, engine         what these stand on
 //! meter                 what sessions and paths report as metrics
 //! tls, certificate, validity, transport, stateless_reset               what QUIC is set to
 //! ```
@@ -35,6 +35,7 @@ mod recv_batch;
 mod registry;
 mod resolve;
 mod rotation;
+mod send_batch;
 mod session_timers;
 mod socket;
 mod stateless_reset;

@@ -9,8 +9,8 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use super::buffer_pool::{BufferPool, SendSlab};
 use super::dial_race::Attempt;
 use super::reactor::ReactorHandle;
 use super::registry::Registry;
+use super::send_batch::SendBatch;
 use super::socket::{SendOutcome, UdpSocket};
 use crate::api::shared::Shared;
 use crate::carrier::h3::{Ended, H3Code};
@@ -99,7 +100,27 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
     pub(crate) socket: &'a UdpSocket,
     pub(crate) buffers: &'a BufferPool,
+    /// For single packets.
+    pub(crate) batch: &'a Mutex<SendBatch>,
     pub(crate) reactor: &'a Arc<ReactorHandle>,
+}
+
+impl Turn<'_> {
+    /// Sends what a path has, a single packet together with other paths' at the end of the round. Returns false when the
+    /// kernel has no room.
+    fn send(&self, transmit: &Transmit, contents: &[u8]) -> bool {
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let send = |transmit: &Transmit, contents: &[u8]| send(self.socket, transmit, contents);
+        if transmit.segment_size.is_none() {
+            let max_segments = self.socket.max_gso_segments(u16::try_from(transmit.size).unwrap_or(u16::MAX));
+            return batch.push(transmit, contents, max_segments, send);
+        }
+        // What was sent before goes first.
+        batch.flush(send);
+        let is_blocked = batch.is_blocked();
+        drop(batch);
+        !is_blocked && send(transmit, contents) != SendOutcome::Blocked
+    }
 }
 
 /// A path's connection and what it is for.
@@ -421,7 +442,7 @@ impl PathDriver {
                 Some(transmit) => {
                     self.packets_sent_last_turn +=
                         transmit.segment_size.map_or(1, |size| transmit.size.div_ceil(size));
-                    if send(turn.socket, &transmit, &slab) == SendOutcome::Blocked {
+                    if !turn.send(&transmit, &slab) {
                         self.unsent = Some((transmit, slab));
                         return;
                     }
@@ -446,7 +467,7 @@ impl PathDriver {
     /// Sends the burst that the kernel had no room for before, if there is one. Returns whether it has room now.
     fn send_unsent(&mut self, turn: &Turn<'_>) -> bool {
         let Some((transmit, slab)) = self.unsent.take() else { return true };
-        let has_room = send(turn.socket, &transmit, &slab) != SendOutcome::Blocked;
+        let has_room = turn.send(&transmit, &slab);
         if !has_room {
             self.unsent = Some((transmit, slab));
         }

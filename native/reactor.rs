@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ use super::path_driver::{DriverKey, PathDriver, Stage, Turn, send};
 use super::recv_batch::{Datagram, RecvBatch};
 use super::registry::Registry;
 use super::rotation::Rotation;
+use super::send_batch::SendBatch;
 use super::socket::UdpSocket;
 use super::timers::Timers;
 use super::worker_pool::WorkerPool;
@@ -188,6 +189,8 @@ pub(crate) struct Reactor {
     /// It has let other tasks go first since it slept.
     has_stepped_back: bool,
     blocked: BTreeSet<usize>,
+    /// Single packets of the paths that have had their turn.
+    send_batch: Mutex<SendBatch>,
     /// Tasks to wake.
     woken: Vec<Waker>,
     timers: Timers,
@@ -227,6 +230,7 @@ impl Reactor {
             coalescing: Coalescing::default(),
             has_stepped_back: false,
             blocked: BTreeSet::new(),
+            send_batch: Mutex::default(),
             woken: Vec::new(),
             timers: Timers::default(),
             sleep: Box::pin(tokio::time::sleep_until(Instant::now().into())),
@@ -410,9 +414,22 @@ impl Reactor {
 
     /// The kernel may have room again.
     fn unblock(&mut self, cx: &mut Context<'_>) {
-        if !self.blocked.is_empty() && self.socket.poll_writable(cx).is_ready() {
+        let waits = !self.blocked.is_empty() || self.batch().is_blocked();
+        if waits && self.socket.poll_writable(cx).is_ready() {
+            self.flush();
             self.ready.append(&mut self.blocked);
         }
+    }
+
+    /// Sends the single packets of the paths that have had their turn.
+    fn flush(&mut self) {
+        let socket = &self.socket;
+        let batch = self.send_batch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        batch.flush(|transmit, contents| send(socket, transmit, contents));
+    }
+
+    fn batch(&mut self) -> &mut SendBatch {
+        self.send_batch.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     // ---- work ----
@@ -422,7 +439,7 @@ impl Reactor {
         let is_long = |slot: &usize| self.drivers.get(slot).is_some_and(|driver| driver.is_long());
         let (long, short): (BTreeSet<_>, BTreeSet<_>) = ready.into_iter().partition(is_long);
         self.take_turns(now, short);
-        self.wake();
+        self.finish_turns();
         let began = Instant::now();
         let is_time = || began.elapsed() < LONG_TURNS_TIME;
         self.take_long_turns(long, is_time);
@@ -438,7 +455,7 @@ impl Reactor {
             let count = if is_wide { TURNS_AT_ONCE } else { 1 };
             let slots = self.rotation.take(&mut order, count);
             self.take_turns(Instant::now(), slots);
-            self.wake();
+            self.finish_turns();
             if !is_time() {
                 break;
             }
@@ -454,7 +471,13 @@ impl Reactor {
         if jobs.is_empty() {
             return;
         }
-        let turn = Turn { now, socket: &self.socket, buffers: &self.engine.buffers, reactor: &self.handle };
+        let turn = Turn {
+            now,
+            socket: &self.socket,
+            buffers: &self.engine.buffers,
+            batch: &self.send_batch,
+            reactor: &self.handle,
+        };
         let dead = turn_each(&self.engine.workers, &turn, &mut jobs);
         for (index, (slot, mut driver)) in jobs.into_iter().enumerate() {
             self.woken.append(&mut driver.woken);
@@ -467,9 +490,10 @@ impl Reactor {
         }
     }
 
-    /// Wakes those for whom the last turns had something, all at once: one after another, each would rouse another thread
+    /// Sends what the last turns have left, and wakes those for whom they had something, all at once: one after another, each would rouse another thread
     /// of the runtime, which finds one short task to do.
-    fn wake(&mut self) {
+    fn finish_turns(&mut self) {
+        self.flush();
         self.coalescing.on_woken(self.woken.len());
         self.woken.drain(..).for_each(Waker::wake);
     }
