@@ -1,5 +1,6 @@
 //! The handles on two sessions that are connected in memory.
 
+mod acknowledgements;
 mod edges;
 mod net;
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::net::Net;
-use super::{ReadExactError, ReadToEndError, Session, Standby};
+use super::{ReadExactError, ReadToEndError, SendStream, Session, Standby};
 use crate::proto::config::{SessionConfig, Window};
 use crate::proto::error::{OpenError, PathError, ReadError, SessionError, WriteError};
 use crate::proto::event::SessionEvent;

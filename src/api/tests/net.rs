@@ -267,6 +267,28 @@ impl Net {
         }
     }
 
+    /// Runs the network until `done`, whatever time that takes.
+    pub(super) fn run_until(&mut self, mut done: impl FnMut() -> bool) {
+        let give_up = self.now() + PATIENCE;
+        loop {
+            self.settle();
+            if done() {
+                return;
+            }
+            self.let_time_pass(give_up);
+        }
+    }
+
+    /// The clock moves on; what is due is not done yet.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let mut clock = self.clock.lock().unwrap();
+        *clock += time;
+    }
+
+    pub(super) fn now(&self) -> Time {
+        *self.clock.lock().unwrap()
+    }
+
     /// Runs the network until it has nothing more to do without time passing.
     pub(super) fn settle(&mut self) {
         while self.step() {}
