@@ -76,8 +76,9 @@ async fn every_second_byte_of_all_lanes_is_lost() {
         }
     }
     client.settle();
-    // Beside what counts there are the slabs that packets wait in; the pool keeps them.
-    is_withstood(siege, &mut [client], 4 * WINDOW + 2 * PROCESS).await;
+    // Beside what counts there are the slabs that packets wait in, which the pool keeps, and what QUIC holds until it is
+    // read: the more, the faster the packets come. Where 41 MB had been held at most, a faster machine held 39 to 47.
+    is_withstood(siege, &mut [client], 4 * WINDOW + 3 * PROCESS).await;
 }
 
 /// As many gaps as a bad network may make in what an honest peer sends: nobody is cut off for them.
