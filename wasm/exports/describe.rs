@@ -140,9 +140,8 @@ pub(super) fn config(options: &Object) -> Result<SessionConfig, JsValue> {
             .map_err(|_| failure("option", &format!("{name}: no time"), None)),
         None => Ok(default),
     };
-    let mut config = SessionConfig::default();
-    // Of its connections a page learns by these alone.
-    config.lone_path_ack_delay = Duration::ZERO;
+    // Of its connections a page learns by acknowledgements and reports alone.
+    let mut config = SessionConfig { lone_path_ack_delay: Duration::ZERO, ..SessionConfig::default() };
     if let Some(name) = member("scheduler").as_string() {
         config.scheduler = name.parse().map_err(|error| failure("option", &error, None))?;
     }
