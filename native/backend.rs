@@ -80,13 +80,12 @@ struct SessionClock {
 }
 
 impl SessionClock {
-    fn report(&self) {
-        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+    fn report(&self, meter: &mut Meter) {
         meter.report(self.engine.time(), self.shared.read(|core| core.session.stats()));
     }
 
-    fn is_report_due(&self) -> bool {
-        self.meter.lock().unwrap_or_else(PoisonError::into_inner).is_due(self.engine.time())
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,8 +94,9 @@ impl Timed for SessionClock {
         if let Err(panic) = self.engine.workers.catch(|| self.shared.on_timeout()) {
             self.shared.fail(format!("work on its deadlines panicked: {}", panic.message));
         }
-        if self.is_report_due() {
-            self.report();
+        let mut meter = self.meter();
+        if meter.is_due(self.engine.time()) {
+            self.report(&mut meter);
         }
     }
 }
@@ -104,7 +104,7 @@ impl Timed for SessionClock {
 impl Drop for SessionClock {
     /// The session is over.
     fn drop(&mut self) {
-        self.report();
+        self.report(&mut self.meter());
     }
 }
 

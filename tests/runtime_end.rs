@@ -2,19 +2,25 @@
 
 use std::time::Duration;
 
-use kwik::{Config, Identity, ServerConfig, SessionError, dial, listen};
+use kwik::{Config, Identity, Listener, ServerConfig, SessionError, dial, listen};
 use tokio::runtime::Runtime;
 
 /// Longer than anything here should take on a machine that does a lot else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A server, and where it is.
+fn listen_in(runtime: &Runtime) -> (Listener, String) {
+    let config = ServerConfig::new(Identity::ephemeral().unwrap());
+    let address: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let listener = runtime.block_on(listen(address, config)).unwrap();
+    let url = listener.urls().remove(0);
+    (listener, url)
+}
+
 #[test]
 fn a_session_whose_runtime_has_ended_fails_and_so_do_its_streams() {
     let (ours, its) = (Runtime::new().unwrap(), Runtime::new().unwrap());
-    let config = ServerConfig::new(Identity::ephemeral().unwrap());
-    let address: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let listener = ours.block_on(listen(address, config)).unwrap();
-    let url = listener.urls().remove(0);
+    let (_listener, url) = listen_in(&ours);
     let session = its.block_on(dial(&url, Config::default())).unwrap();
     let (mut send, mut recv) = its.block_on(session.open_bi()).unwrap();
     its.block_on(send.write_all(b"hello")).unwrap();
@@ -31,10 +37,7 @@ fn a_session_whose_runtime_has_ended_fails_and_so_do_its_streams() {
 #[test]
 fn so_does_a_servers_session() {
     let (ours, its) = (Runtime::new().unwrap(), Runtime::new().unwrap());
-    let config = ServerConfig::new(Identity::ephemeral().unwrap());
-    let address: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let listener = its.block_on(listen(address, config)).unwrap();
-    let url = listener.urls().remove(0);
+    let (listener, url) = listen_in(&its);
     let _client = ours.block_on(dial(&url, Config::default())).unwrap();
     let session = its.block_on(listener.accept()).unwrap();
     drop(its);
